@@ -1,0 +1,105 @@
+//! Devices: where buffers live and ops run.
+//!
+//! [`Device`] is the sum of [`Memory`] and one trait per op (`crate::ops`). The model is generic over
+//! it with static dispatch, so a device is added by implementing the op traits, and nothing else.
+
+pub mod cpu;
+
+use crate::ops;
+use bytemuck::Pod;
+
+/// What can go wrong on a device.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// A buffer or parameter does not have the shape an op's contract asks for.
+    #[error("{op}: {what} has {got}, expected {expected}")]
+    Shape {
+        op: &'static str,
+        what: &'static str,
+        expected: usize,
+        got: usize,
+    },
+    /// A parameter is outside the range an op's contract allows.
+    #[error("{op}: {message}")]
+    Argument { op: &'static str, message: String },
+    /// The device cannot give the memory asked for.
+    #[error("out of memory on {device}: {needed} bytes were needed")]
+    OutOfMemory { device: String, needed: usize },
+    /// The device, or a part of it, is not there.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// Result of device calls.
+pub type Result<T> = std::result::Result<T, DeviceError>;
+
+/// A linear array of `T` in a device's memory.
+pub trait Buffer<T>: Send + Sync {
+    /// Number of elements.
+    fn len(&self) -> usize;
+    /// Whether there are no elements.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Allocation and copies. Ops accept buffers that are longer than their contract needs and leave the
+/// rest untouched, so that a workspace can be reused between batches of different sizes.
+pub trait Memory: Send + Sync {
+    /// An array in this device's memory.
+    type Buffer<T: Pod + Send + Sync>: Buffer<T>;
+
+    /// A buffer of `len` zeros.
+    fn zeros<T: Pod + Send + Sync>(&self, len: usize) -> Result<Self::Buffer<T>>;
+    /// Copies host data into a new buffer.
+    fn upload<T: Pod + Send + Sync>(&self, data: &[T]) -> Result<Self::Buffer<T>>;
+    /// Copies the first `len` elements of a buffer to the host.
+    fn download<T: Pod + Send + Sync>(
+        &self,
+        buffer: &Self::Buffer<T>,
+        len: usize,
+    ) -> Result<Vec<T>>;
+    /// Copies `len` elements from `src[src_at..]` to `dst[dst_at..]`.
+    fn copy<T: Pod + Send + Sync>(
+        &self,
+        src: &Self::Buffer<T>,
+        src_at: usize,
+        dst: &mut Self::Buffer<T>,
+        dst_at: usize,
+        len: usize,
+    ) -> Result<()>;
+    /// Sets the first `len` elements to zero.
+    fn clear<T: Pod + Send + Sync>(&self, buffer: &mut Self::Buffer<T>, len: usize) -> Result<()>;
+}
+
+/// Everything the engine asks of a device: memory and every op.
+pub trait Device:
+    Memory
+    + ops::embedding::Embedding
+    + ops::linear::Linear
+    + ops::rms_norm::RmsNorm
+    + ops::rope::Rope
+    + ops::kv_store::KvStore
+    + ops::attention::Attention
+    + ops::swiglu::SwiGlu
+    + ops::pool::Pool
+    + ops::linear_cross_entropy::LinearCrossEntropy
+    + ops::info_nce::InfoNce
+    + ops::adamw::AdamW
+    + ops::sample::Sample
+    + ops::top_k::TopK
+{
+}
+
+/// Returns an error unless `what` holds at least `expected` elements.
+pub fn at_least(op: &'static str, what: &'static str, got: usize, expected: usize) -> Result<()> {
+    if got < expected {
+        return Err(DeviceError::Shape {
+            op,
+            what,
+            expected,
+            got,
+        });
+    }
+    Ok(())
+}

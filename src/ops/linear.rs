@@ -1,0 +1,118 @@
+//! Linear: `y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n])`, with weights as Hugging Face stores them.
+
+use crate::device::{Memory, Result};
+
+/// In what a packed inference weight is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WeightFormat {
+    /// 4 bytes a weight.
+    F32,
+    /// 2 bytes a weight, rounded to nearest even.
+    Bf16,
+    /// 1 byte a weight, symmetric, one scale per output row and group of 32 inputs.
+    Int8,
+}
+
+/// A weight matrix `[n, k]` as an op's argument.
+pub enum Weight<'a, D: Linear + ?Sized> {
+    /// Row-major f32, as trained.
+    Master(&'a D::Buffer<f32>),
+    /// Laid out by [`Linear::pack`] for inference.
+    Packed(&'a D::Packed),
+}
+
+impl<D: Linear + ?Sized> Clone for Weight<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<D: Linear + ?Sized> Copy for Weight<'_, D> {}
+
+/// Sizes of a product: `m` rows of `x`, `n` rows and `k` columns of `w`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinearShape {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+}
+
+/// The linear op. 2·m·n·k flops forward, twice that backward.
+pub trait Linear: Memory {
+    /// A weight laid out for this device's fastest inference product.
+    type Packed: Send + Sync;
+
+    /// Lays out the row-major matrix `w` `[n, k]` in `format`.
+    fn pack(&self, w: &[f32], n: usize, k: usize, format: WeightFormat) -> Result<Self::Packed>;
+
+    /// `y = x · wᵀ + bias`, or `y += x · wᵀ + bias` with `accumulate`.
+    ///
+    /// A row of `y` has the same bits whatever `m` is and whatever the other rows hold.
+    #[allow(clippy::too_many_arguments)]
+    fn linear(
+        &self,
+        shape: LinearShape,
+        x: &Self::Buffer<f32>,
+        w: Weight<'_, Self>,
+        bias: Option<&Self::Buffer<f32>>,
+        y: &mut Self::Buffer<f32>,
+        accumulate: bool,
+    ) -> Result<()>;
+
+    /// `dx = dy · w` (or `dx += dy · w` with `accumulate`): `[m, k]`.
+    fn linear_backward_input(
+        &self,
+        shape: LinearShape,
+        dy: &Self::Buffer<f32>,
+        w: &Self::Buffer<f32>,
+        dx: &mut Self::Buffer<f32>,
+        accumulate: bool,
+    ) -> Result<()>;
+
+    /// `dw += dyᵀ · x` `[n, k]` and, where there is a bias, `dbias += Σ_rows dy` `[n]`.
+    fn linear_backward_weight(
+        &self,
+        shape: LinearShape,
+        dy: &Self::Buffer<f32>,
+        x: &Self::Buffer<f32>,
+        dw: &mut Self::Buffer<f32>,
+        dbias: Option<&mut Self::Buffer<f32>>,
+    ) -> Result<()>;
+}
+
+/// Plain f64 implementation.
+pub mod reference {
+    use super::LinearShape;
+
+    /// `x[m,k] · w[n,k]ᵀ + bias[n]`.
+    pub fn linear(s: LinearShape, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        let mut y = vec![0.0; s.m * s.n];
+        for i in 0..s.m {
+            for j in 0..s.n {
+                let dot: f64 = (0..s.k).map(|l| x[i * s.k + l] * w[j * s.k + l]).sum();
+                y[i * s.n + j] = dot + bias.map_or(0.0, |b| b[j]);
+            }
+        }
+        y
+    }
+
+    /// `(dx[m,k], dw[n,k], dbias[n])` of [`linear`].
+    pub fn linear_backward(
+        s: LinearShape,
+        x: &[f64],
+        w: &[f64],
+        dy: &[f64],
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let (mut dx, mut dw, mut db) = (vec![0.0; s.m * s.k], vec![0.0; s.n * s.k], vec![0.0; s.n]);
+        for i in 0..s.m {
+            for j in 0..s.n {
+                let g = dy[i * s.n + j];
+                db[j] += g;
+                for l in 0..s.k {
+                    dx[i * s.k + l] += g * w[j * s.k + l];
+                    dw[j * s.k + l] += g * x[i * s.k + l];
+                }
+            }
+        }
+        (dx, dw, db)
+    }
+}

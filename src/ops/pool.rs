@@ -1,0 +1,70 @@
+//! Pooling: weighted sums of hidden rows, one per embedding.
+//!
+//! One sparse form serves every pooling: at `<emb>` and last token (one row, weight 1), mean (every
+//! row of the sequence, weight 1/len), and mean over the last four layers (called once per layer with
+//! weight 1/4, accumulating).
+
+use crate::device::{Memory, Result};
+
+/// Rows and weights of every output, compressed by rows: output `i` sums
+/// `weights[j] · x[rows[j]]` for `j` in `offsets[i]..offsets[i+1]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PoolPlan {
+    pub offsets: Vec<u32>,
+    pub rows: Vec<u32>,
+    pub weights: Vec<f32>,
+}
+
+impl PoolPlan {
+    /// One row per output, each with `weight`.
+    pub fn pick(rows: &[u32], weight: f32) -> PoolPlan {
+        PoolPlan {
+            offsets: (0..=rows.len() as u32).collect(),
+            rows: rows.to_vec(),
+            weights: vec![weight; rows.len()],
+        }
+    }
+    /// The mean over each range of rows. An empty range gives a zero row.
+    pub fn mean(ranges: &[std::ops::Range<usize>]) -> PoolPlan {
+        let mut plan = PoolPlan {
+            offsets: vec![0],
+            ..PoolPlan::default()
+        };
+        for r in ranges {
+            plan.rows.extend(r.clone().map(|i| i as u32));
+            plan.weights.extend(r.clone().map(|_| 1.0 / r.len() as f32));
+            plan.offsets.push(plan.rows.len() as u32);
+        }
+        plan
+    }
+    /// Number of outputs.
+    pub fn len(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+    /// Whether there are no outputs.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The pooling op.
+pub trait Pool: Memory {
+    /// `out[i] (+)= Σ_j weights[j] · x[rows[j]]`: `[plan.len(), hidden]`.
+    fn pool(
+        &self,
+        plan: &PoolPlan,
+        hidden: usize,
+        x: &Self::Buffer<f32>,
+        out: &mut Self::Buffer<f32>,
+        accumulate: bool,
+    ) -> Result<()>;
+
+    /// `dx[rows[j]] += weights[j] · dout[i]`, in the order of `i` and `j`.
+    fn pool_backward(
+        &self,
+        plan: &PoolPlan,
+        hidden: usize,
+        dout: &Self::Buffer<f32>,
+        dx: &mut Self::Buffer<f32>,
+    ) -> Result<()>;
+}
