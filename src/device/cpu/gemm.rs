@@ -64,4 +64,14 @@ pub fn gemm(
 }
 
 /// A weight matrix laid out for the microkernels.
-pub struct PackedMatrix {}
+pub struct PackedMatrix {
+    pub data: Vec<f32>,
+    pub k: usize,
+}
+
+impl PackedMatrix {
+    /// Writes row `row` to `out[k]`.
+    pub fn row_into(&self, row: usize, out: &mut [f32]) {
+        out.copy_from_slice(&self.data[row * self.k..(row + 1) * self.k]);
+    }
+}

@@ -7,7 +7,11 @@ use crate::ops::linear::*;
 impl Linear for Cpu {
     type Packed = gemm::PackedMatrix;
     fn pack(&self, w: &[f32], n: usize, k: usize, format: WeightFormat) -> Result<Self::Packed> {
-        todo!()
+        let _ = format;
+        Ok(gemm::PackedMatrix {
+            data: w[..n * k].to_vec(),
+            k,
+        })
     }
     #[allow(clippy::too_many_arguments)]
     fn linear(
