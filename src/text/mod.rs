@@ -1,1 +1,7 @@
-//! text
+//! Text to token ids and back.
+
+pub mod tokenizer;
+
+mod gguf_tokenizer;
+
+pub use tokenizer::{Tokenizer, TokenizerError};
