@@ -1,9 +1,11 @@
 //! Embeddings of queries and items: which tokens, and which hidden state.
 
 mod encode;
+mod folder;
 mod pooling;
 
 pub use encode::{Encoder, Sequence, Side};
+pub use folder::{FolderError, ModelFolder, NewTokens, SETTINGS_FILE, Settings, save_folder};
 pub use pooling::Pooling;
 
 /// Scales every row of `[rows, width]` to length 1; zero rows stay.

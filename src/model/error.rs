@@ -31,6 +31,9 @@ pub enum ModelError {
         name: String,
         message: String,
     },
+    /// A device call failed while tensors were moved.
+    #[error(transparent)]
+    Device(#[from] crate::device::DeviceError),
     /// The tokenizer beside the model.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

@@ -296,9 +296,9 @@ impl<'m, D: Device> Reasoner<'m, D> {
         d.pool(&PoolPlan::pick(&at, 1.0), hidden, &self.acts.hidden, &mut self.rows, false)?;
         let embeddings = d.download(&self.rows, at.len() * hidden)?;
         for (n, &(i, _)) in ending.iter().enumerate() {
-            let thought = &mut live[i].thought;
+            let Row { thought, entropy, .. } = &mut live[i];
             thought.embedding = embeddings[n * hidden..(n + 1) * hidden].to_vec();
-            thought.entropy = live[i].entropy / (live[i].thought.log_probabilities.len().max(1)) as f32;
+            thought.entropy = *entropy / thought.log_probabilities.len().max(1) as f32;
             finished[i] = true;
         }
         Ok(std::mem::take(live).into_iter().zip(finished).collect())

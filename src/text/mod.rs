@@ -1,7 +1,9 @@
-//! Text to token ids and back.
+//! Text to token ids and back, and the prompts around it.
 
+pub mod prompt;
 pub mod tokenizer;
 
 mod gguf_tokenizer;
 
+pub use prompt::{PromptError, PromptText, Prompts};
 pub use tokenizer::{Tokenizer, TokenizerError};

@@ -75,12 +75,15 @@ impl TrainingSet {
         }
         for t in triplets {
             let query = set.queries.len() as u32;
-            let thought = if recipe.data.long_thoughts { &t.cot_long } else { &t.cot };
+            let long = t.cot_long.as_ref().filter(|_| recipe.data.long_thoughts);
+            let thought = long.or(t.cot.as_ref()).ok_or_else(|| {
+                TrainError::Set(format!("triplet {}: no thought (`cot`) to learn", t.id))
+            })?;
             set.queries.push(prompts.query(tokenizer, &t.query)?);
             set.gold.push(prompts.thought(tokenizer, thought, budget)?);
             set.repeated.push(prompts.thought(tokenizer, &t.query, budget)?);
             let rows: Option<Vec<u32>> =
-                t.items.iter().map(|id| catalogue.row(id).map(|r| r as u32)).collect();
+                t.items.iter().map(|id| catalogue.index_of(id).map(|r| r as u32)).collect();
             let rows = rows.ok_or_else(|| {
                 TrainError::Set(format!("triplet {}: an item is not in the catalogue", t.id))
             })?;
