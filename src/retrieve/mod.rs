@@ -1,1 +1,1 @@
-//! retrieve
+//! Searching item embeddings, and measuring what was found.
