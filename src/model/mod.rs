@@ -6,8 +6,15 @@ pub mod export;
 pub mod rope_scaling;
 pub mod source;
 
+mod gguf;
+mod gguf_config;
+mod gguf_names;
+mod gguf_quant;
+mod safetensors;
+mod tensors;
+
 pub use config::{Architecture, ModelConfig};
 pub use error::ModelError;
-pub use export::{NamedTensor, Precision, export};
+pub use export::{MAX_SHARD_BYTES, NamedTensor, Precision, export, export_sharded};
 pub use rope_scaling::RopeScaling;
 pub use source::{ModelSource, TensorInfo};

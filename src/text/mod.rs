@@ -4,4 +4,5 @@ pub mod tokenizer;
 
 mod gguf_tokenizer;
 
+pub(crate) use gguf_tokenizer::GgufVocabulary;
 pub use tokenizer::{Tokenizer, TokenizerError};
