@@ -109,7 +109,10 @@ impl<'m, D: Device> Encoder<'m, D> {
             positions: &positions,
         };
         self.model.forward(&batch, &mut self.acts)?;
-        let rows: Vec<_> = forest.segments[first..].iter().map(|s| s.rows.clone()).collect();
+        let rows: Vec<_> = forest.segments[first..]
+            .iter()
+            .map(|s| s.rows.clone())
+            .collect();
         let mut out = d.zeros(rows.len() * c.hidden_size)?;
         self.pooling.forward(d, c, &rows, &self.acts, &mut out)?;
         d.download(&out, rows.len() * c.hidden_size)

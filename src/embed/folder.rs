@@ -91,7 +91,9 @@ impl ModelFolder {
             if like as usize >= config.vocab_size {
                 return Err(FolderError::Settings {
                     path: path.to_path_buf(),
-                    message: format!("token {like}, which new tokens start from, has no embedding row"),
+                    message: format!(
+                        "token {like}, which new tokens start from, has no embedding row"
+                    ),
                 });
             }
             config.vocab_size = config.vocab_size.max(last);
@@ -127,7 +129,14 @@ impl ModelFolder {
     ) -> Result<Model<D>, FolderError> {
         let context = context.min(self.config.max_position_embeddings);
         let rows = self.new_rows.as_ref();
-        Ok(load(device, &self.source, self.config.clone(), rows, format, context)?)
+        Ok(load(
+            device,
+            &self.source,
+            self.config.clone(),
+            rows,
+            format,
+            context,
+        )?)
     }
 
     /// The prompts of the settings as tokens.

@@ -95,7 +95,10 @@ impl<D: Device> Activations<D> {
         ] {
             grow(std::slice::from_mut(b), c.hidden_size)?;
         }
-        grow(std::slice::from_mut(&mut self.activated), c.intermediate_size)?;
+        grow(
+            std::slice::from_mut(&mut self.activated),
+            c.intermediate_size,
+        )?;
         self.capacity = tokens;
         Ok(())
     }

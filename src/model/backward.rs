@@ -96,28 +96,94 @@ impl<D: Device> Model<D> {
 
             d.swiglu(tokens, intermediate, &acts.gate_up[l], &mut x.activated)?;
             let shape = (tokens, hidden, intermediate);
-            self.project_backward(shape, &layer.down, &mut grad.down, &x.dx, &x.activated, &mut x.dactivated)?;
-            d.swiglu_backward(tokens, intermediate, &acts.gate_up[l], &x.dactivated, &mut x.dgate_up)?;
+            self.project_backward(
+                shape,
+                &layer.down,
+                &mut grad.down,
+                &x.dx,
+                &x.activated,
+                &mut x.dactivated,
+            )?;
+            d.swiglu_backward(
+                tokens,
+                intermediate,
+                &acts.gate_up[l],
+                &x.dactivated,
+                &mut x.dgate_up,
+            )?;
             let w = layer.mlp_norm.master()?;
             d.rms_norm(norm, &acts.middle[l], w, &mut x.normed)?;
             let shape = (tokens, 2 * intermediate, hidden);
-            self.project_backward(shape, &layer.gate_up, &mut grad.gate_up, &x.dgate_up, &x.normed, &mut x.dnormed)?;
-            d.rms_norm_backward(norm, &acts.middle[l], w, &x.dnormed, &mut x.dx, &mut grad.mlp_norm)?;
+            self.project_backward(
+                shape,
+                &layer.gate_up,
+                &mut grad.gate_up,
+                &x.dgate_up,
+                &x.normed,
+                &mut x.dnormed,
+            )?;
+            d.rms_norm_backward(
+                norm,
+                &acts.middle[l],
+                w,
+                &x.dnormed,
+                &mut x.dx,
+                &mut grad.mlp_norm,
+            )?;
 
             let shape = (tokens, hidden, heads.q_dim());
-            self.project_backward(shape, &layer.output, &mut grad.output, &x.dx, &acts.attention[l], &mut x.dattention)?;
+            self.project_backward(
+                shape,
+                &layer.output,
+                &mut grad.output,
+                &x.dx,
+                &acts.attention[l],
+                &mut x.dattention,
+            )?;
             let (qkv, out, lse) = (&acts.qkv[l], &acts.attention[l], &acts.lse[l]);
-            d.attention_backward(&heads, batch.forest, qkv, out, lse, &x.dattention, &mut x.dqkv)?;
+            d.attention_backward(
+                &heads,
+                batch.forest,
+                qkv,
+                out,
+                lse,
+                &x.dattention,
+                &mut x.dqkv,
+            )?;
             d.rope_backward(&heads, &self.rope, batch.positions, &mut x.dqkv)?;
             if let (Some((qw, kw)), Some((dqw, dkw))) = (&layer.qk_norm, &mut grad.qk_norm) {
                 let (qw, kw, raw) = (qw.master()?, kw.master()?, &acts.raw_qkv[l]);
-                d.qk_norm_backward(&heads, c.rms_norm_eps, tokens, raw, qw, kw, &mut x.dqkv, dqw, dkw)?;
+                d.qk_norm_backward(
+                    &heads,
+                    c.rms_norm_eps,
+                    tokens,
+                    raw,
+                    qw,
+                    kw,
+                    &mut x.dqkv,
+                    dqw,
+                    dkw,
+                )?;
             }
             let w = layer.attention_norm.master()?;
             d.rms_norm(norm, &acts.input[l], w, &mut x.normed)?;
             let shape = (tokens, heads.qkv_dim(), hidden);
-            self.project_backward(shape, &layer.qkv, &mut grad.qkv, &x.dqkv, &x.normed, &mut x.dnormed)?;
-            d.rms_norm_backward(norm, &acts.input[l], w, &x.dnormed, &mut x.dx, &mut grad.attention_norm)?;
+            self.project_backward(
+                shape,
+                &layer.qkv,
+                &mut grad.qkv,
+                &x.dqkv,
+                &x.normed,
+                &mut x.dnormed,
+            )?;
+            d.rms_norm_backward(
+                norm,
+                &acts.input[l],
+                w,
+                &x.dnormed,
+                &mut x.dx,
+                &mut grad.attention_norm,
+            )?;
 
             for (_, extra) in dinputs.iter().filter(|e| e.0 == l) {
                 let all: Vec<u32> = (0..tokens as u32).collect();

@@ -1,7 +1,13 @@
 //! Writing a Hugging Face model folder.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use half::bf16;
+use serde_json::{Map, Value, json};
 
 use super::config::ModelConfig;
 use super::error::ModelError;
@@ -15,22 +21,305 @@ pub enum Precision {
     Bf16,
 }
 
+impl Precision {
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    /// As safetensors and as `config.json` call it.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::F32 => ("F32", "float32"),
+            Self::Bf16 => ("BF16", "bfloat16"),
+        }
+    }
+}
+
 /// A tensor to be written: its Hugging Face name, shape and row-major values.
 pub type NamedTensor<'a> = (String, Vec<usize>, Cow<'a, [f32]>);
 
+/// Weight files are split beyond this, as `transformers` does.
+pub const MAX_SHARD_BYTES: u64 = 5_000_000_000;
+
 /// Writes `config.json`, `generation_config.json`, the tokenizer's files and the weights to the folder
-/// `dir`, which `transformers` loads. `config.vocab_size` must be the rows of the embedding tensor and
-/// cover the tokenizer's ids. Tensors are taken one at a time and written in order; beyond 5 GB they
-/// are split into shards with `model.safetensors.index.json`.
+/// `dir`, which `transformers` loads. `tensors` must give every tensor of
+/// [`ModelConfig::tensor_shapes`] once, in any order; they are taken and written one at a time. Beyond
+/// 5 GB they are split into shards with `model.safetensors.index.json`.
 ///
-/// All is written to a folder beside `dir`, flushed to disk and renamed: `dir` is the old model or the
-/// new one, never half of it.
+/// All is written to a folder beside `dir`, flushed to disk and renamed. A model that is already there
+/// is replaced only when the new one is whole; a folder with other files in it is refused.
 pub fn export<'a>(
-    _dir: &Path,
-    _config: &ModelConfig,
-    _tokenizer: &Tokenizer,
-    _tensors: impl IntoIterator<Item = NamedTensor<'a>>,
-    _precision: Precision,
+    dir: &Path,
+    config: &ModelConfig,
+    tokenizer: &Tokenizer,
+    tensors: impl IntoIterator<Item = NamedTensor<'a>>,
+    precision: Precision,
 ) -> Result<(), ModelError> {
-    unimplemented!()
+    export_sharded(dir, config, tokenizer, tensors, precision, MAX_SHARD_BYTES)
+}
+
+/// [`export`] with another limit for a weight file; a single larger tensor has a file of its own.
+pub fn export_sharded<'a>(
+    dir: &Path,
+    config: &ModelConfig,
+    tokenizer: &Tokenizer,
+    tensors: impl IntoIterator<Item = NamedTensor<'a>>,
+    precision: Precision,
+    max_shard_bytes: u64,
+) -> Result<(), ModelError> {
+    if tokenizer.vocab_size() > config.vocab_size {
+        let message = format!(
+            "expected at least the tokenizer's {} ids, found {}",
+            tokenizer.vocab_size(),
+            config.vocab_size
+        );
+        return Err(ModelError::field(
+            &dir.join("config.json"),
+            "vocab_size",
+            message,
+        ));
+    }
+    refuse_other_files(dir)?;
+    let parent = match dir.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(parent).map_err(ModelError::io(parent))?;
+    let aside = tempfile::Builder::new()
+        .prefix(".export-")
+        .tempdir_in(parent)
+        .map_err(ModelError::io(parent))?;
+    let folder = aside.path().join("model");
+    std::fs::create_dir(&folder).map_err(ModelError::io(&folder))?;
+
+    let (_, torch_dtype) = precision.names();
+    write_text(&folder.join("config.json"), &config.to_json(torch_dtype))?;
+    write_text(&folder.join("generation_config.json"), &generation(config))?;
+    tokenizer.save(&folder)?;
+    write_weights(&folder, config, tensors, precision, max_shard_bytes)?;
+    for entry in std::fs::read_dir(&folder).map_err(ModelError::io(&folder))? {
+        sync(&entry.map_err(ModelError::io(&folder))?.path())?;
+    }
+    sync(&folder)?;
+
+    let old = aside.path().join("old");
+    let replaced = dir.exists();
+    if replaced {
+        std::fs::rename(dir, &old).map_err(ModelError::io(dir))?;
+    }
+    if let Err(error) = std::fs::rename(&folder, dir) {
+        if replaced {
+            std::fs::rename(&old, dir).map_err(ModelError::io(dir))?;
+        }
+        return Err(ModelError::io(dir)(error));
+    }
+    sync(parent)
+}
+
+/// The folder will be replaced as a whole, so it may hold nothing but what an export writes.
+fn refuse_other_files(dir: &Path) -> Result<(), ModelError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(ModelError::io(dir)(error)),
+    };
+    for entry in entries {
+        let name = entry.map_err(ModelError::io(dir))?.file_name();
+        let name = name.to_string_lossy();
+        let ours = [
+            "config.json",
+            "generation_config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "special_tokens_map.json",
+            "chat_template.jinja",
+            "model.safetensors.index.json",
+        ];
+        let weights = name.starts_with("model") && name.ends_with(".safetensors");
+        if !weights && !ours.contains(&name.as_ref()) {
+            let message =
+                format!("the folder holds {name:?}; expected a new, empty or model folder");
+            return Err(ModelError::format(dir, message));
+        }
+    }
+    Ok(())
+}
+
+fn generation(config: &ModelConfig) -> String {
+    let mut generation = config.generation.clone();
+    if generation.is_empty() {
+        generation.insert("_from_model_config".into(), json!(true));
+    }
+    let mut set = |field: &str, value: Value| {
+        if !value.is_null() {
+            generation.insert(field.into(), value);
+        }
+    };
+    set("bos_token_id", json!(config.bos_token_id));
+    set("pad_token_id", json!(config.pad_token_id));
+    match config.eos_token_ids.as_slice() {
+        [] => {}
+        [id] => set("eos_token_id", json!(id)),
+        ids => set("eos_token_id", json!(ids)),
+    }
+    format!("{:#}\n", Value::Object(generation))
+}
+
+fn write_text(path: &Path, text: &str) -> Result<(), ModelError> {
+    std::fs::write(path, text).map_err(ModelError::io(path))
+}
+
+fn sync(path: &Path) -> Result<(), ModelError> {
+    let file = File::open(path).map_err(ModelError::io(path))?;
+    file.sync_all().map_err(ModelError::io(path))
+}
+
+/// Where a tensor will lie.
+struct Place {
+    shard: usize,
+    /// From the beginning of the file.
+    offset: u64,
+    shape: Vec<usize>,
+}
+
+struct Shard {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+fn write_weights<'a>(
+    folder: &Path,
+    config: &ModelConfig,
+    tensors: impl IntoIterator<Item = NamedTensor<'a>>,
+    precision: Precision,
+    max_shard_bytes: u64,
+) -> Result<(), ModelError> {
+    let (places, mut shards) = lay_out(folder, config, precision, max_shard_bytes)?;
+    let mut missing: BTreeSet<&str> = places.keys().map(String::as_str).collect();
+    for (name, shape, values) in tensors {
+        let error = |message: String| ModelError::tensor(folder, &name, message);
+        let place = places
+            .get(&name)
+            .ok_or_else(|| error("the configuration has no such tensor".to_owned()))?;
+        let length: usize = shape.iter().product();
+        if shape != place.shape || values.len() != length {
+            return Err(error(format!(
+                "expected shape {:?}, found {shape:?} with {} values",
+                place.shape,
+                values.len()
+            )));
+        }
+        if !missing.remove(name.as_str()) {
+            return Err(error("the tensor was given twice".to_owned()));
+        }
+        let Shard { path, file } = &mut shards[place.shard];
+        file.seek(SeekFrom::Start(place.offset))
+            .and_then(|_| write_values(file, &values, precision))
+            .map_err(ModelError::io(path))?;
+    }
+    if let Some(name) = missing.first() {
+        return Err(ModelError::tensor(folder, name, "the tensor was not given"));
+    }
+    for Shard { path, mut file } in shards {
+        file.flush().map_err(ModelError::io(&path))?;
+    }
+    Ok(())
+}
+
+fn write_values(
+    file: &mut impl Write,
+    values: &[f32],
+    precision: Precision,
+) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    for values in values.chunks(1 << 16) {
+        bytes.clear();
+        match precision {
+            Precision::F32 => bytes.extend(values.iter().flat_map(|v| v.to_le_bytes())),
+            Precision::Bf16 => {
+                bytes.extend(values.iter().flat_map(|v| bf16::from_f32(*v).to_le_bytes()));
+            }
+        }
+        file.write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+/// Assigns every tensor to a file and writes the headers and, where there are several files, the index.
+fn lay_out(
+    folder: &Path,
+    config: &ModelConfig,
+    precision: Precision,
+    max_shard_bytes: u64,
+) -> Result<(HashMap<String, Place>, Vec<Shard>), ModelError> {
+    let mut groups: Vec<Vec<(String, Vec<usize>, u64)>> = vec![Vec::new()];
+    let (mut total, mut filled) = (0u64, 0u64);
+    for (name, shape) in config.tensor_shapes() {
+        let bytes = shape.iter().product::<usize>() as u64 * precision.bytes() as u64;
+        if filled > 0 && filled + bytes > max_shard_bytes {
+            groups.push(Vec::new());
+            filled = 0;
+        }
+        filled += bytes;
+        total += bytes;
+        if let Some(group) = groups.last_mut() {
+            group.push((name, shape, bytes));
+        }
+    }
+    let count = groups.len();
+    let mut places = HashMap::new();
+    let mut shards = Vec::new();
+    let mut weight_map = Map::new();
+    for (shard, group) in groups.into_iter().enumerate() {
+        let file_name = match count {
+            1 => "model.safetensors".to_owned(),
+            _ => format!("model-{:05}-of-{count:05}.safetensors", shard + 1),
+        };
+        // `transformers` refuses a file that does not say which framework's layout it has.
+        let mut header = Map::from_iter([("__metadata__".to_owned(), json!({ "format": "pt" }))]);
+        let mut end = 0;
+        for (name, shape, bytes) in &group {
+            let (dtype, _) = precision.names();
+            let offsets = [end, end + bytes];
+            header.insert(
+                name.clone(),
+                json!({ "dtype": dtype, "shape": shape, "data_offsets": offsets }),
+            );
+            weight_map.insert(name.clone(), json!(file_name));
+            end += bytes;
+        }
+        let mut header = Value::Object(header).to_string();
+        // Data begins at a multiple of 8, so that a mapped f32 is aligned.
+        header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+        let mut offset = 8 + header.len() as u64;
+        for (name, shape, bytes) in group {
+            places.insert(
+                name,
+                Place {
+                    shard,
+                    offset,
+                    shape,
+                },
+            );
+            offset += bytes;
+        }
+        let path = folder.join(file_name);
+        let file = File::create(&path).map_err(ModelError::io(&path))?;
+        let mut file = BufWriter::new(file);
+        file.write_all(&(header.len() as u64).to_le_bytes())
+            .and_then(|()| file.write_all(header.as_bytes()))
+            .map_err(ModelError::io(&path))?;
+        shards.push(Shard { path, file });
+    }
+    if count > 1 {
+        let index = json!({ "metadata": { "total_size": total }, "weight_map": weight_map });
+        write_text(
+            &folder.join("model.safetensors.index.json"),
+            &format!("{index:#}\n"),
+        )?;
+    }
+    Ok((places, shards))
 }

@@ -99,17 +99,28 @@ impl<D: Device> Model<D> {
         let mut failed = None;
         let tensors = self.parameters.iter().zip(slots.iter());
         let tensors = tensors.flat_map(|(parameter, slot)| {
-            let values = parameter.master().and_then(|b| self.device.download(b, slot.len()));
+            let values = parameter
+                .master()
+                .and_then(|b| self.device.download(b, slot.len()));
             let values = values.unwrap_or_else(|e| {
                 failed = Some(e);
                 Vec::new()
             });
-            let parts = slot.tensors().into_iter().filter(|p| p.2.end <= values.len());
+            let parts = slot
+                .tensors()
+                .into_iter()
+                .filter(|p| p.2.end <= values.len());
             let named = parts.map(|(name, shape, range)| -> NamedTensor<'_> {
                 (name.to_string(), shape, values[range].to_vec().into())
             });
             named.collect::<Vec<_>>()
         });
-        export(folder, &self.config, tokenizer, tensors.into_iter(), precision)
+        export(
+            folder,
+            &self.config,
+            tokenizer,
+            tensors.into_iter(),
+            precision,
+        )
     }
 }

@@ -12,11 +12,18 @@ pub mod rope_scaling;
 pub mod source;
 pub mod transformer;
 
+mod gguf;
+mod gguf_config;
+mod gguf_names;
+mod gguf_quant;
+mod safetensors;
+mod tensors;
+
 pub use activations::Activations;
 pub use backward::{BackwardScratch, Gradients};
 pub use config::{Architecture, ModelConfig};
 pub use error::ModelError;
-pub use export::{NamedTensor, Precision, export};
+pub use export::{MAX_SHARD_BYTES, NamedTensor, Precision, export, export_sharded};
 pub use kv_cache::KvCache;
 pub use load::{NewRows, load};
 pub use parameters::{Parameters, Slot, layout};

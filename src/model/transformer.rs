@@ -279,9 +279,15 @@ impl<D: Device> Model<D> {
                 batch.positions.len()
             ));
         }
-        if let Some(&id) = batch.ids.iter().find(|&&i| i as usize >= self.config.vocab_size) {
+        if let Some(&id) = batch
+            .ids
+            .iter()
+            .find(|&&i| i as usize >= self.config.vocab_size)
+        {
             let vocab = self.config.vocab_size;
-            return error(format!("token id {id} is outside the vocabulary of {vocab}"));
+            return error(format!(
+                "token id {id} is outside the vocabulary of {vocab}"
+            ));
         }
         let context = self.context();
         match batch.positions.iter().max() {

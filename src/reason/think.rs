@@ -115,7 +115,10 @@ impl<'m, D: Device> Reasoner<'m, D> {
             control,
         };
         let ids = &prompts.query_prefix;
-        let trunk = reasoner.cache.take(ids.len()).ok_or_else(|| full(ids.len(), cache_tokens))?;
+        let trunk = reasoner
+            .cache
+            .take(ids.len())
+            .ok_or_else(|| full(ids.len(), cache_tokens))?;
         let forest = Forest {
             segments: vec![Segment {
                 rows: 0..ids.len(),
@@ -293,10 +296,18 @@ impl<'m, D: Device> Reasoner<'m, D> {
         let hidden = self.model.config.hidden_size;
         let at: Vec<u32> = ending.iter().map(|e| e.1).collect();
         self.reserve(at.len())?;
-        d.pool(&PoolPlan::pick(&at, 1.0), hidden, &self.acts.hidden, &mut self.rows, false)?;
+        d.pool(
+            &PoolPlan::pick(&at, 1.0),
+            hidden,
+            &self.acts.hidden,
+            &mut self.rows,
+            false,
+        )?;
         let embeddings = d.download(&self.rows, at.len() * hidden)?;
         for (n, &(i, _)) in ending.iter().enumerate() {
-            let Row { thought, entropy, .. } = &mut live[i];
+            let Row {
+                thought, entropy, ..
+            } = &mut live[i];
             thought.embedding = embeddings[n * hidden..(n + 1) * hidden].to_vec();
             thought.entropy = *entropy / thought.log_probabilities.len().max(1) as f32;
             finished[i] = true;
@@ -345,7 +356,13 @@ impl<'m, D: Device> Reasoner<'m, D> {
         let c = &self.model.config;
         let at: Vec<u32> = sampling.iter().map(|s| s.1).collect();
         let plan = PoolPlan::pick(&at, 1.0);
-        d.pool(&plan, c.hidden_size, &self.acts.hidden, &mut self.rows, false)?;
+        d.pool(
+            &plan,
+            c.hidden_size,
+            &self.acts.hidden,
+            &mut self.rows,
+            false,
+        )?;
         self.model.logits(at.len(), &self.rows, &mut self.logits)?;
         let key = |&(i, _): &(usize, u32)| (live[i].key, live[i].thought.tokens.len() as u32);
         let keys: Vec<(u64, u32)> = sampling.iter().map(key).collect();
@@ -386,6 +403,8 @@ fn slots_of(forest: &Forest) -> Vec<u32> {
 fn full(needed: usize, room: usize) -> DeviceError {
     DeviceError::Argument {
         op: "think",
-        message: format!("a query and its thoughts take {needed} tokens, the cache has room for {room}"),
+        message: format!(
+            "a query and its thoughts take {needed} tokens, the cache has room for {room}"
+        ),
     }
 }

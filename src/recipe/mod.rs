@@ -287,21 +287,57 @@ impl Recipe {
         let positive = |x: f32| x.is_finite() && x > 0.0;
         let rules: [(bool, &'static str, &str); 12] = [
             (t.batch > 0, "train.batch", "expected at least 1"),
-            (t.micro_batch > 0, "train.micro_batch", "expected at least 1"),
-            (positive(t.epochs), "train.epochs", "expected a number above 0"),
-            (positive(t.learning_rate), "train.learning_rate", "expected a number above 0"),
-            ((0.0..=1.0).contains(&t.warmup), "train.warmup", "expected a share from 0 to 1"),
-            ((0.0..=1.0).contains(&t.floor), "train.floor", "expected a share from 0 to 1"),
-            (positive(self.loss.temperature), "loss.temperature", "expected a number above 0"),
-            (self.thought.refresh > 0 && self.negatives.refresh > 0, "refresh", "expected at least 1"),
-            (self.thought.samples > 0, "thought.samples", "expected at least 1"),
+            (
+                t.micro_batch > 0,
+                "train.micro_batch",
+                "expected at least 1",
+            ),
+            (
+                positive(t.epochs),
+                "train.epochs",
+                "expected a number above 0",
+            ),
+            (
+                positive(t.learning_rate),
+                "train.learning_rate",
+                "expected a number above 0",
+            ),
+            (
+                (0.0..=1.0).contains(&t.warmup),
+                "train.warmup",
+                "expected a share from 0 to 1",
+            ),
+            (
+                (0.0..=1.0).contains(&t.floor),
+                "train.floor",
+                "expected a share from 0 to 1",
+            ),
+            (
+                positive(self.loss.temperature),
+                "loss.temperature",
+                "expected a number above 0",
+            ),
+            (
+                self.thought.refresh > 0 && self.negatives.refresh > 0,
+                "refresh",
+                "expected at least 1",
+            ),
+            (
+                self.thought.samples > 0,
+                "thought.samples",
+                "expected at least 1",
+            ),
             (
                 mixes.clone().all(mix_ok),
                 "thought.mix",
                 "expected weights of at least 0, not all 0",
             ),
             (rising, "phase.from", "expected phases in rising order"),
-            (needs_emb, "model.pooling", "thoughts need pooling = \"emb\"; other poolings train direct models"),
+            (
+                needs_emb,
+                "model.pooling",
+                "thoughts need pooling = \"emb\"; other poolings train direct models",
+            ),
         ];
         match rules.iter().find(|r| !r.0) {
             None => Ok(()),

@@ -5,5 +5,6 @@ pub mod tokenizer;
 
 mod gguf_tokenizer;
 
+pub(crate) use gguf_tokenizer::GgufVocabulary;
 pub use prompt::{PromptError, PromptText, Prompts};
 pub use tokenizer::{Tokenizer, TokenizerError};

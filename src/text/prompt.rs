@@ -18,7 +18,9 @@ pub enum PromptError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// The vocabulary lacks a special token.
-    #[error("the vocabulary has no token {0}; import the model with `lrem model convert` to add it")]
+    #[error(
+        "the vocabulary has no token {0}; import the model with `lrem model convert` to add it"
+    )]
     MissingToken(String),
     /// A prefix without tokens cannot be a trunk.
     #[error("prompt {0} is empty; expected some instruction text")]

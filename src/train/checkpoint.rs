@@ -95,15 +95,29 @@ fn write<D: Device>(
     let mut tensors: Vec<(String, Lazy<'_, D>)> = Vec::new();
     let mut expected = 0;
     for (i, (slot, parameter)) in slots.iter().zip(model.parameters.iter()).enumerate() {
-        let moments = (optimizer.first.iter().nth(i), optimizer.second.iter().nth(i));
+        let moments = (
+            optimizer.first.iter().nth(i),
+            optimizer.second.iter().nth(i),
+        );
         let (Some(first), Some(second)) = moments else {
             continue;
         };
-        let buffers = [("value", parameter.master()?), ("first", first), ("second", second)];
+        let buffers = [
+            ("value", parameter.master()?),
+            ("first", first),
+            ("second", second),
+        ];
         for (kind, buffer) in buffers {
             let shape = [slot.len()];
             expected += 4 * slot.len() as u64;
-            tensors.push((key(slot, kind), Lazy { device, buffer, shape }));
+            tensors.push((
+                key(slot, kind),
+                Lazy {
+                    device,
+                    buffer,
+                    shape,
+                },
+            ));
         }
     }
     let path = aside.join("state.safetensors");
@@ -148,7 +162,10 @@ fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>, TrainError> {
     for entry in entries {
         let path = entry.map_err(TrainError::io(folder))?.path();
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or("");
-        if let Some(step) = name.strip_prefix("checkpoint-").and_then(|s| s.parse().ok()) {
+        if let Some(step) = name
+            .strip_prefix("checkpoint-")
+            .and_then(|s| s.parse().ok())
+        {
             found.push((step, path));
         }
     }
@@ -191,7 +208,10 @@ pub fn resume<D: Device>(
             .map_err(|e| bad(&tensors, format!("tensor {name}: {e}")))?;
         if tensor.dtype() != Dtype::F32 || tensor.data().len() != 4 * slot.len() {
             let expected = slot.len();
-            return Err(bad(&tensors, format!("tensor {name}: expected {expected} f32 values")));
+            return Err(bad(
+                &tensors,
+                format!("tensor {name}: expected {expected} f32 values"),
+            ));
         }
         Ok(bytemuck::pod_collect_to_vec(tensor.data()))
     };

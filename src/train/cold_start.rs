@@ -81,9 +81,13 @@ impl TrainingSet {
             })?;
             set.queries.push(prompts.query(tokenizer, &t.query)?);
             set.gold.push(prompts.thought(tokenizer, thought, budget)?);
-            set.repeated.push(prompts.thought(tokenizer, &t.query, budget)?);
-            let rows: Option<Vec<u32>> =
-                t.items.iter().map(|id| catalogue.index_of(id).map(|r| r as u32)).collect();
+            set.repeated
+                .push(prompts.thought(tokenizer, &t.query, budget)?);
+            let rows: Option<Vec<u32>> = t
+                .items
+                .iter()
+                .map(|id| catalogue.index_of(id).map(|r| r as u32))
+                .collect();
             let rows = rows.ok_or_else(|| {
                 TrainError::Set(format!("triplet {}: an item is not in the catalogue", t.id))
             })?;
@@ -91,7 +95,9 @@ impl TrainingSet {
             set.relevant.push(rows);
         }
         if set.pairs.is_empty() {
-            return Err(TrainError::Set("the training data has no query-item pair".into()));
+            return Err(TrainError::Set(
+                "the training data has no query-item pair".into(),
+            ));
         }
         Ok(set)
     }
@@ -186,8 +192,14 @@ impl<D: Device> ColdStart<'_, D> {
                 temperature: loss.temperature,
             };
             let micro = recipe.train.micro_batch;
-            let losses =
-                objective.step(self.model, self.prompts, &batch, micro, &weights, &mut gradients)?;
+            let losses = objective.step(
+                self.model,
+                self.prompts,
+                &batch,
+                micro,
+                &weights,
+                &mut gradients,
+            )?;
             if !losses.loss.is_finite() {
                 let loss = losses.loss;
                 return Err(TrainError::Diverged { step, loss });
@@ -367,7 +379,11 @@ fn draw(mix: &Mix, u: f32) -> Thought {
         }
         left -= weight;
     }
-    if mix.direct > 0.0 { Thought::Direct } else { Thought::Gold }
+    if mix.direct > 0.0 {
+        Thought::Direct
+    } else {
+        Thought::Gold
+    }
 }
 
 fn record(step: usize, l: &Losses, rate: f32, norm: f64, seconds: f64) -> serde_json::Value {

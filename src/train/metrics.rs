@@ -98,9 +98,13 @@ impl Progress {
         let due = self.last.elapsed() > Duration::from_secs(30) || done == self.steps;
         if self.plain && due {
             self.last = Instant::now();
-            let rate = self.started.elapsed().as_secs_f64() / (done - self.first_step).max(1) as f64;
+            let rate =
+                self.started.elapsed().as_secs_f64() / (done - self.first_step).max(1) as f64;
             let left = rate * (self.steps - done) as f64;
-            eprintln!("{} {done}/{} {message} {left:.0} s left", self.label, self.steps);
+            eprintln!(
+                "{} {done}/{} {message} {left:.0} s left",
+                self.label, self.steps
+            );
         }
     }
 

@@ -98,17 +98,35 @@ impl<D: Device> Objective<D> {
             losses.sft += self.supervise(model, part, scale, gradients)?;
             let mut dinputs = Vec::new();
             if !part.embedding_rows.is_empty() {
-                let (q_len, i_len) = (branches * width, (part.embedding_rows.len() - branches) * width);
+                let (q_len, i_len) = (
+                    branches * width,
+                    (part.embedding_rows.len() - branches) * width,
+                );
                 let mut rows = dqueries[q_at..q_at + q_len].to_vec();
                 rows.extend_from_slice(&ditems[i_at..i_at + i_len]);
                 (q_at, i_at) = (q_at + q_len, i_at + i_len);
                 let rows = d.upload(&rows)?;
                 let (pooling, dhidden) = (self.pooling, &mut self.dhidden);
                 let ranges = &part.embedding_rows;
-                pooling.backward(d, &model.config, tokens, ranges, &rows, dhidden, &mut dinputs)?;
+                pooling.backward(
+                    d,
+                    &model.config,
+                    tokens,
+                    ranges,
+                    &rows,
+                    dhidden,
+                    &mut dinputs,
+                )?;
             }
             let (acts, scratch) = (&mut self.acts, &mut self.scratch);
-            model.backward(&view(part), acts, &self.dhidden, &dinputs, gradients, scratch)?;
+            model.backward(
+                &view(part),
+                acts,
+                &self.dhidden,
+                &dinputs,
+                gradients,
+                scratch,
+            )?;
             losses.tokens += tokens;
         }
         let supervised: usize = parts.iter().map(|p| p.1.supervised_rows.len()).sum();
@@ -130,7 +148,8 @@ impl<D: Device> Objective<D> {
         let len = part.embedding_rows.len() * model.config.hidden_size;
         let mut out = d.zeros(len)?;
         let ranges = &part.embedding_rows;
-        self.pooling.forward(d, &model.config, ranges, &self.acts, &mut out)?;
+        self.pooling
+            .forward(d, &model.config, ranges, &self.acts, &mut out)?;
         d.download(&out, len)
     }
 
@@ -214,7 +233,10 @@ fn contrast<D: Device>(
     }
     let embedded = |s: &super::batch::Sample| {
         let targets: Vec<u32> = s.branches.iter().filter_map(|b| b.target).collect();
-        targets.into_iter().map(|t| (t, s.positives.clone())).collect::<Vec<_>>()
+        targets
+            .into_iter()
+            .map(|t| (t, s.positives.clone()))
+            .collect::<Vec<_>>()
     };
     let (targets, positives): (Vec<u32>, Vec<Vec<u64>>) =
         batch.samples.iter().flat_map(embedded).unzip();
@@ -236,7 +258,15 @@ fn contrast<D: Device>(
     losses.accuracy = rank.iter().filter(|&&r| r == 1).count() as f64 / count as f64;
     let (mut dq, mut di) = (d.zeros(count * width)?, d.zeros(nce.items * width)?);
     let coefficients = vec![weights.info_nce / count as f32; count];
-    d.info_nce_backward(&nce, &queries, &items, &output, &coefficients, &mut dq, &mut di)?;
+    d.info_nce_backward(
+        &nce,
+        &queries,
+        &items,
+        &output,
+        &coefficients,
+        &mut dq,
+        &mut di,
+    )?;
     Ok((
         d.download(&dq, count * width)?,
         d.download(&di, nce.items * width)?,

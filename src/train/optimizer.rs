@@ -81,7 +81,11 @@ impl<D: Device> Optimizer<D> {
                 eps: o.eps,
                 weight_decay: if slot.matrix { o.weight_decay } else { 0.0 },
                 step: self.updates,
-                gradient_scale: if clips { (f64::from(o.clip) / norm) as f32 } else { 1.0 },
+                gradient_scale: if clips {
+                    (f64::from(o.clip) / norm) as f32
+                } else {
+                    1.0
+                },
             };
             d.adamw(&step, slot.len(), parameter.master_mut()?, gradient, m, v)?;
             d.clear(gradient, slot.len())?;

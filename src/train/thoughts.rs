@@ -80,12 +80,22 @@ pub fn near_misses<D: Device>(
     let most = relevant.iter().map(Vec::len).max().unwrap_or(0);
     let packed = d.pack(&item_rows, items.len(), width, WeightFormat::F32)?;
     let query_rows = d.upload(&query_rows)?;
-    let hits = d.top_k(queries.len(), width, &query_rows, items.len(), &packed, depth + most)?;
+    let hits = d.top_k(
+        queries.len(),
+        width,
+        &query_rows,
+        items.len(),
+        &packed,
+        depth + most,
+    )?;
     Ok(hits
         .iter()
         .zip(relevant)
         .map(|(hits, relevant)| {
-            let misses = hits.iter().map(|h| h.index).filter(|i| !relevant.contains(i));
+            let misses = hits
+                .iter()
+                .map(|h| h.index)
+                .filter(|i| !relevant.contains(i));
             misses.take(depth).collect()
         })
         .collect())

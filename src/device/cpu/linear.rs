@@ -23,10 +23,30 @@ impl Linear for Cpu {
         y: &mut Vec<f32>,
         accumulate: bool,
     ) -> Result<()> {
-        let (rows,k)=(match w { Weight::Master(b)=>&b[..], Weight::Packed(p)=>&p.data[..] }, shape.k);
-        let a=gemm::View::new(&x[..shape.m*k],shape.m,k);
-        gemm::gemm(self.isa,self.multiply,a,gemm::View::new(&rows[..shape.n*k],shape.n,k).t(),y,shape.n,accumulate);
-        if let Some(b)=bias { for i in 0..shape.m { for j in 0..shape.n { y[i*shape.n+j]+=b[j]; } } }
+        let (rows, k) = (
+            match w {
+                Weight::Master(b) => &b[..],
+                Weight::Packed(p) => &p.data[..],
+            },
+            shape.k,
+        );
+        let a = gemm::View::new(&x[..shape.m * k], shape.m, k);
+        gemm::gemm(
+            self.isa,
+            self.multiply,
+            a,
+            gemm::View::new(&rows[..shape.n * k], shape.n, k).t(),
+            y,
+            shape.n,
+            accumulate,
+        );
+        if let Some(b) = bias {
+            for i in 0..shape.m {
+                for j in 0..shape.n {
+                    y[i * shape.n + j] += b[j];
+                }
+            }
+        }
         Ok(())
     }
     fn linear_backward_input(
@@ -37,7 +57,16 @@ impl Linear for Cpu {
         dx: &mut Vec<f32>,
         accumulate: bool,
     ) -> Result<()> {
-        gemm::gemm(self.isa,self.multiply,gemm::View::new(dy,shape.m,shape.n),gemm::View::new(w,shape.n,shape.k),dx,shape.k,accumulate); Ok(())
+        gemm::gemm(
+            self.isa,
+            self.multiply,
+            gemm::View::new(dy, shape.m, shape.n),
+            gemm::View::new(w, shape.n, shape.k),
+            dx,
+            shape.k,
+            accumulate,
+        );
+        Ok(())
     }
     fn linear_backward_weight(
         &self,
@@ -47,8 +76,22 @@ impl Linear for Cpu {
         dw: &mut Vec<f32>,
         dbias: Option<&mut Vec<f32>>,
     ) -> Result<()> {
-        gemm::gemm(self.isa,self.multiply,gemm::View::new(dy,shape.m,shape.n).t(),gemm::View::new(x,shape.m,shape.k),dw,shape.k,true);
-        if let Some(b)=dbias { for i in 0..shape.m { for j in 0..shape.n { b[j]+=dy[i*shape.n+j]; } } }
+        gemm::gemm(
+            self.isa,
+            self.multiply,
+            gemm::View::new(dy, shape.m, shape.n).t(),
+            gemm::View::new(x, shape.m, shape.k),
+            dw,
+            shape.k,
+            true,
+        );
+        if let Some(b) = dbias {
+            for i in 0..shape.m {
+                for j in 0..shape.n {
+                    b[j] += dy[i * shape.n + j];
+                }
+            }
+        }
         Ok(())
     }
 }
