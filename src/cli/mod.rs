@@ -3,6 +3,7 @@
 
 mod common;
 mod model;
+mod train;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ enum Command {
     /// Inspect, convert and compare models.
     #[command(subcommand)]
     Model(model::ModelCommand),
+    /// Train a model by a recipe.
+    Train(train::TrainArgs),
 }
 
 /// Any command's error: its one line is what the user sees.
@@ -30,6 +33,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Model(c) => model::run(c),
+        Command::Train(a) => train::run(a),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,9 +1,11 @@
 //! Embeddings of queries and items: which tokens, and which hidden state.
 
+mod embedder;
 mod encode;
 mod folder;
 mod pooling;
 
+pub use embedder::{EmbedError, EmbeddedQueries, Embedder, Thinking, ThoughtText};
 pub use encode::{Encoder, Sequence, Side};
 pub use folder::{FolderError, ModelFolder, NewTokens, SETTINGS_FILE, Settings, save_folder};
 pub use pooling::Pooling;

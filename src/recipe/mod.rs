@@ -273,6 +273,13 @@ impl Recipe {
         (loss, mix)
     }
 
+    /// Whether any part of the run embeds queries with a thought.
+    pub fn thinks(&self) -> bool {
+        let mixes = std::iter::once(&self.thought.mix);
+        let mut mixes = mixes.chain(self.phase.iter().filter_map(|p| p.mix.as_ref()));
+        mixes.any(|m| !only_direct(m))
+    }
+
     fn check(&self, path: &Path) -> Result<(), RecipeError> {
         let t = &self.train;
         let mixes = std::iter::once(&self.thought.mix);

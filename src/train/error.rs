@@ -15,6 +15,8 @@ pub enum TrainError {
     #[error(transparent)]
     Tokenizer(#[from] crate::text::TokenizerError),
     #[error(transparent)]
+    Folder(#[from] crate::embed::FolderError),
+    #[error(transparent)]
     Data(#[from] crate::data::DataError),
     #[error("{}: {source}", path.display())]
     Io {

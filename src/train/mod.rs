@@ -6,9 +6,11 @@ pub mod cold_start;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;
+pub mod run;
 pub mod schedule;
 pub mod thoughts;
 
 mod error;
 
 pub use error::TrainError;
+pub use run::train;
