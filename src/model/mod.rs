@@ -10,6 +10,7 @@ mod gguf;
 mod gguf_config;
 mod gguf_names;
 mod gguf_quant;
+mod json_fields;
 mod safetensors;
 mod tensors;
 
