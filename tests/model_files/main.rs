@@ -3,6 +3,7 @@
 mod export;
 mod folders;
 mod gguf;
+mod gguf_tokenizers;
 mod gguf_writer;
 mod lies;
 mod smollm2;
