@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::error::ModelError;
+use super::json_fields::Fields;
 use super::rope_scaling::RopeScaling;
 
 /// The decoder families: pre-norm blocks of RoPE attention and SwiGLU, differing in biases and norms.
@@ -181,7 +182,7 @@ impl ModelConfig {
         if let Some(id) = fields.token_ids("bos_token_id")?.first() {
             self.bos_token_id.get_or_insert(*id);
         }
-        self.generation = fields.map.clone();
+        self.generation = fields.map().clone();
         Ok(self)
     }
 
@@ -238,14 +239,14 @@ impl ModelConfig {
                 format!("expected a number above 1, found {}", self.rope_theta),
             );
         }
-        for &id in self.eos_token_ids.iter().chain(&self.bos_token_id) {
+        let eos = self.eos_token_ids.iter().map(|id| ("eos_token_id", *id));
+        let bos = self.bos_token_id.iter().map(|id| ("bos_token_id", *id));
+        for (field, id) in eos.chain(bos) {
             if id as usize >= self.vocab_size {
+                let size = self.vocab_size;
                 return error(
-                    "eos_token_id",
-                    format!(
-                        "bos and eos ids must be below vocab_size ({}), found {id}",
-                        self.vocab_size
-                    ),
+                    field,
+                    format!("expected an id below vocab_size ({size}), found {id}"),
                 );
             }
         }
@@ -319,86 +320,4 @@ impl ModelConfig {
 /// `1e-5_f32` as `1e-5`, not as the f64 nearest to the f32.
 fn shortest_decimal(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
-}
-
-/// A JSON object being read, remembering where it stands for its errors. `null` is absence.
-pub(crate) struct Fields<'a> {
-    path: &'a Path,
-    prefix: String,
-    map: &'a Map<String, Value>,
-}
-
-impl<'a> Fields<'a> {
-    pub(crate) fn new(path: &'a Path, prefix: &str, json: &'a Value) -> Result<Self, ModelError> {
-        let map = json
-            .as_object()
-            .ok_or_else(|| ModelError::format(path, format!("{prefix}: expected a JSON object")))?;
-        Ok(Self {
-            path,
-            prefix: prefix.to_owned(),
-            map,
-        })
-    }
-
-    pub(crate) fn error(&self, field: &str, message: impl Into<String>) -> ModelError {
-        ModelError::field(self.path, &format!("{}{field}", self.prefix), message)
-    }
-
-    fn get<T>(
-        &self,
-        field: &str,
-        expected: &str,
-        read: impl FnOnce(&'a Value) -> Option<T>,
-    ) -> Result<Option<T>, ModelError> {
-        match self.map.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => read(value)
-                .map(Some)
-                .ok_or_else(|| self.error(field, format!("expected {expected}, found {value}"))),
-        }
-    }
-
-    pub(crate) fn object(&self, field: &str) -> Result<Option<Fields<'a>>, ModelError> {
-        let map = self.get(field, "an object", Value::as_object)?;
-        Ok(map.map(|map| Fields {
-            path: self.path,
-            prefix: format!("{}{field}.", self.prefix),
-            map,
-        }))
-    }
-
-    pub(crate) fn string(&self, field: &str) -> Result<Option<&'a str>, ModelError> {
-        self.get(field, "a string", Value::as_str)
-    }
-
-    pub(crate) fn number(&self, field: &str) -> Result<Option<f64>, ModelError> {
-        self.get(field, "a number", Value::as_f64)
-    }
-
-    pub(crate) fn bool(&self, field: &str) -> Result<Option<bool>, ModelError> {
-        self.get(field, "true or false", Value::as_bool)
-    }
-
-    pub(crate) fn optional_size(&self, field: &str) -> Result<Option<usize>, ModelError> {
-        self.get(field, "a positive integer", |value| {
-            usize::try_from(value.as_u64()?).ok()
-        })
-    }
-
-    fn size(&self, field: &str) -> Result<usize, ModelError> {
-        self.optional_size(field)?
-            .ok_or_else(|| self.error(field, "expected a positive integer, found nothing"))
-    }
-
-    /// One id or a list of them.
-    fn token_ids(&self, field: &str) -> Result<Vec<u32>, ModelError> {
-        let id = |value: &Value| u32::try_from(value.as_u64()?).ok();
-        let ids = self.get(field, "a token id or a list of them", |value| match value {
-            Value::Array(ids) => ids.iter().map(id).collect(),
-            // Written by some converters for "none".
-            Value::Number(n) if n.as_i64() == Some(-1) => Some(Vec::new()),
-            one => Some(vec![id(one)?]),
-        })?;
-        Ok(ids.unwrap_or_default())
-    }
 }

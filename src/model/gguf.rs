@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use memmap2::Mmap;
 
 use super::error::ModelError;
+use super::gguf_cursor::{Cursor, Description, kind};
 use super::gguf_quant::StoredType;
 use super::safetensors::map_file;
 
@@ -37,35 +38,11 @@ struct Entry {
     at: usize,
 }
 
-/// GGUF's value types.
-mod kind {
-    pub const U8: u32 = 0;
-    pub const I8: u32 = 1;
-    pub const U16: u32 = 2;
-    pub const I16: u32 = 3;
-    pub const U32: u32 = 4;
-    pub const I32: u32 = 5;
-    pub const F32: u32 = 6;
-    pub const BOOL: u32 = 7;
-    pub const STRING: u32 = 8;
-    pub const ARRAY: u32 = 9;
-    pub const U64: u32 = 10;
-    pub const I64: u32 = 11;
-    pub const F64: u32 = 12;
-}
-
-/// Arrays of arrays deeper than this are not read.
-const DEEPEST_ARRAY: usize = 4;
-
 impl Gguf {
     /// Maps the file and reads its header.
     pub(crate) fn open(path: &Path) -> Result<Self, ModelError> {
         let map = map_file(path)?;
-        let mut cursor = Cursor {
-            path,
-            bytes: &map,
-            at: 0,
-        };
+        let mut cursor = Cursor::new(path, &map, 0);
         if cursor.take(4, "the magic")? != b"GGUF" {
             return Err(ModelError::format(path, "expected a GGUF file"));
         }
@@ -83,7 +60,7 @@ impl Gguf {
         for _ in 0..metadata_count {
             let key = cursor.string("a metadata key")?;
             let kind = cursor.u32(key)?;
-            let at = cursor.at;
+            let at = cursor.at();
             cursor.skip_value(kind, key, 0)?;
             if metadata
                 .insert(key.to_owned(), Entry { kind, at })
@@ -96,7 +73,7 @@ impl Gguf {
         for _ in 0..tensor_count {
             described.push(cursor.tensor()?);
         }
-        let end = cursor.at;
+        let end = cursor.at();
         let mut gguf = Self {
             path: path.to_path_buf(),
             map,
@@ -250,162 +227,9 @@ impl Gguf {
         let Some(entry) = self.metadata.get(key) else {
             return Ok(None);
         };
-        let mut cursor = Cursor {
-            path: &self.path,
-            bytes: &self.map,
-            at: entry.at,
-        };
+        let mut cursor = Cursor::new(&self.path, &self.map, entry.at);
         read(&mut cursor, entry.kind)
             .map(Some)
             .ok_or_else(|| self.error(key, format!("expected {expected}")))
-    }
-}
-
-/// A tensor's description before its place in the file is checked.
-struct Description {
-    name: String,
-    shape: Vec<usize>,
-    ggml_type: u32,
-    offset: u64,
-}
-
-struct Cursor<'a> {
-    path: &'a Path,
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, length: usize, what: &str) -> Result<&'a [u8], ModelError> {
-        let rest = &self.bytes[self.at..];
-        let taken = rest.get(..length).ok_or_else(|| {
-            ModelError::format(
-                self.path,
-                format!(
-                    "the file ends inside {}: {length} bytes expected at byte {}, {} left",
-                    what.escape_debug(),
-                    self.at,
-                    rest.len()
-                ),
-            )
-        })?;
-        self.at += length;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self, what: &str) -> Result<[u8; N], ModelError> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N, what)?);
-        Ok(array)
-    }
-
-    fn u32(&mut self, what: &str) -> Result<u32, ModelError> {
-        Ok(u32::from_le_bytes(self.array(what)?))
-    }
-
-    fn u64(&mut self, what: &str) -> Result<u64, ModelError> {
-        Ok(u64::from_le_bytes(self.array(what)?))
-    }
-
-    fn string(&mut self, what: &str) -> Result<&'a str, ModelError> {
-        let length = usize::try_from(self.u64(what)?).unwrap_or(usize::MAX);
-        let at = self.at;
-        std::str::from_utf8(self.take(length, what)?).map_err(|_| {
-            ModelError::format(
-                self.path,
-                format!("{} at byte {at} is not UTF-8", what.escape_debug()),
-            )
-        })
-    }
-
-    fn tensor(&mut self) -> Result<Description, ModelError> {
-        let name = self.string("a tensor's name")?.to_owned();
-        let dimensions = self.u32(&name)?;
-        if !(1..=4).contains(&dimensions) {
-            let message = format!("expected 1 to 4 dimensions, found {dimensions}");
-            return Err(ModelError::tensor(self.path, &name, message));
-        }
-        let mut shape = Vec::new();
-        for _ in 0..dimensions {
-            let size = self.u64(&name)?;
-            let size = usize::try_from(size).ok().filter(|size| *size > 0);
-            shape.push(size.ok_or_else(|| {
-                ModelError::tensor(self.path, &name, "expected dimensions of at least 1")
-            })?);
-        }
-        shape.reverse();
-        Ok(Description {
-            shape,
-            ggml_type: self.u32(&name)?,
-            offset: self.u64(&name)?,
-            name,
-        })
-    }
-
-    /// Bytes of a value of fixed size.
-    fn width(kind: u32) -> Option<usize> {
-        Some(match kind {
-            kind::U8 | kind::I8 | kind::BOOL => 1,
-            kind::U16 | kind::I16 => 2,
-            kind::U32 | kind::I32 | kind::F32 => 4,
-            kind::U64 | kind::I64 | kind::F64 => 8,
-            _ => return None,
-        })
-    }
-
-    fn skip_value(&mut self, kind: u32, key: &str, depth: usize) -> Result<(), ModelError> {
-        if let Some(width) = Self::width(kind) {
-            self.take(width, key)?;
-            return Ok(());
-        }
-        match kind {
-            kind::STRING => {
-                self.string(key)?;
-            }
-            kind::ARRAY if depth < DEEPEST_ARRAY => {
-                let kind = self.u32(key)?;
-                let count = self.u64(key)?;
-                if let Some(width) = Self::width(kind) {
-                    let length = usize::try_from(count)
-                        .ok()
-                        .and_then(|n| n.checked_mul(width));
-                    self.take(length.unwrap_or(usize::MAX), key)?;
-                } else {
-                    for _ in 0..count {
-                        self.skip_value(kind, key, depth + 1)?;
-                    }
-                }
-            }
-            _ => {
-                return Err(ModelError::field(
-                    self.path,
-                    key,
-                    format!("value type {kind} is not one of GGUF's, or nests too deep"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn integer(&mut self, kind: u32) -> Option<i64> {
-        Some(match kind {
-            kind::U8 | kind::BOOL => i64::from(u8::from_le_bytes(self.array("").ok()?)),
-            kind::I8 => i64::from(i8::from_le_bytes(self.array("").ok()?)),
-            kind::U16 => i64::from(u16::from_le_bytes(self.array("").ok()?)),
-            kind::I16 => i64::from(i16::from_le_bytes(self.array("").ok()?)),
-            kind::U32 => i64::from(u32::from_le_bytes(self.array("").ok()?)),
-            kind::I32 => i64::from(i32::from_le_bytes(self.array("").ok()?)),
-            kind::U64 => i64::try_from(u64::from_le_bytes(self.array("").ok()?)).ok()?,
-            kind::I64 => i64::from_le_bytes(self.array("").ok()?),
-            _ => return None,
-        })
-    }
-
-    fn number(&mut self, kind: u32) -> Option<f64> {
-        match kind {
-            kind::F32 => Some(f64::from(f32::from_le_bytes(self.array("").ok()?))),
-            kind::F64 => Some(f64::from_le_bytes(self.array("").ok()?)),
-            _ => self.integer(kind).map(|value| value as f64),
-        }
     }
 }

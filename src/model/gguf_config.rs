@@ -164,7 +164,7 @@ fn llama3(gguf: &Gguf, config: &ModelConfig) -> Result<RopeScaling, ModelError> 
         return error("expected divisors of at least 1".to_owned());
     }
     let plain = RopeScaling::None.frequencies(config.head_dim, config.rope_theta);
-    for original in (8..=24).map(|power| 1usize << power) {
+    for original in (4..=24).map(|power| 1usize << power) {
         let scaling = RopeScaling::Llama3 {
             factor: f64::from(factor),
             low_freq_factor: 1.0,

@@ -199,3 +199,46 @@ fn q6_k(b: &[u8], out: &mut [f32]) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::safetensors::SafeTensors;
+
+    /// The same bits as the gguf package, for every block type.
+    #[test]
+    fn blocks_decode_as_the_gguf_package_decodes_them() {
+        let golden = include_bytes!("../../tests/golden/quantised.safetensors");
+        let golden = SafeTensors::deserialize(golden).unwrap();
+        for stored in [Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K] {
+            let tensor = |part: &str| golden.tensor(&format!("{stored:?}.{part}")).unwrap();
+            let (bytes, values) = (tensor("bytes"), tensor("values"));
+            let mut decoded = vec![f32::NAN; values.shape()[0]];
+            stored.decode(bytes.data(), &mut decoded);
+            let decoded: Vec<u8> = decoded
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            assert!(decoded == values.data(), "{stored:?} differs");
+        }
+    }
+
+    #[test]
+    fn short_floats_widen_exactly() {
+        for value in [0.0f32, -0.0, 1.0, -1.5, 65504.0, 6.1035156e-5, 5.9604645e-8] {
+            let mut out = [f32::NAN];
+            F16.decode(&f16::from_f32(value).to_le_bytes(), &mut out);
+            assert_eq!(out[0].to_bits(), value.to_bits(), "f16 {value}");
+        }
+        for value in [0.0f32, -0.0, 1.0, -1.5, 3.3895314e38, 1e-40] {
+            let stored = bf16::from_f32(value);
+            let mut out = [f32::NAN];
+            BF16.decode(&stored.to_le_bytes(), &mut out);
+            assert_eq!(
+                out[0].to_bits(),
+                u32::from(stored.to_bits()) << 16,
+                "bf16 {value}"
+            );
+        }
+    }
+}

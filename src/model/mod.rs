@@ -14,9 +14,12 @@ pub mod transformer;
 
 mod gguf;
 mod gguf_config;
+mod gguf_cursor;
 mod gguf_names;
 mod gguf_quant;
+mod json_fields;
 mod safetensors;
+mod safetensors_writer;
 mod tensors;
 
 pub use activations::Activations;

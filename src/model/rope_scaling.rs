@@ -5,8 +5,8 @@ use std::f64::consts::PI;
 
 use serde_json::{Map, Value, json};
 
-use super::config::Fields;
 use super::error::ModelError;
+use super::json_fields::Fields;
 
 /// How the frequencies `theta^(-2i/head_dim)` are changed.
 #[derive(Clone, Debug, PartialEq)]

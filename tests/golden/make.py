@@ -139,6 +139,9 @@ def make_model(name, seed):
         "logits": logits.detach(),
         "loss": loss.detach()[None],
     }
+    cos, sin = model.model.rotary_emb(logits, torch.arange(TOKENS)[None])
+    half = cos.shape[-1] // 2
+    expected["cos"], expected["sin"] = cos[0, :, :half], sin[0, :, :half]
     for parameter, value in model.named_parameters():
         expected[f"grad.{parameter}"] = value.grad
     folder = HERE / name
