@@ -1,0 +1,192 @@
+//! Forward: a block of query rows against all the keys it sees.
+
+use super::own_visible;
+use super::tiles::{KEYS, LANES, Left, Lines, pack_lines, pack_transposed, panel_words, product};
+use crate::device::cpu::Isa;
+use crate::device::cpu::math::exp;
+use crate::ops::attention::Heads;
+use crate::ops::forest::Segment;
+use crate::per_isa;
+use std::cell::RefCell;
+
+/// Some rows of a segment and one key/value head.
+pub struct QueryTask<'a> {
+    pub isa: Isa,
+    pub heads: &'a Heads,
+    pub segment: &'a Segment,
+    /// First row within the segment, and number of rows.
+    pub first: usize,
+    pub count: usize,
+    /// Queries of the group by row of the batch; keys and values of the head by row of their store.
+    pub queries: Lines<'a>,
+    pub keys: Lines<'a>,
+    pub values: Lines<'a>,
+}
+
+/// Buffers of a task, `rows` being tokens times heads of the group.
+#[derive(Default)]
+struct Scratch {
+    /// `[rows][head_dim]`.
+    queries: Vec<f32>,
+    /// `[rows][head_dim in whole panels]`.
+    out: Vec<f32>,
+    /// `[rows][KEYS]`.
+    scores: Vec<f32>,
+    /// Running maximum and sum, and how many keys of the tile a row sees.
+    maximum: Vec<f32>,
+    sum: Vec<f32>,
+    visible: Vec<usize>,
+    keys: Vec<f32>,
+    values: Vec<f32>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl QueryTask<'_> {
+    /// Computes the block and hands `(row of the batch, head of the group, out, lse)` of each to
+    /// `put`.
+    pub fn run(&self, put: impl FnMut(usize, usize, &[f32], f32)) {
+        SCRATCH.with_borrow_mut(|s| self.run_in(s, put));
+    }
+
+    fn run_in(&self, s: &mut Scratch, mut put: impl FnMut(usize, usize, &[f32], f32)) {
+        let d = self.heads.head_dim;
+        let group = self.heads.num_heads / self.heads.num_kv_heads;
+        let rows = self.count * group;
+        let width = d.div_ceil(LANES) * LANES;
+        let scale = 1.0 / (d as f32).sqrt();
+        s.queries.clear();
+        for i in 0..self.count {
+            let line = self.queries.line(self.segment.rows.start + self.first + i, group * d);
+            s.queries.extend(line.iter().map(|x| x * scale));
+        }
+        s.out.clear();
+        s.out.resize(rows * width, 0.0);
+        s.scores.resize(rows * KEYS, 0.0);
+        s.maximum.clear();
+        s.maximum.resize(rows, f32::NEG_INFINITY);
+        s.sum.clear();
+        s.sum.resize(rows, 0.0);
+        for span in &self.segment.ancestors {
+            s.visible.clear();
+            s.visible.resize(rows, span.len);
+            self.span(s, span.start, span.len);
+        }
+        s.visible.clear();
+        for i in 0..self.count {
+            let seen = own_visible(self.segment, self.first + i);
+            s.visible.extend(std::iter::repeat_n(seen, group));
+        }
+        let last = own_visible(self.segment, self.first + self.count - 1);
+        self.span(s, self.segment.own.start, last);
+        for r in 0..rows {
+            let out = &mut s.out[r * width..][..d];
+            let inverse = 1.0 / s.sum[r];
+            out.iter_mut().for_each(|o| *o *= inverse);
+            let row = self.segment.rows.start + self.first + r / group;
+            put(row, r % group, out, s.maximum[r] + s.sum[r].ln());
+        }
+    }
+
+    /// Streams the first `len` keys from `start`.
+    fn span(&self, s: &mut Scratch, start: usize, len: usize) {
+        let d = self.heads.head_dim;
+        let rows = s.maximum.len();
+        let width = d.div_ceil(LANES) * LANES;
+        for tile in (0..len).step_by(KEYS) {
+            let count = KEYS.min(len - tile);
+            let at = |lines: Lines<'_>| (start + tile) * lines.stride;
+            let keys = Lines {
+                data: &self.keys.data[at(self.keys)..],
+                ..self.keys
+            };
+            let values = Lines {
+                data: &self.values.data[at(self.values)..],
+                ..self.values
+            };
+            s.keys.resize(panel_words(d, count), 0.0);
+            pack_transposed(self.isa, keys, count, d, &mut s.keys);
+            s.values.resize(panel_words(count, d), 0.0);
+            pack_lines(self.isa, values, count, d, &mut s.values);
+            let q = Left {
+                data: &s.queries,
+                row: d,
+                step: 1,
+            };
+            for (panel, b) in s.keys.chunks_exact(d * LANES).enumerate() {
+                let scores = &mut s.scores[panel * LANES..];
+                product(self.isa, rows, d, q, b, scores, KEYS, false);
+            }
+            let visible = &s.visible[..rows];
+            soften(
+                self.isa,
+                count,
+                tile,
+                visible,
+                &mut s.scores,
+                &mut s.maximum,
+                &mut s.sum,
+                &mut s.out,
+                width,
+            );
+            let p = Left {
+                data: &s.scores,
+                row: KEYS,
+                step: 1,
+            };
+            for (panel, b) in s.values.chunks_exact(count * LANES).enumerate() {
+                let out = &mut s.out[panel * LANES..];
+                product(self.isa, rows, count, p, b, out, width, true);
+            }
+        }
+    }
+}
+
+per_isa! {
+    /// Scores of a tile become exponentials below the new maximum; sums and outputs so far are
+    /// scaled down to it. Row `r` sees the keys of the span before `visible[r]`.
+    fn soften(
+        count: usize,
+        tile: usize,
+        visible: &[usize],
+        scores: &mut [f32],
+        maximum: &mut [f32],
+        sum: &mut [f32],
+        out: &mut [f32],
+        width: usize,
+    ) {
+        for (r, &visible) in visible.iter().enumerate() {
+            let row: &mut [f32; KEYS] = (&mut scores[r * KEYS..][..KEYS])
+                .try_into()
+                .expect("a row of a tile");
+            let seen = visible.saturating_sub(tile).min(count);
+            row[seen..].fill(f32::NEG_INFINITY);
+            if seen == 0 {
+                row.fill(0.0);
+                continue;
+            }
+            let mut lanes = [f32::NEG_INFINITY; 16];
+            for part in row.chunks_exact(16) {
+                for (l, x) in lanes.iter_mut().zip(part) {
+                    *l = if *x > *l { *x } else { *l };
+                }
+            }
+            let largest = lanes.iter().fold(maximum[r], |a, &b| if b > a { b } else { a });
+            let shrink = exp(maximum[r] - largest);
+            let mut sums = [0.0f32; 16];
+            for part in row.chunks_exact_mut(16) {
+                for (s, x) in sums.iter_mut().zip(part) {
+                    *x = exp(*x - largest);
+                    *s += *x;
+                }
+            }
+            sum[r] = sum[r] * shrink + sums.iter().sum::<f32>();
+            maximum[r] = largest;
+            for o in &mut out[r * width..][..width] {
+                *o *= shrink;
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Attention on the CPU.
+//!
+//! A task is a block of query rows of one segment and one key/value head; all query heads of the
+//! group are rows of the same small products. Keys stream in tiles of 64, counted from the start of
+//! each span, with a running maximum and sum (FlashAttention-2), so a row's bits depend on its own
+//! keys alone. The backward pass runs over query blocks for `dq`, then over key tiles for `dk` and
+//! `dv`, summing over everything below a trunk in the order of the rows.
+
+mod backward;
+mod forward;
+mod tiles;
+
+use super::parallel::{self, Rows};
+use super::{Cpu, at_least};
+use crate::device::{DeviceError, Result};
+use crate::ops::attention::*;
+use crate::ops::forest::{Forest, Segment};
+use backward::{KeyTask, Saved};
+use forward::QueryTask;
+use tiles::{KEYS, Lines};
+
+/// Most rows (tokens · heads of a group) of a query block.
+const BLOCK_ROWS: usize = 96;
+
+/// Query rows of one segment that a task computes.
+struct QueryBlock {
+    segment: usize,
+    /// First row within the segment, and number of rows.
+    first: usize,
+    count: usize,
+}
+
+fn query_blocks(forest: &Forest, group: usize) -> Vec<QueryBlock> {
+    let most = (BLOCK_ROWS / group).max(1);
+    let mut blocks = Vec::new();
+    for (segment, s) in forest.segments.iter().enumerate() {
+        let mut first = 0;
+        while first < s.rows.len() {
+            let count = most.min(s.rows.len() - first);
+            blocks.push(QueryBlock {
+                segment,
+                first,
+                count,
+            });
+            first += count;
+        }
+    }
+    blocks
+}
+
+/// Keys of its own span that row `i` of a segment sees.
+fn own_visible(segment: &Segment, i: usize) -> usize {
+    segment.own.len - segment.rows.len() + i + 1
+}
+
+fn check(heads: &Heads, forest: &Forest, keys: usize) -> Result<()> {
+    let error = |message: String| {
+        Err(DeviceError::Argument {
+            op: "attention",
+            message,
+        })
+    };
+    if heads.num_kv_heads == 0 || !heads.num_heads.is_multiple_of(heads.num_kv_heads) {
+        return error(format!(
+            "{} heads cannot share {} key heads",
+            heads.num_heads, heads.num_kv_heads
+        ));
+    }
+    for s in &forest.segments {
+        let spans = s.ancestors.iter().chain([&s.own]);
+        if s.own.len < s.rows.len() || spans.clone().any(|s| s.range().end > keys) {
+            return error(format!("a segment's keys lie outside the {keys} that there are"));
+        }
+    }
+    Ok(())
+}
+
+impl Attention for Cpu {
+    fn attention(
+        &self,
+        heads: &Heads,
+        forest: &Forest,
+        qkv: &Vec<f32>,
+        kv: KeysValues<'_, Self>,
+        out: &mut Vec<f32>,
+        mut lse: Option<&mut Vec<f32>>,
+    ) -> Result<()> {
+        let tokens = forest.tokens();
+        at_least("attention", "qkv", qkv.len(), tokens * heads.qkv_dim())?;
+        at_least("attention", "out", out.len(), tokens * heads.q_dim())?;
+        if let Some(lse) = &lse {
+            at_least("attention", "lse", lse.len(), tokens * heads.num_heads)?;
+        }
+        let (q_dim, kv_dim, d) = (heads.q_dim(), heads.kv_dim(), heads.head_dim);
+        let (keys, values, stored) = match kv {
+            KeysValues::Packed => {
+                let stride = heads.qkv_dim();
+                let from = |at: usize| Lines {
+                    data: &qkv[at.min(qkv.len())..],
+                    stride,
+                };
+                (from(q_dim), from(q_dim + kv_dim), tokens)
+            }
+            KeysValues::Cache { keys, values } => {
+                let stored = keys.len().min(values.len()) / kv_dim.max(1);
+                let stride = kv_dim;
+                (Lines { data: keys, stride }, Lines { data: values, stride }, stored)
+            }
+        };
+        check(heads, forest, stored)?;
+        let group = heads.num_heads / heads.num_kv_heads;
+        let blocks = query_blocks(forest, group);
+        let out_rows = Rows::new(&mut out[..tokens * q_dim], d.max(1));
+        let lse_rows = lse.as_mut().map(|l| Rows::new(&mut l[..tokens * heads.num_heads], 1));
+        let kv_heads = heads.num_kv_heads;
+        parallel::run(blocks.len() * kv_heads, |task| {
+            let (block, head) = (&blocks[task / kv_heads], task % kv_heads);
+            let segment = &forest.segments[block.segment];
+            let shift = |lines: Lines<'_>| -> (usize, usize) { (head * d, lines.stride) };
+            let (at, stride) = shift(keys);
+            let task = QueryTask {
+                isa: self.isa,
+                heads,
+                segment,
+                first: block.first,
+                count: block.count,
+                queries: Lines {
+                    data: &qkv[head * group * d..],
+                    stride: heads.qkv_dim(),
+                },
+                keys: Lines {
+                    data: &keys.data[at..],
+                    stride,
+                },
+                values: Lines {
+                    data: &values.data[at..],
+                    stride,
+                },
+            };
+            task.run(|row, h, values, log_sum| {
+                let index = row * heads.num_heads + head * group + h;
+                out_rows.take(index).copy_from_slice(values);
+                if let Some(lse) = &lse_rows {
+                    lse.take(index)[0] = log_sum;
+                }
+            });
+        });
+        Ok(())
+    }
+
+    fn attention_backward(
+        &self,
+        heads: &Heads,
+        forest: &Forest,
+        qkv: &Vec<f32>,
+        out: &Vec<f32>,
+        lse: &Vec<f32>,
+        dout: &Vec<f32>,
+        dqkv: &mut Vec<f32>,
+    ) -> Result<()> {
+        let tokens = forest.tokens();
+        let (q_dim, kv_dim, d) = (heads.q_dim(), heads.kv_dim(), heads.head_dim);
+        at_least("attention_backward", "qkv", qkv.len(), tokens * heads.qkv_dim())?;
+        at_least("attention_backward", "out", out.len(), tokens * q_dim)?;
+        at_least("attention_backward", "lse", lse.len(), tokens * heads.num_heads)?;
+        at_least("attention_backward", "dout", dout.len(), tokens * q_dim)?;
+        at_least("attention_backward", "dqkv", dqkv.len(), tokens * heads.qkv_dim())?;
+        check(heads, forest, tokens)?;
+        // Σ dout·out of every row and head.
+        let pairs = dout.chunks_exact(d).zip(out.chunks_exact(d)).take(tokens * heads.num_heads);
+        let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(x, y)| x * y).sum();
+        let delta: Vec<f32> = pairs.map(dot).collect();
+        let saved = Saved {
+            isa: self.isa,
+            heads,
+            qkv,
+            dout,
+            lse,
+            delta: &delta,
+        };
+        let group = heads.num_heads / heads.num_kv_heads;
+        let kv_heads = heads.num_kv_heads;
+        let rows = Rows::new(&mut dqkv[..tokens * heads.qkv_dim()], d.max(1));
+        let row_heads = heads.num_heads + 2 * kv_heads;
+        let blocks = query_blocks(forest, group);
+        let below = descendants(forest);
+        let mut tiles = Vec::new();
+        for (segment, s) in forest.segments.iter().enumerate() {
+            let starts = (0..s.own.len).step_by(KEYS);
+            tiles.extend(starts.map(|start| (segment, start, KEYS.min(s.own.len - start))));
+        }
+        let query_tasks = blocks.len() * kv_heads;
+        // Key tiles first: a trunk's tile is the longest task.
+        parallel::run(tiles.len() * kv_heads + query_tasks, |task| {
+            let head = task % kv_heads;
+            if task < tiles.len() * kv_heads {
+                let (segment, start, count) = tiles[task / kv_heads];
+                let task = KeyTask {
+                    saved: &saved,
+                    forest,
+                    head,
+                    segment,
+                    start,
+                    count,
+                    below: &below[segment],
+                };
+                task.run(|row, dk, dv| {
+                    let at = row * row_heads + heads.num_heads + head;
+                    rows.take(at).copy_from_slice(dk);
+                    rows.take(at + kv_heads).copy_from_slice(dv);
+                });
+            } else {
+                let block = &blocks[task / kv_heads - tiles.len()];
+                let segment = &forest.segments[block.segment];
+                saved.queries(head, segment, block.first, block.count, |row, h, dq| {
+                    rows.take(row * row_heads + head * group + h).copy_from_slice(dq);
+                });
+            }
+        });
+        debug_assert_eq!(row_heads * d, q_dim + 2 * kv_dim);
+        Ok(())
+    }
+}
+
+/// For every segment the segments that have it among their ancestors, in order.
+fn descendants(forest: &Forest) -> Vec<Vec<usize>> {
+    let mut below = vec![Vec::new(); forest.segments.len()];
+    for (i, s) in forest.segments.iter().enumerate() {
+        let mut up = s.parent;
+        while let Some(p) = up {
+            below[p].push(i);
+            up = forest.segments[p].parent;
+        }
+    }
+    below
+}
