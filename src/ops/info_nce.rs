@@ -139,7 +139,7 @@ pub mod reference {
     }
 
     /// Cosines over the temperature, `[queries][items]`; −∞ where masked.
-    fn scores(b: &InfoNceBatch, queries: &[f64], items: &[f64]) -> Vec<Vec<f64>> {
+    pub fn scores(b: &InfoNceBatch, queries: &[f64], items: &[f64]) -> Vec<Vec<f64>> {
         let h = b.hidden;
         let (q, d) = (
             unit_rows(queries, b.queries, h).0,

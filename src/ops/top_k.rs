@@ -35,7 +35,8 @@ pub mod reference {
             let mut hits: Vec<(u32, f64)> = rows
                 .map(|(j, item)| (j as u32, item.iter().zip(query).map(|(a, b)| a * b).sum()))
                 .collect();
-            hits.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            // Adding 0 makes 0 of −0.
+            hits.sort_by(|a, b| (b.1 + 0.0).total_cmp(&(a.1 + 0.0)).then(a.0.cmp(&b.0)));
             hits.truncate(k);
             hits
         };

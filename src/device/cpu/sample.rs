@@ -7,7 +7,6 @@
 use super::math::exp;
 use super::{Cpu, Isa, parallel};
 use crate::device::{DeviceError, Result, at_least};
-use crate::ops::philox::{philox, uniform53};
 use crate::ops::sample::*;
 use crate::per_isa;
 use std::cell::RefCell;
@@ -18,8 +17,6 @@ const GROUP: usize = 64;
 /// Tokens whose sum of weights is kept.
 const BLOCK: usize = 1024;
 const LANES: usize = 32;
-/// Sets the counters of this op apart from those of `PhiloxStream`.
-const STREAM: u32 = 0x5341_4d50;
 
 impl Sample for Cpu {
     fn sample(
@@ -92,10 +89,6 @@ fn choose(isa: Isa, row: &[f32], sampling: &Sampling, key: (u64, u32)) -> Option
         let within = row[group..].iter().position(|&v| v == max)?;
         ((group + within) as u32, 0.0)
     } else {
-        let (row_key, position) = key;
-        let counter = [position, STREAM, row_key as u32, (row_key >> 32) as u32];
-        let words = philox(sampling.seed, counter);
-        let uniform = uniform53(words[0], words[1]);
         let row = Row {
             isa,
             logits: row,
@@ -103,7 +96,7 @@ fn choose(isa: Isa, row: &[f32], sampling: &Sampling, key: (u64, u32)) -> Option
             max,
             temperature: sampling.temperature,
         };
-        let (token, probability) = row.draw(sampling, uniform)?;
+        let (token, probability) = row.draw(sampling, uniform(sampling.seed, key))?;
         (token, probability.ln() as f32)
     };
     Some(Sampled {
@@ -135,15 +128,15 @@ struct Candidate {
 
 impl Row<'_> {
     /// Draws a token: the one where the cumulative probability, in the order of ids, passes
-    /// `uniform`. With its probability.
-    fn draw(&self, sampling: &Sampling, uniform: f64) -> Option<(u32, f64)> {
+    /// `at`. With its probability.
+    fn draw(&self, sampling: &Sampling, at: f64) -> Option<(u32, f64)> {
         let top_k = match sampling.top_k {
             0 => self.logits.len(),
             k => k.min(self.logits.len()),
         };
         let narrowed = top_k < self.logits.len();
         if !narrowed && sampling.top_p >= 1.0 && sampling.min_p <= 0.0 {
-            return self.draw_from_all(uniform);
+            return self.draw_from_all(at);
         }
         let (min_p, top_p) = (f64::from(sampling.min_p), f64::from(sampling.top_p));
         let mut candidates = if narrowed {
@@ -164,14 +157,14 @@ impl Row<'_> {
         candidates.retain(|c| f64::from(c.weight) >= min_p);
         let total: f64 = candidates.iter().map(|c| f64::from(c.weight)).sum();
         let weights = candidates.iter().map(|c| c.weight);
-        let (i, weight) = pass(weights, uniform * total)?;
+        let (i, weight) = pass(weights, at * total)?;
         Some((candidates[i].key as u32, weight / total))
     }
 
-    fn draw_from_all(&self, uniform: f64) -> Option<(u32, f64)> {
+    fn draw_from_all(&self, at: f64) -> Option<(u32, f64)> {
         let sums = self.block_sums();
         let total: f64 = sums.iter().sum();
-        let mut rest = uniform * total;
+        let mut rest = at * total;
         // The last block with any weight, should rounding leave a rest behind it.
         let mut block = sums.iter().rposition(|&s| s > 0.0)?;
         for (i, &sum) in sums[..block].iter().enumerate() {
