@@ -1,58 +1,43 @@
 //! Reductions over one row: maximum, sum of exponentials, squares, dot product.
 //!
-//! Rust does not reorder float additions, so sums are kept in a fixed number of lanes, which the
-//! compiler maps to vector registers. Lanes and blocks are the same for every instruction set, and so
-//! are the results.
+//! A block of terms is written to the stack and folded by halves. Both are plain loops over arrays,
+//! which the compiler vectorises for every instruction set, and the order of the additions is fixed,
+//! so all instruction sets and any number of threads give the same bits.
 
 use super::math::exp;
 use crate::per_isa;
 
-/// Partial results kept side by side: two AVX-512 or four AVX2 registers of f32.
-const LANES: usize = 32;
-/// Elements summed in f32 before the sum moves on in f64.
+/// Elements of a block. Sums run in f32 within a block (by halves: 10 roundings) and in f64 across.
 pub const BLOCK: usize = 1024;
 
-/// `Σ f(x)` of at most [`BLOCK`] elements.
-///
-/// Elementwise work and summation are loops of their own, as the compiler vectorises either alone.
+/// Folds the first `len` terms, all behind them neutral, by halves.
 #[inline(always)]
-pub fn sum_block(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
-    let mut terms = [0.0f32; BLOCK];
-    for (term, &v) in terms.iter_mut().zip(x) {
-        *term = f(v);
+fn fold<T: Copy>(terms: &mut [T; BLOCK], len: usize, f: impl Fn(T, T) -> T) -> T {
+    let mut half = len.next_power_of_two() / 2;
+    while half > 0 {
+        let (front, back) = terms.split_at_mut(half);
+        for (a, &b) in front.iter_mut().zip(&back[..half]) {
+            *a = f(*a, b);
+        }
+        half /= 2;
     }
-    sum_terms(&terms, x.len())
+    terms[0]
 }
 
 /// The sum of the first `len` terms, where all behind them are 0.
 #[inline(always)]
-pub fn sum_terms(terms: &[f32; BLOCK], len: usize) -> f64 {
-    let mut lanes = [0.0f32; LANES];
-    for chunk in terms[..len.next_multiple_of(LANES)].chunks_exact(LANES) {
-        for (lane, &v) in lanes.iter_mut().zip(chunk) {
-            *lane += v;
-        }
-    }
-    fold(lanes, |a, b| a + b).into()
+pub fn sum_terms(terms: &mut [f32; BLOCK], len: usize) -> f64 {
+    fold(terms, len, |a, b| a + b).into()
 }
 
-/// Lanes to one value, by halves.
+/// `Σ f(x)` of at most [`BLOCK`] elements.
 #[inline(always)]
-fn fold<T: Copy, const N: usize>(mut lanes: [T; N], f: impl Fn(T, T) -> T) -> T {
-    let mut half = N / 2;
-    while half > 0 {
-        for i in 0..half {
-            lanes[i] = f(lanes[i], lanes[i + half]);
-        }
-        half /= 2;
+pub fn sum_block(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+    let mut terms = [0.0; BLOCK];
+    for (term, &v) in terms.iter_mut().zip(x) {
+        *term = f(v);
     }
-    lanes[0]
-}
-
-/// The largest of `N` elements, a power of 2.
-#[inline(always)]
-pub fn max_of<const N: usize>(x: &[f32; N]) -> f32 {
-    fold(*x, larger)
+    sum_terms(&mut terms, x.len())
 }
 
 #[inline(always)]
@@ -63,17 +48,15 @@ fn larger(a: f32, b: f32) -> f32 {
 per_isa! {
     /// The largest element; −∞ for an empty row. NaNs are passed over.
     pub fn max(x: &[f32]) -> f32 {
-        let mut lanes = [f32::NEG_INFINITY; 2 * LANES];
-        let mut chunks = x.chunks_exact(2 * LANES);
-        for chunk in &mut chunks {
-            for (lane, &v) in lanes.iter_mut().zip(chunk) {
-                *lane = larger(*lane, v);
+        let mut max = f32::NEG_INFINITY;
+        for block in x.chunks(BLOCK) {
+            let mut terms = [f32::NEG_INFINITY; BLOCK];
+            for (term, &v) in terms.iter_mut().zip(block) {
+                *term = larger(*term, v);
             }
+            max = larger(max, fold(&mut terms, block.len(), larger));
         }
-        for (lane, &v) in lanes.iter_mut().zip(chunks.remainder()) {
-            *lane = larger(*lane, v);
-        }
-        fold(lanes, larger)
+        max
     }
 }
 
@@ -94,36 +77,17 @@ per_isa! {
 }
 
 per_isa! {
-    /// `Σ x²`, in f64 throughout, so that no finite row overflows.
-    pub fn sum_of_squares(x: &[f32]) -> f64 {
-        let mut lanes = [0.0f64; LANES];
-        let mut chunks = x.chunks_exact(LANES);
-        for chunk in &mut chunks {
-            for (lane, &v) in lanes.iter_mut().zip(chunk) {
-                *lane += f64::from(v) * f64::from(v);
-            }
-        }
-        for (lane, &v) in lanes.iter_mut().zip(chunks.remainder()) {
-            *lane += f64::from(v) * f64::from(v);
-        }
-        fold(lanes, |a, b| a + b)
-    }
-}
-
-per_isa! {
-    /// `Σ a·b` over rows of one length, in f64.
+    /// `Σ a·b` over rows of one length, in f64 throughout, so that finite rows do not overflow.
     pub fn dot(a: &[f32], b: &[f32]) -> f64 {
-        let mut lanes = [0.0f64; LANES];
-        let (mut left, mut right) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-        for (x, y) in (&mut left).zip(&mut right) {
-            for ((lane, &x), &y) in lanes.iter_mut().zip(x).zip(y) {
-                *lane += f64::from(x) * f64::from(y);
+        let mut sum = 0.0;
+        for (a, b) in a.chunks(BLOCK).zip(b.chunks(BLOCK)) {
+            let mut terms = [0.0; BLOCK];
+            for ((term, &x), &y) in terms.iter_mut().zip(a).zip(b) {
+                *term = f64::from(x) * f64::from(y);
             }
+            sum += fold(&mut terms, a.len(), |x, y| x + y);
         }
-        for ((lane, &x), &y) in lanes.iter_mut().zip(left.remainder()).zip(right.remainder()) {
-            *lane += f64::from(x) * f64::from(y);
-        }
-        fold(lanes, |a, b| a + b)
+        sum
     }
 }
 
@@ -131,5 +95,37 @@ per_isa! {
     /// Number of elements above `limit`.
     pub fn count_above(x: &[f32], limit: f32) -> u32 {
         x.iter().map(|&v| u32::from(v > limit)).sum()
+    }
+}
+
+per_isa! {
+    /// Whether an element lies in `low..high`.
+    pub fn any_between(x: &[f32], low: f32, high: f32) -> bool {
+        x.iter().fold(false, |any, &v| any | ((low <= v) & (v < high)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cpu::Isa;
+
+    #[test]
+    fn any_length_on_any_instruction_set() {
+        for len in [0, 1, 2, 3, 31, 33, 1000, 1023, 1024, 1025, 5000] {
+            let x: Vec<f32> = (0..len).map(|i| ((i * 37) % 101) as f32 - 120.0).collect();
+            let squares: f64 = x.iter().map(|v| f64::from(v * v)).sum();
+            let largest = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let exps: f64 = x.iter().map(|v| f64::from(v + 60.0).exp()).sum();
+            for isa in Isa::ALL.into_iter().filter(|i| i.available()) {
+                assert_eq!(dot(isa, &x, &x), squares);
+                assert_eq!(max(isa, &x), largest);
+                assert!((sum_exp(isa, &x, -60.0) - exps).abs() <= 1e-6 * exps);
+                let above = x.iter().filter(|v| **v > -50.0).count();
+                assert_eq!(count_above(isa, &x, -50.0) as usize, above);
+                assert_eq!(any_between(isa, &x, -120.0, -119.0), len > 0);
+                assert!(!any_between(isa, &x, 0.0, f32::INFINITY));
+            }
+        }
     }
 }

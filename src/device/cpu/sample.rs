@@ -2,7 +2,7 @@
 
 use super::math::exp;
 use super::reduce::{BLOCK, sum_block, sum_terms};
-use super::sample_filter::{Cut, GROUP, Row, group_maxima};
+use super::sample_filter::{Cut, Row, group_maxima};
 use super::{Cpu, Isa, parallel};
 use crate::device::{DeviceError, Result, at_least};
 use crate::ops::sample::*;
@@ -70,25 +70,23 @@ impl Sample for Cpu {
 
 /// Chooses from a row whose banned tokens are −∞; `None` where it has NaN, +∞ or only −∞.
 fn choose(isa: Isa, logits: &[f32], sampling: &Sampling, key: (u64, u32)) -> Option<Sampled> {
-    let mut maxima = vec![0.0; logits.len().div_ceil(GROUP)];
-    group_maxima(isa, logits, &mut maxima);
+    let maxima = group_maxima(isa, logits);
     let max = maxima.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let (sum, weighted) = moments(isa, logits, max);
     if !(sum.is_finite() && weighted.is_finite()) {
         return None;
     }
+    let row = Row {
+        isa,
+        logits,
+        maxima: &maxima,
+        max,
+        temperature: sampling.temperature,
+    };
     let (token, probability) = if sampling.temperature == 0.0 {
-        let group = maxima.iter().position(|&m| m == max)? * GROUP;
-        let within = logits[group..].iter().position(|&v| v == max)?;
-        (group + within, 1.0)
+        let first = row.between(max, f32::INFINITY).next()?;
+        (first.id() as usize, 1.0)
     } else {
-        let row = Row {
-            isa,
-            logits,
-            maxima: &maxima,
-            max,
-            temperature: sampling.temperature,
-        };
         draw(&row, row.cut(sampling), uniform(sampling.seed, key))?
     };
     Some(Sampled {
@@ -153,8 +151,8 @@ per_isa! {
                 *t = exp(d);
                 *p = *t * d;
             }
-            sum += sum_terms(&terms, block.len());
-            weighted += sum_terms(&products, block.len());
+            sum += sum_terms(&mut terms, block.len());
+            weighted += sum_terms(&mut products, block.len());
         }
         (sum, weighted)
     }

@@ -5,12 +5,14 @@
 
 use super::Isa;
 use super::math::exp;
-use super::reduce::{BLOCK, max_of, sum_terms};
+use super::reduce::{BLOCK, any_between, sum_terms};
 use crate::ops::sample::Sampling;
 use crate::per_isa;
 
-/// Tokens whose maximum is kept.
-pub const GROUP: usize = 64;
+/// Tokens looked at together.
+const CHUNK: usize = 64;
+/// Groups of a block: every 16th token belongs to one, so that a group is a lane of a vector.
+const GROUPS: usize = 16;
 /// Tokens in doubt that are sorted rather than halved once more.
 const FEW: u32 = 256;
 
@@ -57,7 +59,7 @@ impl Cut {
 pub struct Row<'a> {
     pub isa: Isa,
     pub logits: &'a [f32],
-    /// The maximum of every group of logits, and of all.
+    /// The maxima of disjoint groups of logits, and of all.
     pub maxima: &'a [f32],
     pub max: f32,
     pub temperature: f32,
@@ -103,7 +105,7 @@ impl Row<'_> {
         } else {
             f32::NEG_INFINITY
         };
-        let mut best = self.between(limit, f32::INFINITY);
+        let mut best: Vec<Cut> = self.between(limit, f32::INFINITY).collect();
         if best.len() > k {
             best.select_nth_unstable(k - 1);
             best.truncate(k);
@@ -112,20 +114,14 @@ impl Row<'_> {
     }
 
     /// The tokens with logits in `low..high`, in the order of ids.
-    fn between(&self, low: f32, high: f32) -> Vec<Cut> {
-        let mut found = Vec::new();
-        let groups = self.logits.chunks(GROUP).zip(self.maxima).enumerate();
-        for (g, (group, _)) in groups.filter(|(_, (_, max))| **max >= low) {
-            if !any_between(self.isa, group, low, high) {
-                continue;
-            }
-            for (i, &logit) in group.iter().enumerate() {
-                if low <= logit && logit < high {
-                    found.push(Cut::new(logit, (g * GROUP + i) as u32));
-                }
-            }
-        }
-        found
+    pub fn between(&self, low: f32, high: f32) -> impl Iterator<Item = Cut> {
+        let chunks = self.logits.chunks(CHUNK).enumerate();
+        let some = chunks.filter(move |(_, chunk)| any_between(self.isa, chunk, low, high));
+        some.flat_map(move |(c, chunk)| {
+            let tokens = chunk.iter().enumerate();
+            let found = tokens.filter(move |(_, x)| low <= **x && **x < high);
+            found.map(move |(i, &x)| Cut::new(x, (c * CHUNK + i) as u32))
+        })
     }
 
     /// Where the weights of `ranked` tokens, best first, reach `mass`.
@@ -170,28 +166,34 @@ impl Row<'_> {
                 (high, at_high) = (middle, at);
             }
         }
-        let mut doubtful = self.between(low, high);
+        let mut doubtful: Vec<Cut> = self.between(low, high).collect();
         doubtful.sort_unstable();
         self.reach(&doubtful, mass - at_high.0)
     }
 }
 
-per_isa! {
-    /// The maximum of every group of a row.
-    pub fn group_maxima(row: &[f32], maxima: &mut [f32]) {
-        let (groups, rest) = row.as_chunks::<GROUP>();
-        for (out, group) in maxima.iter_mut().zip(groups) {
-            *out = max_of(group);
-        }
-        if let Some(last) = maxima.get_mut(groups.len()) {
-            *last = rest.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        }
-    }
+/// The maxima of disjoint groups of a row, each of at most 64 tokens.
+pub fn group_maxima(isa: Isa, row: &[f32]) -> Vec<f32> {
+    let mut maxima = vec![f32::NEG_INFINITY; row.len().div_ceil(BLOCK) * GROUPS];
+    fill_maxima(isa, row, &mut maxima);
+    maxima
 }
 
 per_isa! {
-    fn any_between(group: &[f32], low: f32, high: f32) -> bool {
-        group.iter().fold(false, |any, &x| any | ((low <= x) & (x < high)))
+    fn fill_maxima(row: &[f32], maxima: &mut [f32]) {
+        for (block, maxima) in row.chunks(BLOCK).zip(maxima.chunks_exact_mut(GROUPS)) {
+            let mut lanes = [f32::NEG_INFINITY; GROUPS];
+            let (parts, rest) = block.as_chunks::<GROUPS>();
+            for part in parts {
+                for (max, &x) in lanes.iter_mut().zip(part) {
+                    *max = if x > *max { x } else { *max };
+                }
+            }
+            for (max, &x) in lanes.iter_mut().zip(rest) {
+                *max = max.max(x);
+            }
+            maxima.copy_from_slice(&lanes);
+        }
     }
 }
 
@@ -212,7 +214,7 @@ per_isa! {
             for ((term, &x), &w) in terms.iter_mut().zip(logits).zip(weights) {
                 *term = if x >= limit { w } else { 0.0 };
             }
-            mass += sum_terms(&terms, logits.len());
+            mass += sum_terms(&mut terms, logits.len());
             count += logits.iter().map(|&x| u32::from(x >= limit)).sum::<u32>();
         }
         (mass, count)
