@@ -226,6 +226,7 @@ fn the_threads_do_not_change_a_bit() {
 
 #[test]
 fn wrong_batches_are_errors() {
+    type Change = fn(&mut InfoNceBatch);
     let good = InfoNceBatch {
         queries: 2,
         items: 3,
@@ -241,12 +242,12 @@ fn wrong_batches_are_errors() {
         result.err().map(|e| e.to_string()).unwrap_or_default()
     };
     assert_eq!(message(&good), "");
-    let changed = |change: fn(&mut InfoNceBatch)| {
+    let changed = |change: Change| {
         let mut batch = good.clone();
         change(&mut batch);
         message(&batch)
     };
-    let cases: [(fn(&mut InfoNceBatch), &str); 6] = [
+    let cases: [(Change, &str); 6] = [
         (|b| b.temperature = 0.0, "temperature 0 is not positive"),
         (|b| b.targets[1] = 3, "target 3 is outside the 3 items"),
         (|b| b.masked[0] = 0, "query 0 masks item 0"),

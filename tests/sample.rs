@@ -64,7 +64,7 @@ fn check(vocab: usize, scale: f32, levels: Option<f32>, sampling: &Sampling, ban
             let plain = reference::probabilities(&row, 1.0, banned);
             assert!(p[token] > 0.0, "token {token} is filtered out");
             // Logits up to about 5·scale, divided by the temperature, in f32.
-            let temperature = f64::from(sampling.temperature).max(0.05).min(1.0);
+            let temperature = f64::from(sampling.temperature).clamp(0.05, 1.0);
             let tolerance = 2e-6 * (1.0 + 10.0 * f64::from(scale) / temperature);
             let close = |what: &str, got: f32, want: f64| {
                 let error = (f64::from(got) - want).abs();
@@ -131,7 +131,7 @@ fn draws_follow_the_distribution() {
         let p = reference::distribution(&wide(&logits), &sampling, &[3]);
         // Half of the draws at other positions, half in other rows.
         let key = |i: usize| {
-            if i % 2 == 0 {
+            if i.is_multiple_of(2) {
                 (5, i as u32)
             } else {
                 (i as u64, 5)

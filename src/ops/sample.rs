@@ -2,6 +2,9 @@
 //!
 //! Random numbers come from Philox 4x32-10 keyed by (seed, row key, position), so a row's token does
 //! not depend on the batch it is in.
+//!
+//! Tolerance: probabilities are f32 exponentials, so a filter's edge and a draw's are within 1e-6 of
+//! the exact ones; log-probabilities and entropy are within a few f32 roundings of the logits' range.
 
 use super::philox::{philox, uniform53};
 use crate::device::{Memory, Result};

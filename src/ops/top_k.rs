@@ -14,7 +14,9 @@ pub struct Scored {
 pub trait TopK: Linear {
     /// The `k` items with the highest inner product for each row of `queries[queries, hidden]` among
     /// the packed `items[items, hidden]`, best first; equal scores in the order of their index. Fewer
-    /// than `k` only where there are fewer items.
+    /// than `k` only where there are fewer items. No score may be NaN.
+    ///
+    /// Scores have the rounding of the packed format and of a sum of `hidden` f32 products.
     fn top_k(
         &self,
         queries: usize,
