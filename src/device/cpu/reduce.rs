@@ -1,7 +1,8 @@
 //! Reductions over one row: maximum, sum of exponentials, squares, dot product.
 //!
 //! A block of terms is written to the stack and folded by halves. Both are plain loops over arrays,
-//! which the compiler vectorises for every instruction set, and the order of the additions is fixed,
+//! which the compiler vectorises for every instruction set (an iterator's `sum` or `fold` may stay a
+//! function of its own, compiled for the lowest), and the order of the additions is fixed,
 //! so all instruction sets and any number of threads give the same bits.
 
 use super::math::exp;
@@ -63,7 +64,11 @@ per_isa! {
 per_isa! {
     /// `Σ exp(x − shift)`.
     pub fn sum_exp(x: &[f32], shift: f32) -> f64 {
-        x.chunks(BLOCK).map(|block| sum_block(block, |v| exp(v - shift))).sum()
+        let mut sum = 0.0;
+        for block in x.chunks(BLOCK) {
+            sum += sum_block(block, |v| exp(v - shift));
+        }
+        sum
     }
 }
 
@@ -94,14 +99,22 @@ per_isa! {
 per_isa! {
     /// Number of elements above `limit`.
     pub fn count_above(x: &[f32], limit: f32) -> u32 {
-        x.iter().map(|&v| u32::from(v > limit)).sum()
+        let mut count = 0;
+        for &v in x {
+            count += u32::from(v > limit);
+        }
+        count
     }
 }
 
 per_isa! {
     /// Whether an element lies in `low..high`.
     pub fn any_between(x: &[f32], low: f32, high: f32) -> bool {
-        x.iter().fold(false, |any, &v| any | ((low <= v) & (v < high)))
+        let mut any = false;
+        for &v in x {
+            any |= (low <= v) & (v < high);
+        }
+        any
     }
 }
 

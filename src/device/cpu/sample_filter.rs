@@ -215,7 +215,9 @@ per_isa! {
                 *term = if x >= limit { w } else { 0.0 };
             }
             mass += sum_terms(&mut terms, logits.len());
-            count += logits.iter().map(|&x| u32::from(x >= limit)).sum::<u32>();
+            for &x in logits {
+                count += u32::from(x >= limit);
+            }
         }
         (mass, count)
     }
