@@ -3,6 +3,10 @@
 //!
 //! `s_ij = q_i·d_j / (|q_i||d_j|)`, `loss_i = logsumexp_j(s_ij/τ) − s_{i,target_i}/τ`, where `j` runs
 //! over the items that are not masked for query `i`. Several queries may share a target (rollouts).
+//!
+//! Products are f32 whatever the device trains in, as 1/τ multiplies their error. Tolerance: a cosine is
+//! off by `hidden` f32 roundings, loss and lse by twice that over τ. A rank compares cosines as they
+//! come out of one product, so exact copies of the target never outrank it.
 
 use crate::device::{Memory, Result};
 
@@ -58,6 +62,9 @@ pub struct InfoNceOutput<D: Memory + ?Sized> {
 /// The fused InfoNCE op. About 2·queries·items·hidden flops forward, three times that backward.
 pub trait InfoNce: Memory {
     /// Forward over `queries[queries, hidden]` and `items[items, hidden]` (not normalised).
+    ///
+    /// A temperature that is not positive, a target or mask outside the items and a masked target are
+    /// errors.
     fn info_nce(
         &self,
         batch: &InfoNceBatch,
@@ -66,7 +73,7 @@ pub trait InfoNce: Memory {
     ) -> Result<InfoNceOutput<Self>>;
 
     /// Gradient of `Σ_i coefficients[i] · loss_i`: writes `dqueries[queries, hidden]` and
-    /// `ditems[items, hidden]`.
+    /// `ditems[items, hidden]`. A zero row's gradient is zero.
     #[allow(clippy::too_many_arguments)]
     fn info_nce_backward(
         &self,
@@ -139,7 +146,7 @@ pub mod reference {
     }
 
     /// Cosines over the temperature, `[queries][items]`; −∞ where masked.
-    fn scores(b: &InfoNceBatch, queries: &[f64], items: &[f64]) -> Vec<Vec<f64>> {
+    pub fn scores(b: &InfoNceBatch, queries: &[f64], items: &[f64]) -> Vec<Vec<f64>> {
         let h = b.hidden;
         let (q, d) = (
             unit_rows(queries, b.queries, h).0,

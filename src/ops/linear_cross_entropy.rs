@@ -3,6 +3,10 @@
 //! `nll[i] = logsumexp_v(h_i·w_v) − h_i·w_{target_i}`; tiles of the vocabulary stream through a
 //! running log-sum-exp (as in Liger-Kernel and Cut Cross-Entropy, arXiv 2411.09009). `−nll` is the
 //! log-probability of the target, which the reinforcement stage needs.
+//!
+//! Tolerance: a logit is off by at most `k` roundings of `Σ|h·w|` (of the product's precision), `nll`
+//! and `lse` by twice that and a few f32 roundings of `lse`; gradients by the same relative to
+//! `Σ|coefficient|`.
 
 use super::linear::{Linear, LinearShape};
 use crate::device::Result;
@@ -10,6 +14,8 @@ use crate::device::Result;
 /// The fused op. 2·m·n·k flops forward, three times that backward (the tile is recomputed).
 pub trait LinearCrossEntropy: Linear {
     /// Shapes: `hidden[m,k]`, `w[n,k]` with `n` the vocabulary, `targets[m]`, `nll[m]`, `lse[m]`.
+    ///
+    /// A target outside the vocabulary is an error.
     fn linear_cross_entropy(
         &self,
         shape: LinearShape,
@@ -20,7 +26,8 @@ pub trait LinearCrossEntropy: Linear {
         lse: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 
-    /// Gradient of `Σ_i coefficients[i] · nll[i]`: writes `dhidden[m,k]`, adds to `dw[n,k]`.
+    /// Gradient of `Σ_i coefficients[i] · nll[i]`: writes `dhidden[m,k]`, adds to `dw[n,k]`. Rows with
+    /// coefficient 0 get a zero gradient, cost nothing and may hold anything.
     #[allow(clippy::too_many_arguments)]
     fn linear_cross_entropy_backward(
         &self,

@@ -2,11 +2,16 @@
 //!
 //! Random numbers come from Philox 4x32-10 keyed by (seed, row key, position), so a row's token does
 //! not depend on the batch it is in.
+//!
+//! Tolerance: probabilities are f32 exponentials, so a filter's edge and a draw's are within 1e-6 of
+//! the exact ones; log-probabilities and entropy are within a few f32 roundings of the logits' range.
 
+use super::philox::{philox, uniform53};
 use crate::device::{Memory, Result};
 
-/// How to choose. Filters apply in the order top-k, top-p, min-p, to the probabilities at
-/// `temperature`, and the rest is renormalised (as `transformers` orders its warpers).
+/// How to choose. Filters apply in the order top-k, top-p, min-p, as `transformers` orders its warpers:
+/// to the probabilities at `temperature`, renormalised after each. Equally likely tokens rank by id, so
+/// top-k keeps exactly k (`transformers` keeps all that tie with the k-th).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
     /// 0: greedy (lowest id wins a tie).
@@ -43,10 +48,23 @@ pub struct Sampled {
     pub entropy: f32,
 }
 
+/// The number in [0, 1) that a row draws with: the token is the first, in the order of ids, where the
+/// cumulative probability exceeds it.
+pub fn uniform(seed: u64, (row_key, position): (u64, u32)) -> f64 {
+    // Sets these counters apart from those of `PhiloxStream`.
+    const STREAM: u32 = 0x5341_4d50;
+    let counter = [position, STREAM, row_key as u32, (row_key >> 32) as u32];
+    let words = philox(seed, counter);
+    uniform53(words[0], words[1])
+}
+
 /// The sampling op.
 pub trait Sample: Memory {
     /// Chooses a token for each of `keys.len()` rows of `logits[rows, vocab]`; `keys[i]` is the row's
     /// (row key, position). Tokens in `banned` are never chosen and have no probability.
+    ///
+    /// A row with a NaN, +∞ or nothing but −∞ and banned tokens is an error, as are a negative
+    /// temperature, and a `top_p` or `min_p` outside [0, 1]. −∞ is a logit like a banned token's.
     fn sample(
         &self,
         vocab: usize,
@@ -89,7 +107,9 @@ pub mod reference {
         let mut order: Vec<usize> = (0..p.len())
             .filter(|&i| !banned.contains(&(i as u32)))
             .collect();
-        order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]).then(a.cmp(&b)));
+        // Adding 0 makes 0 of −0.
+        let logit = |i: usize| logits[i] + 0.0;
+        order.sort_by(|&a, &b| logit(b).total_cmp(&logit(a)).then(a.cmp(&b)));
         let keep = |p: Vec<f64>, kept: &[usize]| {
             let kept = |i: usize| kept.contains(&i);
             normalised(

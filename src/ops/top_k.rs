@@ -14,7 +14,9 @@ pub struct Scored {
 pub trait TopK: Linear {
     /// The `k` items with the highest inner product for each row of `queries[queries, hidden]` among
     /// the packed `items[items, hidden]`, best first; equal scores in the order of their index. Fewer
-    /// than `k` only where there are fewer items.
+    /// than `k` only where there are fewer items. No score may be NaN.
+    ///
+    /// Scores have the rounding of the packed format and of a sum of `hidden` f32 products.
     fn top_k(
         &self,
         queries: usize,
@@ -35,7 +37,8 @@ pub mod reference {
             let mut hits: Vec<(u32, f64)> = rows
                 .map(|(j, item)| (j as u32, item.iter().zip(query).map(|(a, b)| a * b).sum()))
                 .collect();
-            hits.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            // Adding 0 makes 0 of −0.
+            hits.sort_by(|a, b| (b.1 + 0.0).total_cmp(&(a.1 + 0.0)).then(a.0.cmp(&b.0)));
             hits.truncate(k);
             hits
         };

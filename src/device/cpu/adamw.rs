@@ -49,7 +49,7 @@ impl AdamW for Cpu {
         let parts = parallel::Rows::new(&mut sums, 1);
         parallel::run(parts.count(), |i| {
             let chunk = &x[i * CHUNK..len.min((i + 1) * CHUNK)];
-            parts.take(i)[0] = reduce::sum_of_squares(self.isa, chunk);
+            parts.take(i)[0] = reduce::dot(self.isa, chunk, chunk);
         });
         Ok(sums.iter().sum())
     }

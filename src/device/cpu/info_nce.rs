@@ -123,7 +123,7 @@ impl Cpu {
             );
             parallel::run(rows, |i| {
                 let row = x.take(i);
-                let squares = reduce::sum_of_squares(self.isa, row);
+                let squares = reduce::dot(self.isa, row, row);
                 if squares > 0.0 {
                     let factor = squares.sqrt().recip();
                     out.take(i)[0] = factor as f32;

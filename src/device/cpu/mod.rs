@@ -16,6 +16,7 @@ pub mod reduce;
 pub mod rms_norm;
 pub mod rope;
 pub mod sample;
+pub mod sample_filter;
 pub mod swiglu;
 pub mod top_k;
 

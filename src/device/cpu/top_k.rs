@@ -113,7 +113,9 @@ impl Best {
     fn offer(&mut self, isa: Isa, first: usize, scores: &[f32]) {
         for (g, group) in scores.chunks(GROUP).enumerate() {
             // An equal score has a higher index than the worst hit, so it comes after it.
-            if self.heap.len() == self.k && reduce::max(isa, group) <= self.worst() {
+            if self.heap.len() == self.k
+                && !reduce::any_between(isa, group, self.worst().next_up(), f32::INFINITY)
+            {
                 continue;
             }
             for (i, &score) in group.iter().enumerate() {

@@ -1,0 +1,33 @@
+//! Top-10 search among 20,000 items, for one query and for 64.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use lrem::device::cpu::{Cpu, Multiply};
+use lrem::ops::linear::{Linear, WeightFormat};
+use lrem::ops::philox::PhiloxStream;
+use lrem::ops::top_k::TopK;
+
+fn top_k(c: &mut Criterion) {
+    let device = Cpu::new(Multiply::F32);
+    let (items, hidden) = (20_000, 576);
+    let mut random = PhiloxStream::new(0, 0);
+    let mut normals = |len: usize| -> Vec<f32> { (0..len).map(|_| random.normal()).collect() };
+    let (rows, queries) = (normals(items * hidden), normals(64 * hidden));
+    for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+        let packed = device.pack(&rows, items, hidden, format).unwrap();
+        let mut group = c.benchmark_group(format!("top_k/{format:?}"));
+        group.sample_size(10);
+        for n in [1, 64] {
+            group.throughput(Throughput::Elements(2 * (n * items * hidden) as u64));
+            group.bench_function(format!("{n} queries"), |b| {
+                b.iter(|| {
+                    device
+                        .top_k(n, hidden, &queries, items, &packed, 10)
+                        .unwrap()
+                });
+            });
+        }
+    }
+}
+
+criterion_group!(benches, top_k);
+criterion_main!(benches);

@@ -1,0 +1,277 @@
+//! InfoNCE of every device against its f64 reference.
+
+mod common;
+
+use common::*;
+use lrem::device::cpu::Cpu;
+use lrem::ops::info_nce::{InfoNce, InfoNceBatch, InfoNceOutput, reference};
+use lrem::ops::philox::PhiloxStream;
+use proptest::prelude::*;
+
+const ULP: f64 = f32::EPSILON as f64;
+
+struct Case {
+    batch: InfoNceBatch,
+    queries: Vec<f32>,
+    items: Vec<f32>,
+    coefficients: Vec<f32>,
+}
+
+impl Case {
+    /// Rows of very different lengths, some of them zero, and a few masks.
+    fn new(queries: usize, items: usize, hidden: usize, temperature: f32, seed: u64) -> Case {
+        let mut random = PhiloxStream::new(seed, 0);
+        let mut rows = |stream: u64, rows: usize| {
+            let mut x = normals(seed, stream, rows * hidden);
+            for row in x.chunks_exact_mut(hidden) {
+                let scale = [0.0, 1.0, 1.0, 1e-3, 1e3][random.below(5)];
+                row.iter_mut().for_each(|v| *v *= scale);
+            }
+            x
+        };
+        let (query_rows, item_rows) = (rows(1, queries), rows(2, items));
+        let targets: Vec<u32> = (0..queries).map(|_| random.below(items) as u32).collect();
+        let (mut mask_offsets, mut masked) = (Vec::new(), Vec::new());
+        if random.below(4) > 0 {
+            mask_offsets.push(0);
+            for &target in &targets {
+                masked.extend((0..items as u32).filter(|&j| j != target && random.below(6) == 0));
+                mask_offsets.push(masked.len() as u32);
+            }
+        }
+        Case {
+            batch: InfoNceBatch {
+                queries,
+                items,
+                hidden,
+                temperature,
+                targets,
+                mask_offsets,
+                masked,
+            },
+            queries: query_rows,
+            items: item_rows,
+            coefficients: normals(seed, 3, queries),
+        }
+    }
+
+    fn forward(&self, device: &Cpu) -> InfoNceOutput<Cpu> {
+        device
+            .info_nce(&self.batch, &self.queries, &self.items)
+            .unwrap()
+    }
+
+    fn backward(&self, device: &Cpu, output: &InfoNceOutput<Cpu>) -> (Vec<f32>, Vec<f32>) {
+        let mut dqueries = poisoned(self.queries.len());
+        let mut ditems = poisoned(self.items.len());
+        let (queries, items) = (&self.queries, &self.items);
+        device
+            .info_nce_backward(
+                &self.batch,
+                queries,
+                items,
+                output,
+                &self.coefficients,
+                &mut dqueries,
+                &mut ditems,
+            )
+            .unwrap();
+        (dqueries, ditems)
+    }
+}
+
+fn check(case: &Case) {
+    let InfoNceBatch {
+        queries,
+        items,
+        hidden,
+        temperature,
+        ..
+    } = case.batch;
+    let (q, d) = (wide(&case.queries), wide(&case.items));
+    let want = reference::info_nce(&case.batch, &q, &d);
+    let scores = reference::scores(&case.batch, &q, &d);
+    let (dq, dd) = reference::info_nce_backward(&case.batch, &q, &d, &wide(&case.coefficients));
+    // Cosines of unit rows: the roundings of the rows and of a sum of `hidden` products.
+    let cosine_error = (hidden as f64 + 4.0) * ULP;
+    let temperature = f64::from(temperature);
+    let error = 2.0 * cosine_error / temperature + 16.0 * ULP;
+    for device in devices() {
+        let got = case.forward(&device);
+        assert_close("loss", &got.loss, &want.loss, |i| {
+            error + ULP * want.loss[i]
+        });
+        assert_close("lse", &got.lse, &want.lse, |i| {
+            error + ULP * want.lse[i].abs()
+        });
+        for (i, row) in scores.iter().enumerate() {
+            let target = row[case.batch.targets[i] as usize];
+            let above = |limit: f64| 1 + row.iter().filter(|s| **s > limit).count() as u32;
+            let (low, high) = (above(target + error), above(target - error));
+            assert!(
+                (low..=high).contains(&got.rank[i]),
+                "rank {} of {low}..={high}",
+                got.rank[i]
+            );
+        }
+
+        let (got_dq, got_dd) = case.backward(&device, &got);
+        // |softmax − onehot| sums to at most 2; each is off by its score, lse and factor; then the
+        // projection doubles it, and the sum over rows or items adds its roundings.
+        let relative = 4.0 * error + (queries.max(items) as f64 + 8.0) * ULP;
+        let row = |i: usize| 2.0 * f64::from(case.coefficients[i].abs()) / temperature;
+        let inverse = |x: &[f32]| f64::from(x.iter().fold(0.0f32, |a, &v| a.max(v)));
+        let total: f64 = (0..queries).map(row).sum();
+        let query_norms = &got.inverse_query_norm;
+        assert_close("dqueries", &got_dq, &dq, |l| {
+            2.0 * relative * row(l / hidden) * f64::from(query_norms[l / hidden])
+        });
+        let limit = 2.0 * relative * total * inverse(&got.inverse_item_norm);
+        assert_close("ditems", &got_dd, &dd, |_| limit);
+        assert_untouched("dqueries", &got_dq, queries * hidden);
+        assert_untouched("ditems", &got_dd, items * hidden);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn agrees_with_the_reference(
+        queries in 0usize..30, items in 1usize..60, hidden in 1usize..40,
+        temperature in 0.02f32..1.0, seed: u64,
+    ) {
+        check(&Case::new(queries, items, hidden, temperature, seed));
+    }
+
+    #[test]
+    fn reference_gradients_are_those_of_the_loss(
+        queries in 1usize..5, items in 1usize..7, hidden in 2usize..5, seed: u64,
+    ) {
+        let mut case = Case::new(queries, items, hidden, 0.5, seed);
+        // Differences need rows of a length far above the step.
+        case.queries = normals(seed, 1, queries * hidden).iter().map(|v| v + 3.0).collect();
+        case.items = normals(seed, 2, items * hidden).iter().map(|v| v - 3.0).collect();
+        let (q, d) = (wide(&case.queries), wide(&case.items));
+        let coefficients = wide(&case.coefficients);
+        let loss = |q: &[f64], d: &[f64]| -> f64 {
+            let loss = reference::info_nce(&case.batch, q, d).loss;
+            loss.iter().zip(&coefficients).map(|(a, b)| a * b).sum()
+        };
+        let (dq, dd) = reference::info_nce_backward(&case.batch, &q, &d, &coefficients);
+        assert_gradient("dqueries", &q, &dq, |x| loss(x, &d));
+        assert_gradient("ditems", &d, &dd, |x| loss(&q, x));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2))]
+    #[test]
+    fn agrees_over_several_strips(queries in 257usize..520, items in 1usize..50, seed: u64) {
+        check(&Case::new(queries, items, 7, 0.05, seed));
+    }
+}
+
+#[test]
+fn zero_rows_have_zero_gradients() {
+    let batch = InfoNceBatch {
+        queries: 2,
+        items: 2,
+        hidden: 3,
+        temperature: 0.1,
+        targets: vec![0, 1],
+        ..InfoNceBatch::default()
+    };
+    let case = Case {
+        batch,
+        queries: vec![0.0, 0.0, 0.0, 1.0, 2.0, 3.0],
+        items: vec![1.0, -1.0, 0.5, 0.0, 0.0, 0.0],
+        coefficients: vec![1.0, 1.0],
+    };
+    for device in devices() {
+        let output = case.forward(&device);
+        assert_eq!(output.inverse_query_norm[0], 0.0);
+        let (dqueries, ditems) = case.backward(&device, &output);
+        assert_eq!(dqueries[..3], [0.0; 3]);
+        assert_eq!(ditems[3..6], [0.0; 3]);
+        assert!(dqueries[3..6].iter().all(|v| v.is_finite()));
+    }
+}
+
+#[test]
+fn copies_of_the_target_do_not_outrank_it() {
+    for (items, hidden) in [(1, 5), (37, 19), (130, 64)] {
+        let mut case = Case::new(9, items, hidden, 0.05, 3);
+        let row = normals(5, 0, hidden);
+        case.items = row.repeat(items);
+        for device in devices() {
+            assert_eq!(case.forward(&device).rank, [1; 9]);
+        }
+    }
+}
+
+#[test]
+fn the_threads_do_not_change_a_bit() {
+    let case = Case::new(300, 77, 21, 0.02, 11);
+    for device in devices() {
+        same_on_one_thread(|| {
+            let output = case.forward(&device);
+            let (dqueries, ditems) = case.backward(&device, &output);
+            (
+                [output.loss, output.lse, dqueries, ditems].map(|x| bits(&x)),
+                output.rank,
+            )
+        });
+    }
+}
+
+#[test]
+fn wrong_batches_are_errors() {
+    type Change = fn(&mut InfoNceBatch);
+    let good = InfoNceBatch {
+        queries: 2,
+        items: 3,
+        hidden: 1,
+        temperature: 0.1,
+        targets: vec![0, 2],
+        mask_offsets: vec![0, 1, 2],
+        masked: vec![1, 0],
+    };
+    let message = |batch: &InfoNceBatch| {
+        let rows = (vec![1.0; 2], vec![1.0; 3]);
+        let result = devices()[0].info_nce(batch, &rows.0, &rows.1);
+        result.err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    assert_eq!(message(&good), "");
+    let changed = |change: Change| {
+        let mut batch = good.clone();
+        change(&mut batch);
+        message(&batch)
+    };
+    let cases: [(Change, &str); 6] = [
+        (|b| b.temperature = 0.0, "temperature 0 is not positive"),
+        (|b| b.targets[1] = 3, "target 3 is outside the 3 items"),
+        (|b| b.masked[0] = 0, "query 0 masks item 0"),
+        (|b| b.masked[1] = 9, "query 1 masks item 9"),
+        (|b| b.mask_offsets = vec![2, 1, 2], "do not ascend"),
+        (|b| b.queries = 3, "queries has 2, expected 3"),
+    ];
+    for (change, part) in cases {
+        let message = changed(change);
+        assert!(message.contains(part), "{message:?} should say {part:?}");
+    }
+}
+
+#[test]
+fn keys_become_masks() {
+    let mut batch = InfoNceBatch {
+        queries: 2,
+        items: 4,
+        targets: vec![0, 3],
+        ..InfoNceBatch::default()
+    };
+    batch.mask_positives(&[7, 8, 7, 9], &[vec![7], vec![8, 9]]);
+    assert_eq!(
+        (batch.mask_offsets, batch.masked),
+        (vec![0, 1, 2], vec![2, 1])
+    );
+}
