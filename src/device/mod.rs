@@ -4,6 +4,7 @@
 //! it with static dispatch, so a device is added by implementing the op traits, and nothing else.
 
 pub mod cpu;
+pub mod cuda;
 
 use crate::ops;
 use bytemuck::Pod;

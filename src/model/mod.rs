@@ -1,1 +1,35 @@
-//! model
+//! Decoder language models: configuration, files in and out, forward and backward, cache.
+
+pub mod activations;
+pub mod backward;
+pub mod config;
+pub mod error;
+pub mod export;
+pub mod kv_cache;
+pub mod load;
+pub mod parameters;
+pub mod rope_scaling;
+pub mod source;
+pub mod transformer;
+
+mod gguf;
+mod gguf_config;
+mod gguf_cursor;
+mod gguf_names;
+mod gguf_quant;
+mod json_fields;
+mod safetensors;
+mod safetensors_writer;
+mod tensors;
+
+pub use activations::Activations;
+pub use backward::{BackwardScratch, Gradients};
+pub use config::{Architecture, ModelConfig};
+pub use error::ModelError;
+pub use export::{MAX_SHARD_BYTES, NamedTensor, Precision, export, export_sharded};
+pub use kv_cache::KvCache;
+pub use load::{NewRows, load};
+pub use parameters::{Parameters, Slot, layout};
+pub use rope_scaling::RopeScaling;
+pub use source::{ModelSource, TensorInfo};
+pub use transformer::{Batch, Model, Parameter};

@@ -33,3 +33,29 @@ pub trait AdamW: Memory {
     /// Σ x² over the first `len` elements, summed in a fixed order.
     fn sum_of_squares(&self, len: usize, x: &Self::Buffer<f32>) -> Result<f64>;
 }
+
+/// Plain f64 implementation.
+pub mod reference {
+    use super::AdamWStep;
+
+    /// Updates parameter and moments in place.
+    pub fn adamw(s: &AdamWStep, p: &mut [f64], g: &[f64], m: &mut [f64], v: &mut [f64]) {
+        let [lr, b1, b2, eps, decay, scale] = [
+            s.learning_rate,
+            s.beta1,
+            s.beta2,
+            s.eps,
+            s.weight_decay,
+            s.gradient_scale,
+        ]
+        .map(f64::from);
+        for i in 0..p.len() {
+            let g = scale * g[i];
+            m[i] = b1 * m[i] + (1.0 - b1) * g;
+            v[i] = b2 * v[i] + (1.0 - b2) * g * g;
+            let m_hat = m[i] / (1.0 - b1.powf(f64::from(s.step)));
+            let v_hat = v[i] / (1.0 - b2.powf(f64::from(s.step)));
+            p[i] -= lr * (m_hat / (v_hat.sqrt() + eps) + decay * p[i]);
+        }
+    }
+}

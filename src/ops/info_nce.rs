@@ -79,3 +79,103 @@ pub trait InfoNce: Memory {
         ditems: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 }
+
+/// Plain f64 implementation.
+pub mod reference {
+    use super::InfoNceBatch;
+    use crate::ops::linear_cross_entropy::reference::log_sum_exp;
+
+    /// Loss, log-sum-exp and rank of every query.
+    pub struct Output {
+        pub loss: Vec<f64>,
+        pub lse: Vec<f64>,
+        pub rank: Vec<u32>,
+    }
+
+    /// Forward.
+    pub fn info_nce(b: &InfoNceBatch, queries: &[f64], items: &[f64]) -> Output {
+        let mut out = Output {
+            loss: Vec::new(),
+            lse: Vec::new(),
+            rank: Vec::new(),
+        };
+        for (row, &target) in scores(b, queries, items).iter().zip(&b.targets) {
+            let target = row[target as usize];
+            out.lse.push(log_sum_exp(row));
+            out.loss.push(log_sum_exp(row) - target);
+            out.rank
+                .push(1 + row.iter().filter(|s| **s > target).count() as u32);
+        }
+        out
+    }
+
+    /// `(dqueries, ditems)` of `Σ coefficients · loss`.
+    pub fn info_nce_backward(
+        b: &InfoNceBatch,
+        queries: &[f64],
+        items: &[f64],
+        coefficients: &[f64],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let h = b.hidden;
+        let (q, d) = (
+            unit_rows(queries, b.queries, h),
+            unit_rows(items, b.items, h),
+        );
+        let (mut dq, mut dd) = (vec![0.0; b.queries * h], vec![0.0; b.items * h]);
+        for (i, row) in scores(b, queries, items).iter().enumerate() {
+            let lse = log_sum_exp(row);
+            for (j, s) in row.iter().enumerate() {
+                let hit = f64::from(u8::from(j == b.targets[i] as usize));
+                let g = coefficients[i] * ((s - lse).exp() - hit) / f64::from(b.temperature);
+                for l in 0..h {
+                    dq[i * h + l] += g * d.0[j * h + l];
+                    dd[j * h + l] += g * q.0[i * h + l];
+                }
+            }
+        }
+        through_norm(&mut dq, &q, h);
+        through_norm(&mut dd, &d, h);
+        (dq, dd)
+    }
+
+    /// Cosines over the temperature, `[queries][items]`; −∞ where masked.
+    fn scores(b: &InfoNceBatch, queries: &[f64], items: &[f64]) -> Vec<Vec<f64>> {
+        let h = b.hidden;
+        let (q, d) = (
+            unit_rows(queries, b.queries, h).0,
+            unit_rows(items, b.items, h).0,
+        );
+        let score = |i: usize, j: usize| {
+            let range = b.mask_offsets.get(i).zip(b.mask_offsets.get(i + 1));
+            let range = range.map_or(0..0, |(a, z)| *a as usize..*z as usize);
+            if b.masked[range].contains(&(j as u32)) {
+                return f64::NEG_INFINITY;
+            }
+            let dot: f64 = (0..h).map(|l| q[i * h + l] * d[j * h + l]).sum();
+            dot / f64::from(b.temperature)
+        };
+        let row = |i| (0..b.items).map(|j| score(i, j)).collect();
+        (0..b.queries).map(row).collect()
+    }
+
+    /// Rows of length 1, and the reciprocal of every row's length before (0 for a zero row).
+    fn unit_rows(x: &[f64], rows: usize, h: usize) -> (Vec<f64>, Vec<f64>) {
+        let row = |i: usize| &x[i * h..(i + 1) * h];
+        let norm = |i| row(i).iter().map(|v| v * v).sum::<f64>().sqrt();
+        let inverse: Vec<f64> = (0..rows)
+            .map(|i| if norm(i) > 0.0 { 1.0 / norm(i) } else { 0.0 })
+            .collect();
+        let unit = (0..rows * h).map(|l| x[l] * inverse[l / h]).collect();
+        (unit, inverse)
+    }
+
+    fn through_norm(dx: &mut [f64], (unit, inverse): &(Vec<f64>, Vec<f64>), h: usize) {
+        for (i, inverse) in inverse.iter().enumerate() {
+            let (dx, unit) = (&mut dx[i * h..(i + 1) * h], &unit[i * h..(i + 1) * h]);
+            let along: f64 = dx.iter().zip(unit).map(|(g, u)| g * u).sum();
+            for (g, u) in dx.iter_mut().zip(unit) {
+                *g = (*g - u * along) * inverse;
+            }
+        }
+    }
+}

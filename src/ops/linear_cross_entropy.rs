@@ -34,3 +34,49 @@ pub trait LinearCrossEntropy: Linear {
         dw: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 }
+
+/// Plain f64 implementation.
+pub mod reference {
+    use crate::ops::linear::{LinearShape, reference as linear};
+
+    /// `(nll[m], lse[m])`.
+    pub fn linear_cross_entropy(
+        s: LinearShape,
+        hidden: &[f64],
+        w: &[f64],
+        targets: &[u32],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let logits = linear::linear(s, hidden, w, None);
+        let row = |i: usize| &logits[i * s.n..(i + 1) * s.n];
+        let lse: Vec<f64> = (0..s.m).map(|i| log_sum_exp(row(i))).collect();
+        let nll = (0..s.m).map(|i| lse[i] - row(i)[targets[i] as usize]);
+        (nll.collect(), lse)
+    }
+
+    /// `(dhidden[m,k], dw[n,k])` of `Σ coefficients · nll`.
+    pub fn linear_cross_entropy_backward(
+        s: LinearShape,
+        hidden: &[f64],
+        w: &[f64],
+        targets: &[u32],
+        coefficients: &[f64],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let mut gradient = linear::linear(s, hidden, w, None);
+        for i in 0..s.m {
+            let row = &mut gradient[i * s.n..(i + 1) * s.n];
+            let lse = log_sum_exp(row);
+            for x in row.iter_mut() {
+                *x = coefficients[i] * (*x - lse).exp();
+            }
+            row[targets[i] as usize] -= coefficients[i];
+        }
+        let (dhidden, dw, _) = linear::linear_backward(s, hidden, w, &gradient);
+        (dhidden, dw)
+    }
+
+    /// `ln Σ exp x`, safe for large `x`.
+    pub fn log_sum_exp(x: &[f64]) -> f64 {
+        let max = x.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        max + x.iter().map(|v| (v - max).exp()).sum::<f64>().ln()
+    }
+}

@@ -26,6 +26,12 @@ pub fn uniform(word: u32) -> f32 {
     (word >> 8) as f32 * (1.0 / (1 << 24) as f32)
 }
 
+/// A uniform number in [0, 1) with 53 bits from two words: fine enough for the rarest token.
+pub fn uniform53(high: u32, low: u32) -> f64 {
+    let bits = u64::from(high) << 21 | u64::from(low >> 11);
+    bits as f64 * (1.0 / (1u64 << 53) as f64)
+}
+
 /// A sequence of words for host-side choices (shuffles, mining), keyed by `(seed, stream)`.
 #[derive(Clone, Debug)]
 pub struct PhiloxStream {

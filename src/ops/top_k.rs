@@ -25,3 +25,20 @@ pub trait TopK: Linear {
         k: usize,
     ) -> Result<Vec<Vec<Scored>>>;
 }
+
+/// Plain f64 implementation.
+pub mod reference {
+    /// `(index, score)` of the `k` best items for each query, best first, by a full sort.
+    pub fn top_k(hidden: usize, queries: &[f64], items: &[f64], k: usize) -> Vec<Vec<(u32, f64)>> {
+        let search = |query: &[f64]| {
+            let rows = items.chunks_exact(hidden).enumerate();
+            let mut hits: Vec<(u32, f64)> = rows
+                .map(|(j, item)| (j as u32, item.iter().zip(query).map(|(a, b)| a * b).sum()))
+                .collect();
+            hits.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+            hits.truncate(k);
+            hits
+        };
+        queries.chunks_exact(hidden).map(search).collect()
+    }
+}

@@ -1,1 +1,16 @@
-//! train
+//! Training: batches, losses, optimizer, schedule, checkpoints; the cold start.
+
+pub mod batch;
+pub mod checkpoint;
+pub mod cold_start;
+pub mod metrics;
+pub mod objective;
+pub mod optimizer;
+pub mod run;
+pub mod schedule;
+pub mod thoughts;
+
+mod error;
+
+pub use error::TrainError;
+pub use run::train;

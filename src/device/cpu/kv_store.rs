@@ -1,19 +1,24 @@
-//! kv_store on the CPU.
+//! KV on the CPU.
 
-use super::{Cpu, gemm};
+use super::Cpu;
 use crate::device::Result;
 use crate::ops::attention::Heads;
 use crate::ops::kv_store::*;
-
 impl KvStore for Cpu {
     fn kv_store(
         &self,
-        heads: &Heads,
+        h: &Heads,
         qkv: &Vec<f32>,
         slots: &[u32],
         keys: &mut Vec<f32>,
         values: &mut Vec<f32>,
     ) -> Result<()> {
-        todo!()
+        let (q, kv, w) = (h.q_dim(), h.kv_dim(), h.qkv_dim());
+        for (t, &s) in slots.iter().enumerate() {
+            let s = s as usize;
+            keys[s * kv..][..kv].copy_from_slice(&qkv[t * w + q..][..kv]);
+            values[s * kv..][..kv].copy_from_slice(&qkv[t * w + q + kv..][..kv]);
+        }
+        Ok(())
     }
 }

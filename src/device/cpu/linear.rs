@@ -1,15 +1,18 @@
-//! linear on the CPU.
+//! Linear on the CPU: packed panels for inference, a general product for training.
 
-use super::{Cpu, gemm};
-use crate::device::Result;
+use super::gemm::{PackedMatrix, View, gemm, multiply_packed};
+use super::{Cpu, at_least};
+use crate::device::{DeviceError, Result};
 use crate::ops::linear::*;
 
 impl Linear for Cpu {
-    type Packed = gemm::PackedMatrix;
-    fn pack(&self, w: &[f32], n: usize, k: usize, format: WeightFormat) -> Result<Self::Packed> {
-        todo!()
+    type Packed = PackedMatrix;
+
+    fn pack(&self, w: &[f32], n: usize, k: usize, format: WeightFormat) -> Result<PackedMatrix> {
+        at_least("pack", "weight", w.len(), n * k)?;
+        Ok(PackedMatrix::new(self.isa, w, n, k, format))
     }
-    #[allow(clippy::too_many_arguments)]
+
     fn linear(
         &self,
         shape: LinearShape,
@@ -19,8 +22,32 @@ impl Linear for Cpu {
         y: &mut Vec<f32>,
         accumulate: bool,
     ) -> Result<()> {
-        todo!()
+        let LinearShape { m, n, k } = shape;
+        at_least("linear", "x", x.len(), m * k)?;
+        at_least("linear", "y", y.len(), m * n)?;
+        match w {
+            Weight::Master(w) => {
+                at_least("linear", "weight", w.len(), n * k)?;
+                let (x, w) = (View::new(x, m, k), View::new(w, n, k).t());
+                gemm(self.isa, self.multiply, x, w, y, n, accumulate);
+            }
+            Weight::Packed(w) => {
+                if (w.n(), w.k()) != (n, k) {
+                    let message = format!("a weight of {} × {}, expected {n} × {k}", w.n(), w.k());
+                    return Err(DeviceError::Argument { op: "linear", message });
+                }
+                multiply_packed(self.isa, x, m, w, y, accumulate);
+            }
+        }
+        if let Some(bias) = bias {
+            at_least("linear", "bias", bias.len(), n)?;
+            for row in y[..m * n].chunks_exact_mut(n) {
+                row.iter_mut().zip(&**bias).for_each(|(y, b)| *y += b);
+            }
+        }
+        Ok(())
     }
+
     fn linear_backward_input(
         &self,
         shape: LinearShape,
@@ -29,8 +56,15 @@ impl Linear for Cpu {
         dx: &mut Vec<f32>,
         accumulate: bool,
     ) -> Result<()> {
-        todo!()
+        let LinearShape { m, n, k } = shape;
+        at_least("linear_backward_input", "dy", dy.len(), m * n)?;
+        at_least("linear_backward_input", "weight", w.len(), n * k)?;
+        at_least("linear_backward_input", "dx", dx.len(), m * k)?;
+        let (dy, w) = (View::new(dy, m, n), View::new(w, n, k));
+        gemm(self.isa, self.multiply, dy, w, dx, k, accumulate);
+        Ok(())
     }
+
     fn linear_backward_weight(
         &self,
         shape: LinearShape,
@@ -39,6 +73,18 @@ impl Linear for Cpu {
         dw: &mut Vec<f32>,
         dbias: Option<&mut Vec<f32>>,
     ) -> Result<()> {
-        todo!()
+        let LinearShape { m, n, k } = shape;
+        at_least("linear_backward_weight", "dy", dy.len(), m * n)?;
+        at_least("linear_backward_weight", "x", x.len(), m * k)?;
+        at_least("linear_backward_weight", "dw", dw.len(), n * k)?;
+        let (rows, x) = (View::new(dy, m, n), View::new(x, m, k));
+        gemm(self.isa, self.multiply, rows.t(), x, dw, k, true);
+        if let Some(dbias) = dbias {
+            at_least("linear_backward_weight", "dbias", dbias.len(), n)?;
+            for row in dy[..m * n].chunks_exact(n) {
+                dbias.iter_mut().zip(row).for_each(|(b, d)| *b += d);
+            }
+        }
+        Ok(())
     }
 }

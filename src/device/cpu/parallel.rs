@@ -1,41 +1,49 @@
 //! A small fork-join pool. Decoding one token forks a hundred times, so a fork must cost about a
-//! microsecond: workers spin for a moment before they sleep, and tasks are claimed from one counter.
+//! microsecond: workers spin for a moment before they sleep, tasks are claimed from one counter, and
+//! the caller waits only for workers that have joined. One that the system has not scheduled yet is
+//! simply late, so an oversubscribed machine is slow in proportion and no more.
 //!
 //! Results never depend on the number of threads: tasks write disjoint output, and whoever reduces
 //! does so over a fixed partition.
 
-use std::cell::Cell;
+use std::cell::{Cell, UnsafeCell};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, OnceLock};
 
-/// A job as the workers see it: a task function with its lifetime erased, alive until `run` returns.
+/// A job as the workers see it: a task function with its lifetime erased, alive while the job is open
+/// or a worker has joined it.
 #[derive(Clone, Copy)]
 struct Job {
     call: *const (dyn Fn(usize) + Sync),
     tasks: usize,
 }
-// SAFETY: `call` points to a `Sync` closure that outlives the job (see `run`).
-unsafe impl Send for Job {}
 
 struct Pool {
     threads: usize,
-    /// Number of the current job; a worker that sees it change takes part.
-    epoch: AtomicUsize,
+    /// `epoch · EPOCH + (OPEN while workers may join) + workers that have joined`.
+    state: AtomicUsize,
+    job: UnsafeCell<Option<Job>>,
     next: AtomicUsize,
-    /// Workers that have finished the current job.
-    done: AtomicUsize,
-    job: Mutex<Option<Job>>,
+    /// Workers asleep.
+    sleeping: AtomicUsize,
+    sleep: Mutex<()>,
     wake: Condvar,
     /// Held by the one caller that forks at a time.
     caller: Mutex<()>,
     panicked: AtomicUsize,
 }
+// SAFETY: `job` is written only while the job is closed and nobody has joined, and read only by
+// workers that have joined (see `fork` and `work`).
+unsafe impl Sync for Pool {}
+
+const OPEN: usize = 1 << 15;
+const EPOCH: usize = 1 << 16;
+/// Turns of the waiting loops before a worker sleeps or the caller yields: some 50 µs.
+const SPINS: usize = 20_000;
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
-
-const SPINS: usize = 20_000;
 
 fn pool() -> &'static Pool {
     static POOL: OnceLock<&'static Pool> = OnceLock::new();
@@ -45,13 +53,15 @@ fn pool() -> &'static Pool {
             .and_then(|v| v.parse().ok())
             .filter(|&n: &usize| n > 0)
             .or_else(|| std::thread::available_parallelism().ok().map(usize::from))
-            .unwrap_or(1);
+            .unwrap_or(1)
+            .min(OPEN - 1);
         let pool: &'static Pool = Box::leak(Box::new(Pool {
             threads,
-            epoch: AtomicUsize::new(0),
+            state: AtomicUsize::new(0),
+            job: UnsafeCell::new(None),
             next: AtomicUsize::new(0),
-            done: AtomicUsize::new(0),
-            job: Mutex::new(None),
+            sleeping: AtomicUsize::new(0),
+            sleep: Mutex::new(()),
             wake: Condvar::new(),
             caller: Mutex::new(()),
             panicked: AtomicUsize::new(0),
@@ -75,11 +85,7 @@ pub fn threads() -> usize {
 /// concurrent calls run on the calling thread alone.
 pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     let alone = tasks <= 1 || INSIDE.get() || pool().threads == 1;
-    let guard = if alone {
-        None
-    } else {
-        pool().caller.try_lock().ok()
-    };
+    let guard = if alone { None } else { pool().caller.try_lock().ok() };
     match guard {
         None => (0..tasks).for_each(f),
         Some(_guard) => pool().fork(tasks, &f),
@@ -88,22 +94,25 @@ pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
 
 impl Pool {
     fn fork(&self, tasks: usize, f: &(dyn Fn(usize) + Sync)) {
-        // SAFETY: the lifetime is erased only until every worker has counted itself done below.
+        // SAFETY: the lifetime is erased only until the job is closed and all who joined have left.
         let call: *const (dyn Fn(usize) + Sync) =
             unsafe { std::mem::transmute(f as *const (dyn Fn(usize) + Sync + '_)) };
-        {
-            let mut job = self.job.lock().expect("no panic under this lock");
-            *job = Some(Job { call, tasks });
-            self.next.store(0, Ordering::Relaxed);
-            self.done.store(0, Ordering::Relaxed);
-            self.epoch.fetch_add(1, Ordering::Release);
+        // SAFETY: the last job is closed and everybody has left it.
+        unsafe { *self.job.get() = Some(Job { call, tasks }) };
+        self.next.store(0, Ordering::Relaxed);
+        let epoch = self.state.load(Ordering::Relaxed) / EPOCH;
+        let opened = epoch.wrapping_add(1).wrapping_mul(EPOCH) | OPEN;
+        self.state.store(opened, Ordering::SeqCst);
+        if self.sleeping.load(Ordering::SeqCst) > 0 {
+            drop(self.sleep.lock().expect("no panic under this lock"));
+            self.wake.notify_all();
         }
-        self.wake.notify_all();
         INSIDE.set(true);
         let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.claim(f, tasks)));
         INSIDE.set(false);
+        self.state.fetch_and(!OPEN, Ordering::AcqRel);
         let mut spins = 0;
-        while self.done.load(Ordering::Acquire) < self.threads - 1 {
+        while !self.state.load(Ordering::Acquire).is_multiple_of(OPEN) {
             spins += 1;
             if spins < SPINS {
                 std::hint::spin_loop();
@@ -111,13 +120,11 @@ impl Pool {
                 std::thread::yield_now();
             }
         }
+        let others = self.panicked.swap(0, Ordering::Relaxed);
         if let Err(panic) = mine {
             std::panic::resume_unwind(panic);
         }
-        assert!(
-            self.panicked.swap(0, Ordering::Relaxed) == 0,
-            "a task on another thread panicked"
-        );
+        assert!(others == 0, "a task on another thread panicked");
     }
 
     fn claim(&self, f: &(dyn Fn(usize) + Sync), tasks: usize) {
@@ -132,33 +139,55 @@ impl Pool {
 
     fn work(&self) {
         INSIDE.set(true);
-        let mut seen = 0;
+        let mut done = 0;
         loop {
-            let mut spins = 0;
-            while self.epoch.load(Ordering::Acquire) == seen && spins < SPINS {
-                std::hint::spin_loop();
-                spins += 1;
+            let state = self.wait_for_job(done);
+            done = state / EPOCH;
+            let joined = self.state.compare_exchange(
+                state,
+                state + 1,
+                Ordering::AcqRel,
+                Ordering::Relaxed,
+            );
+            if joined.is_err() {
+                // Closed, or another worker joined at the same moment: look again.
+                done = done.wrapping_sub(1);
+                continue;
             }
-            let job = {
-                let mut job = self.job.lock().expect("no panic under this lock");
-                while self.epoch.load(Ordering::Acquire) == seen {
-                    job = self.wake.wait(job).expect("no panic under this lock");
-                }
-                seen = self.epoch.load(Ordering::Acquire);
-                *job
-            };
-            if let Some(job) = job {
-                // SAFETY: `fork` does not return before this worker adds itself to `done`.
+            // SAFETY: this worker has joined, so the job stays until it leaves.
+            if let Some(job) = unsafe { *self.job.get() } {
+                // SAFETY: as above.
                 let f = unsafe { &*job.call };
-                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                    self.claim(f, job.tasks)
-                }));
-                if result.is_err() {
+                let claim = std::panic::AssertUnwindSafe(|| self.claim(f, job.tasks));
+                if std::panic::catch_unwind(claim).is_err() {
                     self.panicked.fetch_add(1, Ordering::Relaxed);
                 }
             }
-            self.done.fetch_add(1, Ordering::Release);
+            self.state.fetch_sub(1, Ordering::Release);
         }
+    }
+
+    /// Waits for an open job other than epoch `done`; returns the state it was seen in.
+    fn wait_for_job(&self, done: usize) -> usize {
+        let fresh = |state: usize| state & OPEN != 0 && state / EPOCH != done;
+        for _ in 0..SPINS {
+            let state = self.state.load(Ordering::Acquire);
+            if fresh(state) {
+                return state;
+            }
+            std::hint::spin_loop();
+        }
+        let mut guard = self.sleep.lock().expect("no panic under this lock");
+        self.sleeping.fetch_add(1, Ordering::SeqCst);
+        let state = loop {
+            let state = self.state.load(Ordering::SeqCst);
+            if fresh(state) {
+                break state;
+            }
+            guard = self.wake.wait(guard).expect("no panic under this lock");
+        };
+        self.sleeping.fetch_sub(1, Ordering::SeqCst);
+        state
     }
 }
 

@@ -1,0 +1,36 @@
+# The commands of the project; `make` lists them. Each does all of its own set-up.
+
+DEVICE ?=
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench peers
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo "DEVICE=cpu|cuda chooses the device of the demo; by default the best there is."
+
+setup: ## fetch NVRTC, CUDA's headers and the demo's base model into .cache/
+	@scripts/setup.sh
+
+build: ## build target/release/lrem; without `make setup` it has no CUDA kernels
+	$(CARGO) build --release
+
+demo: setup build ## train on the bundled shop and search it, about 15 minutes on 2 cores
+	target/release/lrem demo $(if $(DEVICE),--device $(DEVICE))
+
+# rustfmt and clippy are components that a toolchain may lack.
+test: setup ## check format, lints and documentation, then run every test
+	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --check; \
+	else echo "make test: rustfmt is not installed, the format is not checked"; fi
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; $(CARGO) clippy --release --all-targets -- -D warnings; \
+	else echo "make test: clippy is not installed, lints are not checked"; fi
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps
+	$(CARGO) test --release
+
+bench: setup ## run the benchmarks of every op and of the engine
+	$(CARGO) bench
+
+peers: setup build ## compare with torch and llama.cpp on this machine; prints a table
+	@benches/peers/setup.sh
+	@benches/peers/compare.py

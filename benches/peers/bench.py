@@ -1,0 +1,131 @@
+"""What lrem exists for, done by a peer: one JSON line a figure, {"name", "value", "unit"}.
+
+usage: bench.py torch-f32|torch-bf16 FOLDER    torch + transformers on a Hugging Face folder
+       bench.py llama.cpp MODEL.gguf           llama.cpp, through llama-cpp-python
+
+`lrem bench engine --json` prints the same names (with the precision of its weights where it has
+several) for the same work on SmolLM2-135M, with all cores:
+
+  prefill 512               one sequence of 512 tokens, hidden states only              tok/s
+  embed 64x24               64 sequences of 24 tokens, hidden states only             items/s
+  decode batch B            16 greedy tokens a sequence after a context of 64, B = 1, 8, 64   tok/s
+  cold-start step 16 pairs  forward, backward and AdamW of 16 (query, item) pairs with
+                            a thought of 16 tokens: equations 4, 7 and 8 of the LREM paper  pairs/s
+
+Of each, one run to warm up, then the median of some.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+import torch
+
+# The instructions of 64 tokens before every query and 16 before every item; a peer repeats them,
+# as it has no trunk to share.
+INSTRUCTION, QUERY, THOUGHT, ITEM = 64, 12, 16, 40
+PAIRS = 16
+
+
+def emit(name, value, unit):
+    print(json.dumps({"name": name, "value": round(value, 3), "unit": unit}), flush=True)
+
+
+def seconds(run, times):
+    """The median time of `run`, which returns its own time where only a part of it counts."""
+
+    def timed():
+        start = time.perf_counter()
+        own = run()
+        return own if isinstance(own, float) else time.perf_counter() - start
+
+    timed()
+    return statistics.median(timed() for _ in range(times))
+
+
+def torch_bench(folder, dtype):
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    tokens = lambda *shape: torch.randint(0, model.config.vocab_size, shape)
+    with torch.inference_mode():
+        ids = tokens(1, 512)
+        emit("prefill 512", 512 / seconds(lambda: model.model(ids), 5), "tok/s")
+        ids = tokens(64, 24)
+        emit("embed 64x24", 64 / seconds(lambda: model.model(ids), 5), "items/s")
+        for batch in (1, 8, 64):
+            time_of_16 = seconds(lambda: torch_decode(model, tokens(batch, 64)), 3)
+            emit(f"decode batch {batch}", batch * 16 / time_of_16, "tok/s")
+    time_of_step = seconds(cold_start_step(model.train(), tokens), 3)
+    emit(f"cold-start step {PAIRS} pairs", PAIRS / time_of_step, "pairs/s")
+
+
+def torch_decode(model, ids):
+    """Seconds for 16 greedy tokens after `ids`."""
+    out = model(ids, use_cache=True, logits_to_keep=1)
+    cache, last = out.past_key_values, out.logits[:, -1].argmax(-1, keepdim=True)
+    start = time.perf_counter()
+    for _ in range(16):
+        out = model(last, past_key_values=cache, use_cache=True)
+        last = out.logits[:, -1].argmax(-1, keepdim=True)
+    return time.perf_counter() - start
+
+
+def cold_start_step(model, tokens):
+    functional = torch.nn.functional
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
+    # The thought is predicted from the token before it on; <emb> is the last token.
+    before = INSTRUCTION + QUERY
+    queries, items = tokens(PAIRS, before + THOUGHT + 1), tokens(PAIRS, ITEM)
+
+    def step():
+        hidden = model.model(queries).last_hidden_state
+        item = model.model(items).last_hidden_state[:, -1].float()
+        logits = model.lm_head(hidden[:, before : before + THOUGHT]).float()
+        thoughts = queries[:, before + 1 : before + 1 + THOUGHT].reshape(-1)
+        sft = functional.cross_entropy(logits.flatten(0, 1), thoughts, reduction="sum") / PAIRS
+        query = functional.normalize(hidden[:, -1].float(), dim=-1)
+        similarity = query @ functional.normalize(item, dim=-1).T / 0.05
+        nce = functional.cross_entropy(similarity, torch.arange(PAIRS))
+        (0.1 * sft + nce).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def llama_bench(gguf):
+    import numpy
+    from llama_cpp import Llama
+
+    threads = torch.get_num_threads()
+    model = Llama(
+        gguf, n_ctx=2048, n_batch=512, n_ubatch=512, n_threads=threads, n_threads_batch=threads, verbose=False
+    )
+    ids = numpy.random.randint(0, model.n_vocab(), 512).tolist()
+
+    def prefill():
+        model.reset()
+        model.eval(ids)
+
+    def decode():
+        model.reset()
+        model.eval(ids[:64])
+        start = time.perf_counter()
+        for token in ids[:16]:
+            model.eval([token])
+        return time.perf_counter() - start
+
+    emit("prefill 512", 512 / seconds(prefill, 3), "tok/s")
+    emit("decode batch 1", 16 / seconds(decode, 3), "tok/s")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3 or sys.argv[1] not in ("torch-f32", "torch-bf16", "llama.cpp"):
+        sys.exit(__doc__)
+    which, model_path = sys.argv[1:]
+    if which == "llama.cpp":
+        llama_bench(model_path)
+    else:
+        torch_bench(model_path, torch.float32 if which == "torch-f32" else torch.bfloat16)

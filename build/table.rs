@@ -1,0 +1,58 @@
+//! Writes the Rust source that embeds the compiled kernels.
+
+use std::fmt::Write;
+
+use crate::cache::Compiled;
+use crate::instances::Source;
+use crate::target::Target;
+
+const TYPE: &str = "pub(super) static KERNELS: &[Kernel] =";
+
+/// The table of a build without NVRTC.
+pub fn empty() -> String {
+    format!("{TYPE} &[];\npub(super) static COMPILER: Option<&str> = None;\n")
+}
+
+/// The table of `compiled`, which holds one module for each source and, within it, target.
+pub fn text(
+    version: &str,
+    sources: &[Source],
+    targets: &[Target],
+    compiled: &[Compiled],
+) -> String {
+    let mut modules = String::new();
+    let mut kernels = String::new();
+    for (index, (source, compiled)) in sources
+        .iter()
+        .zip(compiled.chunks(targets.len()))
+        .enumerate()
+    {
+        // One static for each module: its instances share the bytes.
+        let mut ptx = String::new();
+        let mut cubins = String::new();
+        for (target, module) in targets.iter().zip(compiled) {
+            let path = module.path.display().to_string();
+            match target {
+                Target::Ptx(_) => ptx = format!("include_str!({path:?})"),
+                Target::Cubin(arch) => {
+                    let _ = write!(
+                        cubins,
+                        "Cubin {{ arch: {arch:?}, image: include_bytes!({path:?}) }}, "
+                    );
+                }
+            }
+        }
+        let _ = writeln!(modules, "static PTX_{index}: &str = {ptx};");
+        let _ = writeln!(modules, "static CUBINS_{index}: &[Cubin] = &[{cubins}];");
+        for (instance, entry) in source.instances.iter().zip(&compiled[0].entries) {
+            let _ = writeln!(
+                kernels,
+                "    Kernel {{ op: {:?}, instance: {:?}, entry: {entry:?}, ptx: PTX_{index}, cubins: CUBINS_{index} }},",
+                source.op, instance.name
+            );
+        }
+    }
+    format!(
+        "{modules}{TYPE} &[\n{kernels}];\npub(super) static COMPILER: Option<&str> = Some({version:?});\n"
+    )
+}

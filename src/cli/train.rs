@@ -1,0 +1,65 @@
+//! `lrem train`: a recipe becomes a model folder.
+
+use super::Error;
+use super::common::{self, DeviceName};
+use clap::Args;
+use lrem::device::cpu::Multiply;
+use lrem::recipe::{Precision, Recipe};
+use lrem::train;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+#[derive(Args)]
+pub struct TrainArgs {
+    /// The recipe, TOML.
+    recipe: PathBuf,
+    /// Folder for metrics, checkpoints and the model.
+    #[arg(long)]
+    out: PathBuf,
+    /// Go on from the newest checkpoint in the folder.
+    #[arg(long)]
+    resume: bool,
+    /// Seed, in place of the recipe's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Base model, in place of the recipe's.
+    #[arg(long)]
+    base: Option<PathBuf>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+}
+
+pub fn run(args: TrainArgs) -> Result<(), Error> {
+    let mut recipe = Recipe::read(&args.recipe)?;
+    recipe.train.seed = args.seed.unwrap_or(recipe.train.seed);
+    if let Some(base) = args.base {
+        recipe.model.base = base;
+    }
+    let stop = interrupts()?;
+    let multiply = multiply(&recipe);
+    let device = common::device(args.device, multiply)?;
+    let model = train::train(device, &recipe, &args.out, args.resume, &stop, "train")?;
+    println!("trained model in {}", model.display());
+    Ok(())
+}
+
+/// The CPU's product for a recipe's precision.
+pub fn multiply(recipe: &Recipe) -> Multiply {
+    match recipe.train.precision {
+        Precision::F32 => Multiply::F32,
+        Precision::Bf16 => Multiply::Bf16,
+    }
+}
+
+/// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.
+pub fn interrupts() -> Result<Arc<AtomicBool>, Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, stop.clone())?;
+        signal_hook::flag::register(signal, stop.clone())?;
+    }
+    Ok(stop)
+}

@@ -1,0 +1,142 @@
+//! Weights packed once for inference.
+
+use super::int8::{self, Int8Panels};
+use super::kernel::Lanes;
+use super::pack::{Panels, bf16_bits};
+use super::{MR, NR, Output, View, multiply_panels};
+use crate::device::cpu::Isa;
+use crate::ops::linear::WeightFormat;
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// A weight matrix `[n, k]` in panels of [`NR`] rows, as the microkernels read it.
+pub struct PackedMatrix {
+    n: usize,
+    k: usize,
+    data: Data,
+}
+
+enum Data {
+    F32(Panels),
+    Bf16(Panels),
+    Int8(Int8Panels),
+}
+
+thread_local! {
+    static ROWS: RefCell<Panels> = const { RefCell::new(Panels::new()) };
+}
+
+impl PackedMatrix {
+    /// Packs a row-major matrix `w` `[n, k]`.
+    pub fn new(isa: Isa, w: &[f32], n: usize, k: usize, format: WeightFormat) -> PackedMatrix {
+        let view = View::new(w, n, k);
+        let panels = |lanes| {
+            let mut panels = Panels::new();
+            panels.fill(isa, lanes, view, NR);
+            panels
+        };
+        let data = match format {
+            WeightFormat::F32 => Data::F32(panels(Lanes::F32)),
+            WeightFormat::Bf16 => Data::Bf16(panels(Lanes::Bf16)),
+            WeightFormat::Int8 => Data::Int8(Int8Panels::new(w, n, k)),
+        };
+        PackedMatrix { n, k, data }
+    }
+
+    /// Rows.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Columns.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// What a weight is kept in.
+    pub fn format(&self) -> WeightFormat {
+        match self.data {
+            Data::F32(_) => WeightFormat::F32,
+            Data::Bf16(_) => WeightFormat::Bf16,
+            Data::Int8(_) => WeightFormat::Int8,
+        }
+    }
+
+    /// Bytes of the packed weights.
+    pub fn bytes(&self) -> usize {
+        match &self.data {
+            Data::F32(p) | Data::Bf16(p) => 4 * p.view().len(),
+            Data::Int8(p) => p.bytes(),
+        }
+    }
+
+    /// Writes row `row` in f32 to `out[k]`.
+    pub fn row_into(&self, row: usize, out: &mut [f32]) {
+        assert!(row < self.n && out.len() == self.k, "row {row} of {} × {}", self.n, self.k);
+        let (panel, lane) = (row / NR, row % NR);
+        match &self.data {
+            Data::F32(p) => {
+                let panel = &p.view()[panel * NR * self.k..];
+                for (l, o) in out.iter_mut().enumerate() {
+                    *o = panel[l * NR + lane];
+                }
+            }
+            Data::Bf16(p) => {
+                let panel = &p.view()[panel * NR * self.k.div_ceil(2)..];
+                for (l, o) in out.iter_mut().enumerate() {
+                    let bits = panel[l / 2 * NR + lane].to_bits();
+                    let half = if l % 2 == 0 { bits << 16 } else { bits & 0xffff_0000 };
+                    *o = f32::from_bits(half);
+                }
+            }
+            Data::Int8(p) => p.row_into(row, out),
+        }
+    }
+}
+
+/// `y[m, n] (+)= x[m, k] · wᵀ`.
+pub fn multiply_packed(
+    isa: Isa,
+    x: &[f32],
+    m: usize,
+    w: &PackedMatrix,
+    y: &mut [f32],
+    accumulate: bool,
+) {
+    multiply_packed_rows(isa, x, m, w, 0..w.n, y, accumulate);
+}
+
+/// `y[m, rows.len()] (+)= x[m, k] · w[rows]ᵀ`; `rows` starts at a multiple of 32.
+pub fn multiply_packed_rows(
+    isa: Isa,
+    x: &[f32],
+    m: usize,
+    w: &PackedMatrix,
+    rows: Range<usize>,
+    y: &mut [f32],
+    accumulate: bool,
+) {
+    assert!(rows.start.is_multiple_of(NR) && rows.end <= w.n, "rows of a packed matrix");
+    if m == 0 || rows.is_empty() {
+        return;
+    }
+    let (n, k, first) = (rows.len(), w.k, rows.start);
+    let output = Output::new(y, n, m, n, accumulate);
+    let product = |lanes: Lanes, panels: &Panels| {
+        ROWS.with_borrow_mut(|a| {
+            a.fill(isa, lanes, View::new(x, m, k), MR);
+            let b = &panels.view()[first * lanes.b_words(k)..];
+            multiply_panels(isa, lanes, (m, n, k), a.view(), b, &output);
+        });
+    };
+    match &w.data {
+        Data::F32(p) => product(Lanes::F32, p),
+        Data::Bf16(p) => product(Lanes::for_bf16_weights(isa), p),
+        Data::Int8(p) => int8::multiply(isa, View::new(x, m, k), p, first, n, &output),
+    }
+}
+
+/// A value as it comes back from bf16.
+pub fn through_bf16(x: f32) -> f32 {
+    f32::from_bits(bf16_bits(x) << 16)
+}

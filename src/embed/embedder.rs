@@ -1,0 +1,221 @@
+//! From text to unit vectors: titles directly, queries with or without a thought.
+
+use super::{Encoder, FolderError, Pooling, Sequence, Side, normalize};
+use crate::device::{Device, DeviceError};
+use crate::model::Model;
+use crate::ops::sample::Sampling;
+use crate::reason::{Ending, Question, Reasoner, ThinkOptions};
+use crate::text::{PromptError, Prompts, Tokenizer, TokenizerError};
+
+/// Most tokens packed in one encoding batch.
+const ENCODE_TOKENS: usize = 1024;
+/// Rows decoded at once.
+const THINK_ROWS: usize = 64;
+
+/// What can go wrong between a text and its embedding.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    #[error("{what} {number} is empty; expected some text")]
+    Empty { what: &'static str, number: usize },
+    #[error("{what} {number} takes {tokens} tokens with its prompt, the context holds {context}")]
+    TooLong {
+        what: &'static str,
+        number: usize,
+        tokens: usize,
+        context: usize,
+    },
+    #[error("{thoughts} thoughts were given for {queries} queries")]
+    Thoughts { thoughts: usize, queries: usize },
+}
+
+/// With which thought a query is embedded.
+#[derive(Clone, Debug)]
+pub enum Thinking {
+    /// None: `<emb>` right after the prompt (or the pooling's own position).
+    Direct,
+    /// The model's own, of at most `budget` tokens.
+    Own { budget: usize, sampling: Sampling },
+    /// These texts, one a query, cut to `budget` tokens. Empty texts give `<think></think>`.
+    Given { texts: Vec<String>, budget: usize },
+}
+
+/// What a query was embedded with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ThoughtText {
+    pub text: String,
+    pub tokens: usize,
+    /// Whether the model closed the thought itself.
+    pub ending: Option<Ending>,
+}
+
+/// Embedded queries.
+pub struct EmbeddedQueries {
+    /// Unit vectors, `[queries, hidden]`.
+    pub rows: Vec<f32>,
+    /// Thoughts, one a query; empty for direct embeddings.
+    pub thoughts: Vec<ThoughtText>,
+}
+
+/// A model with its tokenizer and prompts.
+pub struct Embedder<'a, D: Device> {
+    pub model: &'a Model<D>,
+    pub tokenizer: &'a Tokenizer,
+    pub prompts: &'a Prompts,
+    pub pooling: Pooling,
+}
+
+impl<D: Device> Embedder<'_, D> {
+    /// Unit vectors of titles, `[titles, hidden]`.
+    pub fn items<S: AsRef<str>>(&self, titles: &[S]) -> Result<Vec<f32>, EmbedError> {
+        let mut sequences = Vec::with_capacity(titles.len());
+        for (i, title) in titles.iter().enumerate() {
+            let title = title.as_ref();
+            let mut ids = self.prompts.item(self.tokenizer, title)?;
+            ids.extend(self.pooling.appends_emb().then_some(self.prompts.emb));
+            let trunk = self.prompts.item_prefix.len();
+            self.check("title", i, title, ids.len() + trunk)?;
+            let side = Side::Item;
+            sequences.push(Sequence { side, ids });
+        }
+        self.encode(&sequences)
+    }
+
+    /// Unit vectors of queries, and the thoughts that led to them.
+    pub fn queries<S: AsRef<str>>(
+        &self,
+        queries: &[S],
+        thinking: &Thinking,
+    ) -> Result<EmbeddedQueries, EmbedError> {
+        let mut ids = Vec::with_capacity(queries.len());
+        let extra = match thinking {
+            Thinking::Direct => 1,
+            Thinking::Own { budget, .. } | Thinking::Given { budget, .. } => budget + 3,
+        };
+        for (i, query) in queries.iter().enumerate() {
+            let query = query.as_ref();
+            let tokens = self.prompts.query(self.tokenizer, query)?;
+            let trunk = self.prompts.query_prefix.len();
+            self.check("query", i, query, tokens.len() + trunk + extra)?;
+            ids.push(tokens);
+        }
+        match thinking {
+            Thinking::Direct => {
+                let emb = self.pooling.appends_emb().then_some(self.prompts.emb);
+                let with_emb = |mut ids: Vec<u32>| {
+                    ids.extend(emb);
+                    ids
+                };
+                let rows = self.encode_queries(ids.into_iter().map(with_emb).collect())?;
+                let thoughts = Vec::new();
+                Ok(EmbeddedQueries { rows, thoughts })
+            }
+            Thinking::Given { texts, budget } => self.with_given(ids, texts, *budget),
+            Thinking::Own { budget, sampling } => self.with_own(ids, *budget, *sampling),
+        }
+    }
+
+    fn with_given(
+        &self,
+        ids: Vec<Vec<u32>>,
+        texts: &[String],
+        budget: usize,
+    ) -> Result<EmbeddedQueries, EmbedError> {
+        if texts.len() != ids.len() {
+            let (thoughts, queries) = (texts.len(), ids.len());
+            return Err(EmbedError::Thoughts { thoughts, queries });
+        }
+        let (mut sequences, mut thoughts) = (Vec::new(), Vec::new());
+        for (mut ids, text) in ids.into_iter().zip(texts) {
+            let tokens = match text.trim() {
+                "" => Vec::new(),
+                text => self.prompts.thought(self.tokenizer, text, budget)?,
+            };
+            ids.extend(self.prompts.branch(&tokens));
+            sequences.push(ids);
+            thoughts.push(ThoughtText {
+                text: text.clone(),
+                tokens: tokens.len(),
+                ending: None,
+            });
+        }
+        let rows = self.encode_queries(sequences)?;
+        Ok(EmbeddedQueries { rows, thoughts })
+    }
+
+    fn with_own(
+        &self,
+        ids: Vec<Vec<u32>>,
+        budget: usize,
+        sampling: Sampling,
+    ) -> Result<EmbeddedQueries, EmbedError> {
+        let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
+        let rows_at_once = THINK_ROWS.min(ids.len().max(1));
+        let cache = self.prompts.query_prefix.len() + (rows_at_once + 1) * (longest + budget + 3);
+        let mut reasoner = Reasoner::new(self.model, self.prompts, cache)?;
+        let options = ThinkOptions {
+            budget,
+            sampling,
+            rollouts: 1,
+            batch: rows_at_once,
+        };
+        let question = |(i, ids): (usize, Vec<u32>)| Question {
+            ids,
+            key: i as u64,
+        };
+        let questions: Vec<Question> = ids.into_iter().enumerate().map(question).collect();
+        let (mut rows, mut thoughts) = (Vec::new(), Vec::new());
+        for thought in reasoner.think(&questions, &options)?.into_iter().flatten() {
+            rows.extend_from_slice(&thought.embedding);
+            thoughts.push(ThoughtText {
+                text: self.tokenizer.decode(&thought.tokens)?.trim().to_string(),
+                tokens: thought.tokens.len(),
+                ending: Some(thought.ending),
+            });
+        }
+        normalize(&mut rows, self.model.config.hidden_size);
+        Ok(EmbeddedQueries { rows, thoughts })
+    }
+
+    fn encode_queries(&self, ids: Vec<Vec<u32>>) -> Result<Vec<f32>, EmbedError> {
+        let side = Side::Query;
+        let sequences: Vec<Sequence> = ids.into_iter().map(|ids| Sequence { side, ids }).collect();
+        self.encode(&sequences)
+    }
+
+    fn encode(&self, sequences: &[Sequence]) -> Result<Vec<f32>, EmbedError> {
+        let mut encoder = Encoder::new(self.model, self.prompts, self.pooling, ENCODE_TOKENS)?;
+        let mut rows = encoder.encode(sequences)?;
+        normalize(&mut rows, self.model.config.hidden_size);
+        Ok(rows)
+    }
+
+    fn check(
+        &self,
+        what: &'static str,
+        index: usize,
+        text: &str,
+        tokens: usize,
+    ) -> Result<(), EmbedError> {
+        let (number, context) = (index + 1, self.model.context());
+        if text.trim().is_empty() {
+            return Err(EmbedError::Empty { what, number });
+        }
+        if tokens > context {
+            return Err(EmbedError::TooLong {
+                what,
+                number,
+                tokens,
+                context,
+            });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! One-shot encoding: batches of whole sequences below a shared trunk.
+
+use super::Pooling;
+use crate::device::{Device, DeviceError, Result};
+use crate::model::{Activations, Batch, Model};
+use crate::ops::forest::Forest;
+use crate::text::Prompts;
+
+/// Which instruction trunk a sequence hangs from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Query,
+    Item,
+}
+
+/// Tokens below the trunk of a side, `<emb>` included where the pooling reads it.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    pub side: Side,
+    pub ids: Vec<u32>,
+}
+
+/// A model with the buffers to encode sequences whose tokens are all known.
+pub struct Encoder<'m, D: Device> {
+    model: &'m Model<D>,
+    prompts: &'m Prompts,
+    pooling: Pooling,
+    acts: Activations<D>,
+    /// Most tokens in one packed batch.
+    batch_tokens: usize,
+}
+
+impl<'m, D: Device> Encoder<'m, D> {
+    /// An encoder that packs about `batch_tokens` tokens at a time.
+    pub fn new(
+        model: &'m Model<D>,
+        prompts: &'m Prompts,
+        pooling: Pooling,
+        batch_tokens: usize,
+    ) -> Result<Self> {
+        let acts = if pooling.needs_layers() {
+            Activations::for_training(&*model.device, &model.config)?
+        } else {
+            Activations::for_inference(&*model.device, &model.config)?
+        };
+        Ok(Encoder {
+            model,
+            prompts,
+            pooling,
+            acts,
+            batch_tokens,
+        })
+    }
+
+    /// Embeds every sequence: `[sequences, hidden]`, not normalised, in their order.
+    ///
+    /// # Errors
+    /// Where a sequence is empty or longer than the context.
+    pub fn encode(&mut self, sequences: &[Sequence]) -> Result<Vec<f32>> {
+        let mut out = Vec::with_capacity(sequences.len() * self.model.config.hidden_size);
+        let mut start = 0;
+        while start < sequences.len() {
+            let (mut end, mut tokens) = (start, 0);
+            while end < sequences.len()
+                && (end == start || tokens + sequences[end].ids.len() <= self.batch_tokens)
+            {
+                tokens += sequences[end].ids.len();
+                end += 1;
+            }
+            out.extend(self.encode_batch(&sequences[start..end])?);
+            start = end;
+        }
+        Ok(out)
+    }
+
+    fn encode_batch(&mut self, sequences: &[Sequence]) -> Result<Vec<f32>> {
+        let (d, c) = (&*self.model.device, &self.model.config);
+        let mut parts: Vec<(usize, Option<usize>)> = Vec::new();
+        let mut ids: Vec<u32> = Vec::new();
+        let mut trunks = [None; 2];
+        for s in sequences {
+            let trunk = &mut trunks[s.side as usize];
+            if trunk.is_none() {
+                let prefix = match s.side {
+                    Side::Query => &self.prompts.query_prefix,
+                    Side::Item => &self.prompts.item_prefix,
+                };
+                *trunk = Some(parts.len());
+                parts.push((prefix.len(), None));
+                ids.extend(prefix);
+            }
+        }
+        let first = parts.len();
+        for s in sequences {
+            if s.ids.is_empty() {
+                return Err(DeviceError::Argument {
+                    op: "encode",
+                    message: "a sequence without tokens".into(),
+                });
+            }
+            parts.push((s.ids.len(), trunks[s.side as usize]));
+            ids.extend(&s.ids);
+        }
+        let forest = Forest::packed(&parts);
+        let positions = forest.positions();
+        let batch = Batch {
+            ids: &ids,
+            forest: &forest,
+            positions: &positions,
+        };
+        self.model.forward(&batch, &mut self.acts)?;
+        let rows: Vec<_> = forest.segments[first..]
+            .iter()
+            .map(|s| s.rows.clone())
+            .collect();
+        let mut out = d.zeros(rows.len() * c.hidden_size)?;
+        self.pooling.forward(d, c, &rows, &self.acts, &mut out)?;
+        d.download(&out, rows.len() * c.hidden_size)
+    }
+}

@@ -1,0 +1,101 @@
+//! Which hidden state is the embedding.
+
+use crate::device::{Device, Result};
+use crate::model::{Activations, ModelConfig};
+use crate::ops::pool::PoolPlan;
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+/// From hidden states to one vector per sequence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// The hidden state at `<emb>`, which is appended to the sequence (LREM, eq. 5 and 6).
+    #[default]
+    Emb,
+    /// The hidden state of the last token of the prompt; no `<emb>`.
+    Last,
+    /// The mean over the sequence's own tokens (its trunk's left out); no `<emb>`.
+    Mean,
+    /// The mean over the last four layers at the last token; no `<emb>`.
+    LastFourLayers,
+}
+
+impl Pooling {
+    /// Whether `<emb>` is appended to what is embedded.
+    pub fn appends_emb(self) -> bool {
+        self == Pooling::Emb
+    }
+
+    /// Whether intermediate layers are read, so that activations must keep all of them.
+    pub fn needs_layers(self) -> bool {
+        self == Pooling::LastFourLayers
+    }
+
+    /// Layers' inputs that count beside the final hidden state, and the weight of each.
+    fn layers(self, config: &ModelConfig) -> (Range<usize>, f32) {
+        let layers = config.num_hidden_layers;
+        match self {
+            Pooling::LastFourLayers => {
+                let earlier = layers.min(4) - 1;
+                (layers - earlier..layers, 1.0 / (earlier + 1) as f32)
+            }
+            _ => (layers..layers, 1.0),
+        }
+    }
+
+    fn plan(self, rows: &[Range<usize>], weight: f32) -> PoolPlan {
+        match self {
+            Pooling::Mean => PoolPlan::mean(rows),
+            _ => {
+                let last: Vec<u32> = rows.iter().map(|r| r.end as u32 - 1).collect();
+                PoolPlan::pick(&last, weight)
+            }
+        }
+    }
+
+    /// `out[rows.len(), hidden]`: one embedding per range of rows (the tokens of one sequence).
+    pub fn forward<D: Device>(
+        self,
+        device: &D,
+        config: &ModelConfig,
+        rows: &[Range<usize>],
+        acts: &Activations<D>,
+        out: &mut D::Buffer<f32>,
+    ) -> Result<()> {
+        let (layers, weight) = self.layers(config);
+        let plan = self.plan(rows, weight);
+        device.pool(&plan, config.hidden_size, &acts.hidden, out, false)?;
+        for l in layers {
+            device.pool(&plan, config.hidden_size, acts.layer_input(l), out, true)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the gradient of [`Pooling::forward`] to `dhidden[tokens, hidden]` and to the layers'
+    /// inputs in `dinputs`, which are made where they are needed.
+    #[allow(clippy::too_many_arguments)]
+    pub fn backward<D: Device>(
+        self,
+        device: &D,
+        config: &ModelConfig,
+        tokens: usize,
+        rows: &[Range<usize>],
+        dout: &D::Buffer<f32>,
+        dhidden: &mut D::Buffer<f32>,
+        dinputs: &mut Vec<(usize, D::Buffer<f32>)>,
+    ) -> Result<()> {
+        let (layers, weight) = self.layers(config);
+        let plan = self.plan(rows, weight);
+        device.pool_backward(&plan, config.hidden_size, dout, dhidden)?;
+        for l in layers {
+            if !dinputs.iter().any(|d| d.0 == l) {
+                dinputs.push((l, device.zeros(tokens * config.hidden_size)?));
+            }
+            for (_, dinput) in dinputs.iter_mut().filter(|d| d.0 == l) {
+                device.pool_backward(&plan, config.hidden_size, dout, dinput)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,214 @@
+//! The decoder's backward pass, written by hand beside its forward.
+
+use super::activations::Activations;
+use super::config::ModelConfig;
+use super::parameters::{Parameters, Projection, layout};
+use super::transformer::{Batch, Model, Parameter};
+use crate::device::{Device, Result};
+use crate::ops::linear::LinearShape;
+
+/// Buffers of a backward pass, reused from batch to batch.
+pub struct BackwardScratch<D: Device> {
+    capacity: usize,
+    /// Gradient of the residual stream, `[tokens, hidden]`.
+    dx: D::Buffer<f32>,
+    normed: D::Buffer<f32>,
+    dnormed: D::Buffer<f32>,
+    activated: D::Buffer<f32>,
+    dactivated: D::Buffer<f32>,
+    dgate_up: D::Buffer<f32>,
+    dattention: D::Buffer<f32>,
+    dqkv: D::Buffer<f32>,
+}
+
+impl<D: Device> BackwardScratch<D> {
+    /// Empty buffers.
+    pub fn new(device: &D) -> Result<Self> {
+        let none = || device.zeros::<f32>(0);
+        Ok(BackwardScratch {
+            capacity: 0,
+            dx: none()?,
+            normed: none()?,
+            dnormed: none()?,
+            activated: none()?,
+            dactivated: none()?,
+            dgate_up: none()?,
+            dattention: none()?,
+            dqkv: none()?,
+        })
+    }
+
+    fn reserve(&mut self, device: &D, c: &ModelConfig, tokens: usize) -> Result<()> {
+        if tokens <= self.capacity {
+            return Ok(());
+        }
+        let heads = c.heads();
+        for (buffer, width) in [
+            (&mut self.dx, c.hidden_size),
+            (&mut self.normed, c.hidden_size),
+            (&mut self.dnormed, c.hidden_size),
+            (&mut self.activated, c.intermediate_size),
+            (&mut self.dactivated, c.intermediate_size),
+            (&mut self.dgate_up, 2 * c.intermediate_size),
+            (&mut self.dattention, heads.q_dim()),
+            (&mut self.dqkv, heads.qkv_dim()),
+        ] {
+            *buffer = device.zeros(tokens * width)?;
+        }
+        self.capacity = tokens;
+        Ok(())
+    }
+}
+
+/// A gradient for every tensor of a model.
+pub type Gradients<D> = Parameters<<D as crate::device::Memory>::Buffer<f32>>;
+
+impl<D: Device> Model<D> {
+    /// Zero gradients.
+    pub fn zero_gradients(&self) -> Result<Gradients<D>> {
+        layout(&self.config).try_map(|slot| self.device.zeros(slot.len()))
+    }
+
+    /// Adds to `gradients` the gradient of a loss whose derivative by `acts.hidden` is `dhidden`
+    /// `[tokens, hidden]` and by the residual stream entering layer `l` is `dinputs[l]` (for poolings
+    /// over several layers; may be empty). `acts` are those of [`Model::forward`] over `batch`.
+    pub fn backward(
+        &self,
+        batch: &Batch<'_>,
+        acts: &mut Activations<D>,
+        dhidden: &D::Buffer<f32>,
+        dinputs: &[(usize, D::Buffer<f32>)],
+        gradients: &mut Gradients<D>,
+        scratch: &mut BackwardScratch<D>,
+    ) -> Result<()> {
+        let (d, c) = (&*self.device, &self.config);
+        let tokens = batch.ids.len();
+        let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
+        let (heads, norm) = (c.heads(), self.norm(tokens));
+        scratch.reserve(d, c, tokens)?;
+        let x = scratch;
+        let p = &self.parameters;
+        d.clear(&mut x.dx, tokens * hidden)?;
+        let (w, dw) = (p.norm.master()?, &mut gradients.norm);
+        d.rms_norm_backward(norm, &acts.output, w, dhidden, &mut x.dx, dw)?;
+        for l in (0..p.layers.len()).rev() {
+            let (layer, grad) = (&p.layers[l], &mut gradients.layers[l]);
+
+            d.swiglu(tokens, intermediate, &acts.gate_up[l], &mut x.activated)?;
+            let shape = (tokens, hidden, intermediate);
+            self.project_backward(
+                shape,
+                &layer.down,
+                &mut grad.down,
+                &x.dx,
+                &x.activated,
+                &mut x.dactivated,
+            )?;
+            d.swiglu_backward(
+                tokens,
+                intermediate,
+                &acts.gate_up[l],
+                &x.dactivated,
+                &mut x.dgate_up,
+            )?;
+            let w = layer.mlp_norm.master()?;
+            d.rms_norm(norm, &acts.middle[l], w, &mut x.normed)?;
+            let shape = (tokens, 2 * intermediate, hidden);
+            self.project_backward(
+                shape,
+                &layer.gate_up,
+                &mut grad.gate_up,
+                &x.dgate_up,
+                &x.normed,
+                &mut x.dnormed,
+            )?;
+            d.rms_norm_backward(
+                norm,
+                &acts.middle[l],
+                w,
+                &x.dnormed,
+                &mut x.dx,
+                &mut grad.mlp_norm,
+            )?;
+
+            let shape = (tokens, hidden, heads.q_dim());
+            self.project_backward(
+                shape,
+                &layer.output,
+                &mut grad.output,
+                &x.dx,
+                &acts.attention[l],
+                &mut x.dattention,
+            )?;
+            let (qkv, out, lse) = (&acts.qkv[l], &acts.attention[l], &acts.lse[l]);
+            d.attention_backward(
+                &heads,
+                batch.forest,
+                qkv,
+                out,
+                lse,
+                &x.dattention,
+                &mut x.dqkv,
+            )?;
+            d.rope_backward(&heads, &self.rope, batch.positions, &mut x.dqkv)?;
+            if let (Some((qw, kw)), Some((dqw, dkw))) = (&layer.qk_norm, &mut grad.qk_norm) {
+                let (qw, kw, raw) = (qw.master()?, kw.master()?, &acts.raw_qkv[l]);
+                d.qk_norm_backward(
+                    &heads,
+                    c.rms_norm_eps,
+                    tokens,
+                    raw,
+                    qw,
+                    kw,
+                    &mut x.dqkv,
+                    dqw,
+                    dkw,
+                )?;
+            }
+            let w = layer.attention_norm.master()?;
+            d.rms_norm(norm, &acts.input[l], w, &mut x.normed)?;
+            let shape = (tokens, heads.qkv_dim(), hidden);
+            self.project_backward(
+                shape,
+                &layer.qkv,
+                &mut grad.qkv,
+                &x.dqkv,
+                &x.normed,
+                &mut x.dnormed,
+            )?;
+            d.rms_norm_backward(
+                norm,
+                &acts.input[l],
+                w,
+                &x.dnormed,
+                &mut x.dx,
+                &mut grad.attention_norm,
+            )?;
+
+            for (_, extra) in dinputs.iter().filter(|e| e.0 == l) {
+                let all: Vec<u32> = (0..tokens as u32).collect();
+                let plan = crate::ops::pool::PoolPlan::pick(&all, 1.0);
+                d.pool(&plan, hidden, extra, &mut x.dx, true)?;
+            }
+        }
+        let table = &mut gradients.embedding;
+        d.embedding_backward(c.vocab_size, hidden, &x.dx, batch.ids, table)
+    }
+
+    /// Backward of a projection `y = x·wᵀ + b`: adds to its gradients and writes `dx`.
+    fn project_backward(
+        &self,
+        (m, n, k): (usize, usize, usize),
+        p: &Projection<Parameter<D>>,
+        grad: &mut Projection<D::Buffer<f32>>,
+        dy: &D::Buffer<f32>,
+        x: &D::Buffer<f32>,
+        dx: &mut D::Buffer<f32>,
+    ) -> Result<()> {
+        let shape = LinearShape { m, n, k };
+        let (dw, db) = (&mut grad.weight, grad.bias.as_mut());
+        self.device.linear_backward_weight(shape, dy, x, dw, db)?;
+        let w = p.weight.master()?;
+        self.device.linear_backward_input(shape, dy, w, dx, false)
+    }
+}

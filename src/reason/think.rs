@@ -1,0 +1,410 @@
+//! The decode loop.
+//!
+//! Every pass of the loop is one packed forward over the cache. It holds the next token of each live
+//! row and the whole prompt of each query that just came in; rows leave as they end, and waiting
+//! queries take their place. The tree is: instructions (kept hot) → query → one branch per rollout,
+//! `<think> … </think><emb>`. When a thought ends, `</think>` and `<emb>` go in together, so closing
+//! costs one pass; where the budget is spent they ride along with the last token.
+
+use crate::device::{Device, DeviceError, Result};
+use crate::model::{Activations, Batch, KvCache, Model};
+use crate::ops::forest::{Forest, Segment, Span};
+use crate::ops::pool::PoolPlan;
+use crate::ops::sample::{Sampled, Sampling};
+use crate::text::Prompts;
+use std::collections::VecDeque;
+
+/// How to think.
+#[derive(Clone, Copy, Debug)]
+pub struct ThinkOptions {
+    /// Most tokens of a thought, `l`.
+    pub budget: usize,
+    pub sampling: Sampling,
+    /// Thoughts per query, `G`.
+    pub rollouts: usize,
+    /// Most rows decoded at once.
+    pub batch: usize,
+}
+
+/// A query to think about.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Tokens below the query trunk ([`Prompts::query`]).
+    pub ids: Vec<u32>,
+    /// Key of its random numbers; rollout `g` uses `key + g`.
+    pub key: u64,
+}
+
+/// How a thought ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The model wrote `</think>`.
+    Closed,
+    /// The budget ran out; `</think>` was forced.
+    Budget,
+    /// The model wrote another control token; `</think>` was forced.
+    Broken,
+}
+
+/// A thought and the embedding that it led to.
+#[derive(Clone, Debug)]
+pub struct Thought {
+    /// Tokens between `<think>` and `</think>`.
+    pub tokens: Vec<u32>,
+    /// Log-probability of every token at temperature 1, and of `</think>` where it was the model's.
+    pub log_probabilities: Vec<f32>,
+    /// Mean entropy of the distributions the tokens came from, in nats.
+    pub entropy: f32,
+    pub ending: Ending,
+    /// Last hidden state at `<emb>`, `[hidden]`, not normalised.
+    pub embedding: Vec<f32>,
+}
+
+/// A row being decoded.
+struct Row {
+    question: usize,
+    rollout: usize,
+    key: u64,
+    span: Span,
+    /// Tokens of `span` that are in the cache.
+    cached: usize,
+    /// Tokens to feed in the next pass.
+    next: Vec<u32>,
+    thought: Thought,
+    entropy: f32,
+}
+
+/// A query whose rows are being decoded.
+struct Open {
+    span: Span,
+    rows: usize,
+}
+
+/// A model ready to think: its cache with the instruction trunk in it, and its buffers.
+pub struct Reasoner<'m, D: Device> {
+    model: &'m Model<D>,
+    prompts: &'m Prompts,
+    cache: KvCache<D>,
+    trunk: Span,
+    acts: Activations<D>,
+    rows: D::Buffer<f32>,
+    logits: D::Buffer<f32>,
+    capacity: usize,
+    /// Tokens that end a thought as [`Ending::Broken`].
+    control: Vec<u32>,
+}
+
+impl<'m, D: Device> Reasoner<'m, D> {
+    /// Makes a cache of `cache_tokens` and computes the instruction trunk into it.
+    ///
+    /// # Errors
+    /// Where the trunk does not fit in the cache, or a device call fails.
+    pub fn new(model: &'m Model<D>, prompts: &'m Prompts, cache_tokens: usize) -> Result<Self> {
+        let d = &*model.device;
+        let mut control = vec![prompts.think, prompts.emb];
+        control.extend(&model.config.eos_token_ids);
+        let mut reasoner = Reasoner {
+            model,
+            prompts,
+            cache: KvCache::new(d, &model.config, cache_tokens)?,
+            trunk: Span { start: 0, len: 0 },
+            acts: Activations::for_inference(d, &model.config)?,
+            rows: d.zeros(0)?,
+            logits: d.zeros(0)?,
+            capacity: 0,
+            control,
+        };
+        let ids = &prompts.query_prefix;
+        let trunk = reasoner
+            .cache
+            .take(ids.len())
+            .ok_or_else(|| full(ids.len(), cache_tokens))?;
+        let forest = Forest {
+            segments: vec![Segment {
+                rows: 0..ids.len(),
+                own: trunk,
+                ancestors: Vec::new(),
+                parent: None,
+            }],
+        };
+        reasoner.pass(ids, &forest, &slots_of(&forest))?;
+        reasoner.trunk = trunk;
+        Ok(reasoner)
+    }
+
+    /// Thinks `options.rollouts` thoughts about every question. Result `[question][rollout]`; a
+    /// thought's bits depend on its question, key and options alone.
+    ///
+    /// # Errors
+    /// Where a question and its thoughts do not fit in the cache or the context.
+    pub fn think(
+        &mut self,
+        questions: &[Question],
+        options: &ThinkOptions,
+    ) -> Result<Vec<Vec<Thought>>> {
+        let branch = options.budget + 3;
+        for q in questions {
+            let needed = q.ids.len() + options.rollouts * branch;
+            let room = self.cache.capacity() - self.trunk.len;
+            if needed > room {
+                return Err(full(needed, room));
+            }
+        }
+        let mut done: Vec<Vec<Option<Thought>>> =
+            vec![(0..options.rollouts).map(|_| None).collect(); questions.len()];
+        let mut waiting: VecDeque<usize> = (0..questions.len()).collect();
+        let mut open: Vec<Option<Open>> = (0..questions.len()).map(|_| None).collect();
+        let mut live: Vec<Row> = Vec::new();
+        while !(live.is_empty() && waiting.is_empty()) {
+            let mut entering = Vec::new();
+            while let Some(&q) = waiting.front() {
+                let fits = live.is_empty() || live.len() + options.rollouts <= options.batch;
+                if !fits || !self.admit(q, &questions[q], options, &mut open[q], &mut live) {
+                    break;
+                }
+                entering.push(q);
+                waiting.pop_front();
+            }
+            let outcome = self.step(questions, options, &open, &entering, &mut live)?;
+            live = Vec::with_capacity(outcome.len());
+            for (row, finished) in outcome {
+                if !finished {
+                    live.push(row);
+                    continue;
+                }
+                self.cache.give(row.span);
+                if let Some(o) = &mut open[row.question] {
+                    o.rows -= 1;
+                    if o.rows == 0 {
+                        self.cache.give(o.span);
+                        open[row.question] = None;
+                    }
+                }
+                done[row.question][row.rollout] = Some(row.thought);
+            }
+        }
+        Ok(done
+            .into_iter()
+            .map(|thoughts| thoughts.into_iter().flatten().collect())
+            .collect())
+    }
+
+    /// Takes cache spans for a question and its rows; false where they do not fit now.
+    fn admit(
+        &mut self,
+        index: usize,
+        question: &Question,
+        options: &ThinkOptions,
+        open: &mut Option<Open>,
+        live: &mut Vec<Row>,
+    ) -> bool {
+        let mut spans = Vec::with_capacity(options.rollouts + 1);
+        let branch = std::iter::repeat_n(options.budget + 3, options.rollouts);
+        for len in std::iter::once(question.ids.len()).chain(branch) {
+            match self.cache.take(len) {
+                Some(span) => spans.push(span),
+                None => {
+                    spans.into_iter().for_each(|s| self.cache.give(s));
+                    return false;
+                }
+            }
+        }
+        *open = Some(Open {
+            span: spans[0],
+            rows: options.rollouts,
+        });
+        let p = self.prompts;
+        let next = match options.budget {
+            0 => vec![p.think, p.end_think, p.emb],
+            _ => vec![p.think],
+        };
+        live.extend(spans[1..].iter().enumerate().map(|(rollout, &span)| Row {
+            question: index,
+            rollout,
+            key: question.key.wrapping_add(rollout as u64),
+            span,
+            cached: 0,
+            next: next.clone(),
+            thought: Thought {
+                tokens: Vec::new(),
+                log_probabilities: Vec::new(),
+                entropy: 0.0,
+                ending: Ending::Budget,
+                embedding: Vec::new(),
+            },
+            entropy: 0.0,
+        }));
+        true
+    }
+
+    /// One pass: feeds every row's next tokens (and the entering queries), samples, and says which
+    /// rows have ended.
+    fn step(
+        &mut self,
+        questions: &[Question],
+        options: &ThinkOptions,
+        open: &[Option<Open>],
+        entering: &[usize],
+        live: &mut Vec<Row>,
+    ) -> Result<Vec<(Row, bool)>> {
+        let span_of = |q: usize| open[q].as_ref().map_or(self.trunk, |o| o.span);
+        let mut ids: Vec<u32> = Vec::new();
+        let mut forest = Forest::default();
+        for &q in entering {
+            let tokens = &questions[q].ids;
+            forest.segments.push(Segment {
+                rows: ids.len()..ids.len() + tokens.len(),
+                own: span_of(q),
+                ancestors: vec![self.trunk],
+                parent: None,
+            });
+            ids.extend(tokens);
+        }
+        // Rows that sample, and rows whose embedding this pass yields.
+        let (mut sampling, mut ending) = (Vec::new(), Vec::new());
+        for (i, row) in live.iter().enumerate() {
+            let first = ids.len();
+            let closes = row.next.last() == Some(&self.prompts.emb);
+            let samples = row.next[0] != self.prompts.end_think;
+            forest.segments.push(Segment {
+                rows: first..first + row.next.len(),
+                own: Span {
+                    start: row.span.start,
+                    len: row.cached + row.next.len(),
+                },
+                ancestors: vec![self.trunk, span_of(row.question)],
+                parent: None,
+            });
+            ids.extend(&row.next);
+            if samples {
+                sampling.push((i, first as u32));
+            }
+            if closes {
+                ending.push((i, ids.len() as u32 - 1));
+            }
+        }
+        let slots = slots_of(&forest);
+        self.pass(&ids, &forest, &slots)?;
+        let sampled = self.sample(live, &sampling, options)?;
+        for (&(i, _), s) in sampling.iter().zip(&sampled) {
+            let row = &mut live[i];
+            row.cached += row.next.len();
+            self.take_token(row, *s, options.budget);
+        }
+        let mut finished = vec![false; live.len()];
+        let d = &*self.model.device;
+        let hidden = self.model.config.hidden_size;
+        let at: Vec<u32> = ending.iter().map(|e| e.1).collect();
+        self.reserve(at.len())?;
+        d.pool(
+            &PoolPlan::pick(&at, 1.0),
+            hidden,
+            &self.acts.hidden,
+            &mut self.rows,
+            false,
+        )?;
+        let embeddings = d.download(&self.rows, at.len() * hidden)?;
+        for (n, &(i, _)) in ending.iter().enumerate() {
+            let Row {
+                thought, entropy, ..
+            } = &mut live[i];
+            thought.embedding = embeddings[n * hidden..(n + 1) * hidden].to_vec();
+            thought.entropy = *entropy / thought.log_probabilities.len().max(1) as f32;
+            finished[i] = true;
+        }
+        Ok(std::mem::take(live).into_iter().zip(finished).collect())
+    }
+
+    /// What a sampled token does to its row: a token of the thought, or the end of it.
+    fn take_token(&self, row: &mut Row, s: Sampled, budget: usize) {
+        let p = self.prompts;
+        let thought = &mut row.thought;
+        let spent = thought.tokens.len() == budget;
+        row.entropy += s.entropy;
+        if s.token == p.end_think {
+            thought.log_probabilities.push(s.log_probability);
+            thought.ending = Ending::Closed;
+            row.next = vec![p.end_think, p.emb];
+        } else if spent {
+            thought.ending = Ending::Budget;
+        } else if self.control.contains(&s.token) {
+            thought.log_probabilities.push(s.log_probability);
+            thought.ending = Ending::Broken;
+            row.next = vec![p.end_think, p.emb];
+        } else {
+            thought.log_probabilities.push(s.log_probability);
+            thought.tokens.push(s.token);
+            row.next = if thought.tokens.len() == budget {
+                vec![s.token, p.end_think, p.emb]
+            } else {
+                vec![s.token]
+            };
+        }
+    }
+
+    fn sample(
+        &mut self,
+        live: &[Row],
+        sampling: &[(usize, u32)],
+        options: &ThinkOptions,
+    ) -> Result<Vec<Sampled>> {
+        if sampling.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.reserve(sampling.len())?;
+        let d = &*self.model.device;
+        let c = &self.model.config;
+        let at: Vec<u32> = sampling.iter().map(|s| s.1).collect();
+        let plan = PoolPlan::pick(&at, 1.0);
+        d.pool(
+            &plan,
+            c.hidden_size,
+            &self.acts.hidden,
+            &mut self.rows,
+            false,
+        )?;
+        self.model.logits(at.len(), &self.rows, &mut self.logits)?;
+        let key = |&(i, _): &(usize, u32)| (live[i].key, live[i].thought.tokens.len() as u32);
+        let keys: Vec<(u64, u32)> = sampling.iter().map(key).collect();
+        d.sample(c.vocab_size, &self.logits, &options.sampling, &keys, &[])
+    }
+
+    fn pass(&mut self, ids: &[u32], forest: &Forest, slots: &[u32]) -> Result<()> {
+        let positions = forest.positions();
+        let batch = Batch {
+            ids,
+            forest,
+            positions: &positions,
+        };
+        self.model
+            .forward_cached(&batch, slots, &mut self.cache, &mut self.acts)
+    }
+
+    fn reserve(&mut self, rows: usize) -> Result<()> {
+        if rows > self.capacity {
+            let (d, c) = (&*self.model.device, &self.model.config);
+            self.rows = d.zeros(rows * c.hidden_size)?;
+            self.logits = d.zeros(rows * c.vocab_size)?;
+            self.capacity = rows;
+        }
+        Ok(())
+    }
+}
+
+/// Cache row of every new token: the end of its segment's own span.
+fn slots_of(forest: &Forest) -> Vec<u32> {
+    let new = |s: &Segment| {
+        let end = s.own.range().end;
+        (end - s.rows.len()..end).map(|r| r as u32)
+    };
+    forest.segments.iter().flat_map(new).collect()
+}
+
+fn full(needed: usize, room: usize) -> DeviceError {
+    DeviceError::Argument {
+        op: "think",
+        message: format!(
+            "a query and its thoughts take {needed} tokens, the cache has room for {room}"
+        ),
+    }
+}
