@@ -59,9 +59,14 @@ pub fn device(name: DeviceName, multiply: Multiply) -> Result<Arc<Cpu>, Error> {
         DeviceName::Cpu => Ok(Arc::new(Cpu::new(multiply))),
         DeviceName::Cuda => {
             lrem::device::cuda::available()?;
-            Err("the engine does not run on CUDA yet: only the kernels are built; use --device cpu".into())
+            Err(
+                "the engine does not run on CUDA yet: only the kernels are built; use --device cpu"
+                    .into(),
+            )
         }
-        DeviceName::Simt => Err("the virtual GPU does not run the engine yet; use --device cpu".into()),
+        DeviceName::Simt => {
+            Err("the virtual GPU does not run the engine yet; use --device cpu".into())
+        }
     }
 }
 

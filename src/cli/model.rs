@@ -73,7 +73,13 @@ pub fn run(command: ModelCommand) -> Result<(), Error> {
                 Dtype::F32 => Precision::F32,
                 Dtype::Bf16 => Precision::Bf16,
             };
-            save_folder(&out, &loaded, &folder.tokenizer, &folder.settings, precision)?;
+            save_folder(
+                &out,
+                &loaded,
+                &folder.tokenizer,
+                &folder.settings,
+                precision,
+            )?;
             println!("wrote {}", out.display());
             Ok(())
         }
@@ -91,12 +97,21 @@ fn info(source: &ModelSource, tensors: bool) -> Result<(), Error> {
     println!("hidden size       {}", c.hidden_size);
     println!("intermediate size {}", c.intermediate_size);
     let heads = (c.num_attention_heads, c.num_key_value_heads, c.head_dim);
-    println!("heads             {} queries, {} keys, {} wide", heads.0, heads.1, heads.2);
+    println!(
+        "heads             {} queries, {} keys, {} wide",
+        heads.0, heads.1, heads.2
+    );
     println!("vocabulary        {}", c.vocab_size);
     println!("context           {}", c.max_position_embeddings);
-    println!("rope              theta {}, {:?}", c.rope_theta, c.rope_scaling);
+    println!(
+        "rope              theta {}, {:?}",
+        c.rope_theta, c.rope_scaling
+    );
     println!("tied head         {}", c.tie_word_embeddings);
-    println!("tokenizer         {} tokens", source.tokenizer()?.vocab_size());
+    println!(
+        "tokenizer         {} tokens",
+        source.tokenizer()?.vocab_size()
+    );
     if tensors {
         for t in source.tensors() {
             println!("{:6} {:?} {}", t.dtype, t.shape, t.name);

@@ -166,10 +166,7 @@ impl<D: Device> Embedder<'_, D> {
             rollouts: 1,
             batch: rows_at_once,
         };
-        let question = |(i, ids): (usize, Vec<u32>)| Question {
-            ids,
-            key: i as u64,
-        };
+        let question = |(i, ids): (usize, Vec<u32>)| Question { ids, key: i as u64 };
         let questions: Vec<Question> = ids.into_iter().enumerate().map(question).collect();
         let (mut rows, mut thoughts) = (Vec::new(), Vec::new());
         for thought in reasoner.think(&questions, &options)?.into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! A whole run: from a recipe to a trained model folder.
 
-use super::cold_start::{ColdStart, TrainingSet};
 use super::TrainError;
+use super::cold_start::{ColdStart, TrainingSet};
 use crate::data::{read_catalogue, read_triplets};
 use crate::device::Device;
 use crate::embed::{ModelFolder, NewTokens, Settings, save_folder};
@@ -34,7 +34,11 @@ pub fn train<D: Device>(
     let settings = Settings {
         prompt: recipe.prompt.clone(),
         pooling: recipe.model.pooling,
-        budget: if recipe.thinks() { recipe.thought.budget } else { 0 },
+        budget: if recipe.thinks() {
+            recipe.thought.budget
+        } else {
+            0
+        },
     };
     let prompts = crate::text::Prompts::new(&settings.prompt, &base.tokenizer)?;
     let catalogue = read_catalogue(&recipe.data.catalogue)?;

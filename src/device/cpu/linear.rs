@@ -34,7 +34,10 @@ impl Linear for Cpu {
             Weight::Packed(w) => {
                 if (w.n(), w.k()) != (n, k) {
                     let message = format!("a weight of {} × {}, expected {n} × {k}", w.n(), w.k());
-                    return Err(DeviceError::Argument { op: "linear", message });
+                    return Err(DeviceError::Argument {
+                        op: "linear",
+                        message,
+                    });
                 }
                 multiply_packed(self.isa, x, m, w, y, accumulate);
             }

@@ -85,7 +85,11 @@ pub fn threads() -> usize {
 /// concurrent calls run on the calling thread alone.
 pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {
     let alone = tasks <= 1 || INSIDE.get() || pool().threads == 1;
-    let guard = if alone { None } else { pool().caller.try_lock().ok() };
+    let guard = if alone {
+        None
+    } else {
+        pool().caller.try_lock().ok()
+    };
     match guard {
         None => (0..tasks).for_each(f),
         Some(_guard) => pool().fork(tasks, &f),
@@ -143,12 +147,9 @@ impl Pool {
         loop {
             let state = self.wait_for_job(done);
             done = state / EPOCH;
-            let joined = self.state.compare_exchange(
-                state,
-                state + 1,
-                Ordering::AcqRel,
-                Ordering::Relaxed,
-            );
+            let joined =
+                self.state
+                    .compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed);
             if joined.is_err() {
                 // Closed, or another worker joined at the same moment: look again.
                 done = done.wrapping_sub(1);

@@ -30,6 +30,8 @@ def case(rng, levels, scores, documents):
         query = f"q{q}"
         judged = rng.sample(names, rng.randint(1, len(names)))
         qrels[query] = {d: rng.choice(levels) for d in judged}
+        # trec_eval reads memory it does not own where every judgement is negative.
+        qrels[query][judged[0]] = max(levels)
         found = rng.sample(names, rng.randint(1, len(names)))
         run[query] = {d: rng.randrange(scores) / 8 - 3 for d in found}
     # Differences that f32 cannot hold are ties too.

@@ -70,7 +70,10 @@ impl Int8Panels {
     fn panel(&self, panel: usize) -> (&[u8], &[f32]) {
         let per = self.groups * GROUP_BYTES;
         let bytes = &self.bytes.as_flattened()[panel * per..][..per];
-        (bytes, &self.scales[panel * self.groups * NR..][..self.groups * NR])
+        (
+            bytes,
+            &self.scales[panel * self.groups * NR..][..self.groups * NR],
+        )
     }
 }
 

@@ -63,7 +63,11 @@ pub fn tile(
     b: &[f32],
     tile: &mut Tile,
 ) {
-    let b_depth = if lanes == Lanes::Widened { depth.div_ceil(2) } else { depth };
+    let b_depth = if lanes == Lanes::Widened {
+        depth.div_ceil(2)
+    } else {
+        depth
+    };
     assert!(a.len() >= depth * MR && b.len() >= b_depth * NR && (1..=MR).contains(&height));
     macro_rules! by_height {
         ($f:ident) => {
@@ -194,7 +198,11 @@ unsafe fn widened_avx512<const M: usize>(depth: usize, a: &[f32], b: &[f32], til
 #[inline(always)]
 fn widen(word: f32, l: usize) -> f32 {
     let bits = word.to_bits();
-    f32::from_bits(if l.is_multiple_of(2) { bits << 16 } else { bits & 0xffff_0000 })
+    f32::from_bits(if l.is_multiple_of(2) {
+        bits << 16
+    } else {
+        bits & 0xffff_0000
+    })
 }
 
 fn f32_portable<const M: usize>(depth: usize, a: &[f32], b: &[f32], tile: &mut Tile) {

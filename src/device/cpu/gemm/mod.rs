@@ -80,7 +80,10 @@ impl Output {
         accumulate: bool,
     ) -> Output {
         assert!(stride >= cols, "rows of the product overlap");
-        assert!(rows == 0 || c.len() >= (rows - 1) * stride + cols, "a product beyond its buffer");
+        assert!(
+            rows == 0 || c.len() >= (rows - 1) * stride + cols,
+            "a product beyond its buffer"
+        );
         Output {
             data: c.as_mut_ptr(),
             stride,
@@ -139,7 +142,14 @@ pub fn gemm(
     SCRATCH.with_borrow_mut(|(a_panels, b_panels)| {
         a_panels.fill(isa, lanes, a, MR);
         b_panels.fill(isa, lanes, b.t(), NR);
-        multiply_panels(isa, lanes, (m, n, k), a_panels.view(), b_panels.view(), &output);
+        multiply_panels(
+            isa,
+            lanes,
+            (m, n, k),
+            a_panels.view(),
+            b_panels.view(),
+            &output,
+        );
     });
 }
 

@@ -72,7 +72,12 @@ impl PackedMatrix {
 
     /// Writes row `row` in f32 to `out[k]`.
     pub fn row_into(&self, row: usize, out: &mut [f32]) {
-        assert!(row < self.n && out.len() == self.k, "row {row} of {} × {}", self.n, self.k);
+        assert!(
+            row < self.n && out.len() == self.k,
+            "row {row} of {} × {}",
+            self.n,
+            self.k
+        );
         let (panel, lane) = (row / NR, row % NR);
         match &self.data {
             Data::F32(p) => {
@@ -85,7 +90,11 @@ impl PackedMatrix {
                 let panel = &p.view()[panel * NR * self.k.div_ceil(2)..];
                 for (l, o) in out.iter_mut().enumerate() {
                     let bits = panel[l / 2 * NR + lane].to_bits();
-                    let half = if l % 2 == 0 { bits << 16 } else { bits & 0xffff_0000 };
+                    let half = if l % 2 == 0 {
+                        bits << 16
+                    } else {
+                        bits & 0xffff_0000
+                    };
                     *o = f32::from_bits(half);
                 }
             }
@@ -116,7 +125,10 @@ pub fn multiply_packed_rows(
     y: &mut [f32],
     accumulate: bool,
 ) {
-    assert!(rows.start.is_multiple_of(NR) && rows.end <= w.n, "rows of a packed matrix");
+    assert!(
+        rows.start.is_multiple_of(NR) && rows.end <= w.n,
+        "rows of a packed matrix"
+    );
     if m == 0 || rows.is_empty() {
         return;
     }
