@@ -72,3 +72,104 @@ pub trait Attention: Memory {
         dqkv: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 }
+
+/// Plain f64 implementation over packed keys.
+pub mod reference {
+    use super::Heads;
+    use crate::ops::forest::{Forest, Segment};
+
+    /// Rows of the key store that row `i` of a segment sees.
+    pub fn visible(segment: &Segment, i: usize) -> Vec<usize> {
+        let own = segment.own.len - segment.rows.len() + i + 1;
+        let ancestors = segment.ancestors.iter().flat_map(|a| a.range());
+        ancestors
+            .chain(segment.own.start..segment.own.start + own)
+            .collect()
+    }
+
+    /// Probabilities of one row and head over its visible keys, and their log-sum-exp.
+    fn softmax(scores: &[f64]) -> (Vec<f64>, f64) {
+        let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let sum: f64 = scores.iter().map(|s| (s - largest).exp()).sum();
+        let lse = largest + sum.ln();
+        (scores.iter().map(|s| (s - lse).exp()).collect(), lse)
+    }
+
+    /// `(out[tokens, q_dim], lse[tokens, num_heads])` with keys and values in `kv`, rows of
+    /// `(keys, values)`, `[rows, kv_dim]` each.
+    pub fn attention(
+        h: &Heads,
+        forest: &Forest,
+        queries: &[f64],
+        keys: &[f64],
+        values: &[f64],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let (d, group) = (h.head_dim, h.num_heads / h.num_kv_heads);
+        let mut out = vec![0.0; forest.tokens() * h.q_dim()];
+        let mut lse = vec![0.0; forest.tokens() * h.num_heads];
+        for s in &forest.segments {
+            for (i, row) in s.rows.clone().enumerate() {
+                let seen = visible(s, i);
+                for head in 0..h.num_heads {
+                    let q = &queries[row * h.q_dim() + head * d..][..d];
+                    let at = |j: usize| j * h.kv_dim() + head / group * d;
+                    let score = |&j: &usize| dot(q, &keys[at(j)..][..d]) / (d as f64).sqrt();
+                    let (p, log_sum) = softmax(&seen.iter().map(score).collect::<Vec<_>>());
+                    lse[row * h.num_heads + head] = log_sum;
+                    let out = &mut out[row * h.q_dim() + head * d..][..d];
+                    for (p, &j) in p.iter().zip(&seen) {
+                        for (o, v) in out.iter_mut().zip(&values[at(j)..][..d]) {
+                            *o += p * v;
+                        }
+                    }
+                }
+            }
+        }
+        (out, lse)
+    }
+
+    /// Gradients `(dqueries, dkeys, dvalues)` of `Σ dout · out`.
+    pub fn attention_backward(
+        h: &Heads,
+        forest: &Forest,
+        queries: &[f64],
+        keys: &[f64],
+        values: &[f64],
+        dout: &[f64],
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let (d, group) = (h.head_dim, h.num_heads / h.num_kv_heads);
+        let scale = 1.0 / (d as f64).sqrt();
+        let mut dq = vec![0.0; queries.len()];
+        let (mut dk, mut dv) = (vec![0.0; keys.len()], vec![0.0; values.len()]);
+        for s in &forest.segments {
+            for (i, row) in s.rows.clone().enumerate() {
+                let seen = visible(s, i);
+                for head in 0..h.num_heads {
+                    let q_at = row * h.q_dim() + head * d;
+                    let at = |j: usize| j * h.kv_dim() + head / group * d;
+                    let (q, g) = (&queries[q_at..][..d], &dout[q_at..][..d]);
+                    let score = |&j: &usize| dot(q, &keys[at(j)..][..d]) * scale;
+                    let (p, _) = softmax(&seen.iter().map(score).collect::<Vec<_>>());
+                    let dp: Vec<f64> = seen
+                        .iter()
+                        .map(|&j| dot(g, &values[at(j)..][..d]))
+                        .collect();
+                    let delta = dot(&p, &dp);
+                    for ((&j, p), dp) in seen.iter().zip(&p).zip(&dp) {
+                        let ds = p * (dp - delta) * scale;
+                        for c in 0..d {
+                            dv[at(j) + c] += p * g[c];
+                            dq[q_at + c] += ds * keys[at(j) + c];
+                            dk[at(j) + c] += ds * q[c];
+                        }
+                    }
+                }
+            }
+        }
+        (dq, dk, dv)
+    }
+
+    fn dot(a: &[f64], b: &[f64]) -> f64 {
+        a.iter().zip(b).map(|(x, y)| x * y).sum()
+    }
+}

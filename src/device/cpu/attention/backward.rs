@@ -118,7 +118,9 @@ impl Saved<'_> {
         let scale = 1.0 / (d as f32).sqrt();
         let (lse, delta) = (&s.lse[..rows], &s.delta[..rows]);
         let visible = &s.visible[..rows];
-        differentiate(self.isa, scale, count, tile, visible, lse, delta, &mut s.p, &mut s.ds);
+        differentiate(
+            self.isa, scale, count, tile, visible, lse, delta, &mut s.p, &mut s.ds,
+        );
     }
 
     /// Gradient by the queries of some rows: `put(row of the batch, head of the group, dq)`.
@@ -144,7 +146,11 @@ impl Saved<'_> {
             {
                 s.visible.clear();
                 for i in 0..count {
-                    let seen = if own { own_visible(segment, first + i) } else { span.len };
+                    let seen = if own {
+                        own_visible(segment, first + i)
+                    } else {
+                        span.len
+                    };
                     s.visible.extend(std::iter::repeat_n(seen, group));
                 }
                 let len = s.visible.last().copied().unwrap_or(0);
@@ -210,7 +216,11 @@ impl KeyTask<'_> {
                     s.load(x, self.head, segment, first, count);
                     x.visible.clear();
                     for i in 0..count {
-                        let seen = if is_own { own_visible(segment, first + i) } else { own.own.len };
+                        let seen = if is_own {
+                            own_visible(segment, first + i)
+                        } else {
+                            own.own.len
+                        };
                         x.visible.extend(std::iter::repeat_n(seen, group));
                     }
                     self.add(x, count * group);

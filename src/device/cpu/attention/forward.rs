@@ -59,7 +59,9 @@ impl QueryTask<'_> {
         let scale = 1.0 / (d as f32).sqrt();
         s.queries.clear();
         for i in 0..self.count {
-            let line = self.queries.line(self.segment.rows.start + self.first + i, group * d);
+            let line = self
+                .queries
+                .line(self.segment.rows.start + self.first + i, group * d);
             s.queries.extend(line.iter().map(|x| x * scale));
         }
         s.out.clear();

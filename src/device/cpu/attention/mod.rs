@@ -69,7 +69,9 @@ fn check(heads: &Heads, forest: &Forest, keys: usize) -> Result<()> {
     for s in &forest.segments {
         let spans = s.ancestors.iter().chain([&s.own]);
         if s.own.len < s.rows.len() || spans.clone().any(|s| s.range().end > keys) {
-            return error(format!("a segment's keys lie outside the {keys} that there are"));
+            return error(format!(
+                "a segment's keys lie outside the {keys} that there are"
+            ));
         }
     }
     Ok(())
@@ -104,14 +106,23 @@ impl Attention for Cpu {
             KeysValues::Cache { keys, values } => {
                 let stored = keys.len().min(values.len()) / kv_dim.max(1);
                 let stride = kv_dim;
-                (Lines { data: keys, stride }, Lines { data: values, stride }, stored)
+                (
+                    Lines { data: keys, stride },
+                    Lines {
+                        data: values,
+                        stride,
+                    },
+                    stored,
+                )
             }
         };
         check(heads, forest, stored)?;
         let group = heads.num_heads / heads.num_kv_heads;
         let blocks = query_blocks(forest, group);
         let out_rows = Rows::new(&mut out[..tokens * q_dim], d.max(1));
-        let lse_rows = lse.as_mut().map(|l| Rows::new(&mut l[..tokens * heads.num_heads], 1));
+        let lse_rows = lse
+            .as_mut()
+            .map(|l| Rows::new(&mut l[..tokens * heads.num_heads], 1));
         let kv_heads = heads.num_kv_heads;
         parallel::run(blocks.len() * kv_heads, |task| {
             let (block, head) = (&blocks[task / kv_heads], task % kv_heads);
@@ -160,14 +171,32 @@ impl Attention for Cpu {
     ) -> Result<()> {
         let tokens = forest.tokens();
         let (q_dim, kv_dim, d) = (heads.q_dim(), heads.kv_dim(), heads.head_dim);
-        at_least("attention_backward", "qkv", qkv.len(), tokens * heads.qkv_dim())?;
+        at_least(
+            "attention_backward",
+            "qkv",
+            qkv.len(),
+            tokens * heads.qkv_dim(),
+        )?;
         at_least("attention_backward", "out", out.len(), tokens * q_dim)?;
-        at_least("attention_backward", "lse", lse.len(), tokens * heads.num_heads)?;
+        at_least(
+            "attention_backward",
+            "lse",
+            lse.len(),
+            tokens * heads.num_heads,
+        )?;
         at_least("attention_backward", "dout", dout.len(), tokens * q_dim)?;
-        at_least("attention_backward", "dqkv", dqkv.len(), tokens * heads.qkv_dim())?;
+        at_least(
+            "attention_backward",
+            "dqkv",
+            dqkv.len(),
+            tokens * heads.qkv_dim(),
+        )?;
         check(heads, forest, tokens)?;
         // Σ dout·out of every row and head.
-        let pairs = dout.chunks_exact(d).zip(out.chunks_exact(d)).take(tokens * heads.num_heads);
+        let pairs = dout
+            .chunks_exact(d)
+            .zip(out.chunks_exact(d))
+            .take(tokens * heads.num_heads);
         let dot = |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(x, y)| x * y).sum();
         let delta: Vec<f32> = pairs.map(dot).collect();
         let saved = Saved {
@@ -213,7 +242,8 @@ impl Attention for Cpu {
                 let block = &blocks[task / kv_heads - tiles.len()];
                 let segment = &forest.segments[block.segment];
                 saved.queries(head, segment, block.first, block.count, |row, h, dq| {
-                    rows.take(row * row_heads + head * group + h).copy_from_slice(dq);
+                    rows.take(row * row_heads + head * group + h)
+                        .copy_from_slice(dq);
                 });
             }
         });

@@ -33,7 +33,11 @@ pub fn product(
     if rows == 0 {
         return;
     }
-    let a_needed = if depth == 0 { 0 } else { (rows - 1) * a.row + (depth - 1) * a.step + 1 };
+    let a_needed = if depth == 0 {
+        0
+    } else {
+        (rows - 1) * a.row + (depth - 1) * a.step + 1
+    };
     assert!(a.data.len() >= a_needed && b.len() >= depth * LANES);
     assert!(out.len() >= (rows - 1) * stride + LANES);
     #[cfg(target_arch = "x86_64")]
