@@ -60,7 +60,7 @@ fn the_bundled_shop_is_whole() {
 fn leaked_test_queries_are_found() {
     let folder = folder();
     let path = folder.path().join("t.jsonl");
-    let mut read = |text: &str| {
+    let read = |text: &str| {
         fs::write(&path, text).unwrap();
         read_triplets(&path, None).unwrap()
     };
@@ -287,7 +287,7 @@ fn titles_tell_their_format() {
 fn numpys_headers_are_read() {
     let folder = folder();
     let path = folder.path().join("m.npy");
-    let mut write = |version: u8, dict: &str, values: usize| {
+    let write = |version: u8, dict: &str, values: usize| {
         // The values start at byte 128.
         let width = if version == 1 { 117 } else { 115 };
         let dict = format!("{dict:<width$}\n");

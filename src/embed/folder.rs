@@ -9,7 +9,6 @@ use crate::ops::linear::WeightFormat;
 use crate::text::prompt::SPECIAL;
 use crate::text::{PromptError, PromptText, Prompts, Tokenizer, TokenizerError};
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

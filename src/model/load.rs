@@ -115,12 +115,8 @@ impl<D: Device> Model<D> {
             });
             named.collect::<Vec<_>>()
         });
-        export(
-            folder,
-            &self.config,
-            tokenizer,
-            tensors.into_iter(),
-            precision,
-        )
+        // A tensor that could not be read is missing, so `export` fails and writes nothing.
+        let written = export(folder, &self.config, tokenizer, tensors, precision);
+        failed.map_or(written, |error| Err(error.into()))
     }
 }

@@ -20,6 +20,7 @@ pub struct Left<'a> {
 
 /// `out[rows][LANES] (+)= a[rows][depth] · b[depth][LANES]`, rows of `out` `stride` apart. Every
 /// element is one chain of multiply-adds in the order of depth.
+#[allow(clippy::too_many_arguments)]
 pub fn product(
     isa: Isa,
     rows: usize,

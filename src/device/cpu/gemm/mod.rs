@@ -118,7 +118,7 @@ pub(super) struct Tile(pub [f32; TILE]);
 
 thread_local! {
     /// Panels of `a` and `b`, kept between products.
-    static SCRATCH: RefCell<(Panels, Panels)> = RefCell::new((Panels::new(), Panels::new()));
+    static SCRATCH: RefCell<(Panels, Panels)> = const { RefCell::new((Panels::new(), Panels::new())) };
 }
 
 /// `c = a · b`, or `c += a · b` with `accumulate`; `c` is row-major with `c_stride` elements between

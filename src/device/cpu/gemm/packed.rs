@@ -2,7 +2,7 @@
 
 use super::int8::{self, Int8Panels};
 use super::kernel::Lanes;
-use super::pack::{Panels, bf16_bits};
+use super::pack::Panels;
 use super::{MR, NR, Output, View, multiply_panels};
 use crate::device::cpu::Isa;
 use crate::ops::linear::WeightFormat;
@@ -146,9 +146,4 @@ pub fn multiply_packed_rows(
         Data::Bf16(p) => product(Lanes::for_bf16_weights(isa), p),
         Data::Int8(p) => int8::multiply(isa, View::new(x, m, k), p, first, n, &output),
     }
-}
-
-/// A value as it comes back from bf16.
-pub fn through_bf16(x: f32) -> f32 {
-    f32::from_bits(bf16_bits(x) << 16)
 }
