@@ -10,8 +10,6 @@ use std::sync::Arc;
 
 /// Longest sequence of inference commands, in tokens.
 pub const CONTEXT: usize = 2048;
-/// Tokens packed in one encoding batch.
-pub const ENCODE_TOKENS: usize = 1024;
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

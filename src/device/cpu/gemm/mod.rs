@@ -1,6 +1,6 @@
 //! Matrix products: packed panels and register-tiled microkernels (Goto & van de Geijn, TOMS 2008).
 //!
-//! Both factors are packed: `a` into panels of [`MR`] rows, `b` into panels of [`NR`] columns, each
+//! Both factors are packed: `a` into panels of `MR` rows, `b` into panels of `NR` columns, each
 //! `[k][MR]` or `[k][NR]` in f32, or pairs of bf16 along k. A microkernel multiplies one panel by
 //! one panel over all of k, so every element of the product is one chain of fused multiply-adds in
 //! the order of k: a row's bits depend on nothing but that row and `b`.

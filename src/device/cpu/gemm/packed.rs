@@ -9,7 +9,7 @@ use crate::ops::linear::WeightFormat;
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// A weight matrix `[n, k]` in panels of [`NR`] rows, as the microkernels read it.
+/// A weight matrix `[n, k]` in panels of `NR` rows, as the microkernels read it.
 pub struct PackedMatrix {
     n: usize,
     k: usize,
