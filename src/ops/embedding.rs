@@ -7,6 +7,9 @@ use crate::device::Result;
 pub trait Embedding: Linear {
     /// Copies row `ids[t]` of `table` `[vocab, hidden]` to `out[t]` `[tokens, hidden]`. A packed table
     /// (a tied head) is read back in f32.
+    ///
+    /// # Errors
+    /// An id outside the vocabulary; a buffer that is too short.
     fn embedding(
         &self,
         vocab: usize,
@@ -25,4 +28,23 @@ pub trait Embedding: Linear {
         ids: &[u32],
         dtable: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// Plain f64 implementation.
+pub mod reference {
+    /// `out[ids.len(), hidden]`.
+    pub fn embedding(hidden: usize, table: &[f64], ids: &[u32]) -> Vec<f64> {
+        let row = |&id: &u32| &table[id as usize * hidden..][..hidden];
+        ids.iter().flat_map(row).copied().collect()
+    }
+
+    /// `dtable[vocab, hidden]` of `Σ dout · out`.
+    pub fn embedding_backward(vocab: usize, hidden: usize, dout: &[f64], ids: &[u32]) -> Vec<f64> {
+        let mut dtable = vec![0.0; vocab * hidden];
+        for (dout, &id) in dout.chunks_exact(hidden).zip(ids) {
+            let row = &mut dtable[id as usize * hidden..][..hidden];
+            row.iter_mut().zip(dout).for_each(|(t, d)| *t += d);
+        }
+        dtable
+    }
 }

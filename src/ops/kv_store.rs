@@ -7,6 +7,9 @@ use crate::device::{Memory, Result};
 pub trait KvStore: Memory {
     /// Copies the keys and values of row `t` of `qkv` to row `slots[t]` of `keys` and `values`
     /// (`[capacity, num_kv_heads · head_dim]` each).
+    ///
+    /// # Errors
+    /// A slot beyond the cache; a buffer that is too short.
     fn kv_store(
         &self,
         heads: &Heads,
@@ -15,4 +18,19 @@ pub trait KvStore: Memory {
         keys: &mut Self::Buffer<f32>,
         values: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// Plain f64 implementation.
+pub mod reference {
+    use super::Heads;
+
+    /// Writes the keys and values of `qkv` to their rows.
+    pub fn kv_store(h: &Heads, qkv: &[f64], slots: &[u32], keys: &mut [f64], values: &mut [f64]) {
+        let width = h.kv_dim();
+        for (row, &slot) in qkv.chunks_exact(h.qkv_dim()).zip(slots) {
+            let (k, v) = row[h.q_dim()..].split_at(width);
+            keys[slot as usize * width..][..width].copy_from_slice(k);
+            values[slot as usize * width..][..width].copy_from_slice(v);
+        }
+    }
 }

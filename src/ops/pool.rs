@@ -50,6 +50,9 @@ impl PoolPlan {
 /// The pooling op.
 pub trait Pool: Memory {
     /// `out[i] (+)= Σ_j weights[j] · x[rows[j]]`: `[plan.len(), hidden]`.
+    ///
+    /// # Errors
+    /// A plan whose parts do not fit together, or that names a row beyond `x`.
     fn pool(
         &self,
         plan: &PoolPlan,
@@ -67,4 +70,38 @@ pub trait Pool: Memory {
         dout: &Self::Buffer<f32>,
         dx: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// Plain f64 implementation.
+pub mod reference {
+    use super::PoolPlan;
+
+    fn terms(plan: &PoolPlan) -> impl Iterator<Item = (usize, usize, f64)> {
+        (0..plan.len()).flat_map(move |i| {
+            let range = plan.offsets[i] as usize..plan.offsets[i + 1] as usize;
+            range.map(move |j| (i, plan.rows[j] as usize, f64::from(plan.weights[j])))
+        })
+    }
+
+    /// `out[plan.len(), hidden]`.
+    pub fn pool(plan: &PoolPlan, hidden: usize, x: &[f64]) -> Vec<f64> {
+        let mut out = vec![0.0; plan.len() * hidden];
+        for (i, row, weight) in terms(plan) {
+            for c in 0..hidden {
+                out[i * hidden + c] += weight * x[row * hidden + c];
+            }
+        }
+        out
+    }
+
+    /// `dx[rows, hidden]` of `Σ dout · out`.
+    pub fn pool_backward(plan: &PoolPlan, hidden: usize, rows: usize, dout: &[f64]) -> Vec<f64> {
+        let mut dx = vec![0.0; rows * hidden];
+        for (i, row, weight) in terms(plan) {
+            for c in 0..hidden {
+                dx[row * hidden + c] += weight * dout[i * hidden + c];
+            }
+        }
+        dx
+    }
 }

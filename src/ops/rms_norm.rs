@@ -12,7 +12,10 @@ pub struct NormShape {
 
 /// The RMSNorm op, plain and fused with the residual addition.
 pub trait RmsNorm: Memory {
-    /// `y[rows,dim] = rms_norm(x[rows,dim]) · w[dim]`.
+    /// `y[rows,dim] = rms_norm(x[rows,dim]) · w[dim]`. Moves `2 · rows · dim` floats.
+    ///
+    /// # Errors
+    /// A width of 0; a buffer that is too short.
     fn rms_norm(
         &self,
         shape: NormShape,
@@ -43,4 +46,46 @@ pub trait RmsNorm: Memory {
         dx: &mut Self::Buffer<f32>,
         dw: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// Plain f64 implementation.
+pub mod reference {
+    use super::NormShape;
+
+    fn inverse(s: NormShape, x: &[f64]) -> f64 {
+        let square: f64 = x.iter().map(|v| v * v).sum();
+        (square / s.dim as f64 + f64::from(s.eps)).sqrt().recip()
+    }
+
+    /// `y[rows, dim]`.
+    pub fn rms_norm(s: NormShape, x: &[f64], w: &[f64]) -> Vec<f64> {
+        let rows = x.chunks_exact(s.dim).take(s.rows);
+        rows.flat_map(|x| {
+            let inverse = inverse(s, x);
+            x.iter().zip(w).map(move |(x, w)| x * inverse * w)
+        })
+        .collect()
+    }
+
+    /// `(dx[rows, dim], dw[dim])` of `Σ dy · y`. With `r = 1/rms(x)`:
+    /// `dx = r·w·dy − x · r³ · Σ(w·dy·x) / dim`.
+    pub fn rms_norm_backward(
+        s: NormShape,
+        x: &[f64],
+        w: &[f64],
+        dy: &[f64],
+    ) -> (Vec<f64>, Vec<f64>) {
+        let (mut dx, mut dw) = (Vec::new(), vec![0.0; s.dim]);
+        let rows = x.chunks_exact(s.dim).zip(dy.chunks_exact(s.dim));
+        for (x, dy) in rows.take(s.rows) {
+            let r = inverse(s, x);
+            let dot: f64 = (0..s.dim).map(|j| w[j] * dy[j] * x[j]).sum();
+            let back = dot * r.powi(3) / s.dim as f64;
+            dx.extend((0..s.dim).map(|j| r * w[j] * dy[j] - back * x[j]));
+            for j in 0..s.dim {
+                dw[j] += dy[j] * x[j] * r;
+            }
+        }
+        (dx, dw)
+    }
 }

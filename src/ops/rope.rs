@@ -18,6 +18,9 @@ pub struct RopeTable<D: Memory + ?Sized> {
 /// The RoPE op and the per-head norm.
 pub trait Rope: Memory {
     /// Rotates queries and keys of `qkv[tokens]` in place; `positions[t]` is the row's position.
+    ///
+    /// # Errors
+    /// A position beyond the table, an odd `head_dim`; a buffer that is too short.
     fn rope(
         &self,
         heads: &Heads,
@@ -64,4 +67,85 @@ pub trait Rope: Memory {
         dq_weight: &mut Self::Buffer<f32>,
         dk_weight: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// Plain f64 implementation.
+pub mod reference {
+    use crate::ops::attention::Heads;
+    use crate::ops::rms_norm::{NormShape, reference as norm};
+
+    /// Rotates queries and keys of `qkv`; `cos` and `sin` are `[positions, head_dim/2]`. `sign` −1
+    /// rotates back, which is the transpose.
+    pub fn rope(
+        h: &Heads,
+        cos: &[f64],
+        sin: &[f64],
+        positions: &[u32],
+        sign: f64,
+        qkv: &[f64],
+    ) -> Vec<f64> {
+        let half = h.head_dim / 2;
+        let mut out = qkv.to_vec();
+        for (t, &p) in positions.iter().enumerate() {
+            for head in 0..h.num_heads + h.num_kv_heads {
+                let at = t * h.qkv_dim() + head * h.head_dim;
+                for i in 0..half {
+                    let angle = p as usize * half + i;
+                    let (c, s) = (cos[angle], sign * sin[angle]);
+                    let (a, b) = (qkv[at + i], qkv[at + half + i]);
+                    out[at + i] = a * c - b * s;
+                    out[at + half + i] = b * c + a * s;
+                }
+            }
+        }
+        out
+    }
+
+    /// The norm of every query and key head of `qkv`.
+    pub fn qk_norm(h: &Heads, eps: f32, qkv: &[f64], q: &[f64], k: &[f64]) -> Vec<f64> {
+        let mut out = qkv.to_vec();
+        for row in out.chunks_exact_mut(h.qkv_dim()) {
+            let normed = row.chunks_exact_mut(h.head_dim).enumerate();
+            for (head, x) in normed.take(h.num_heads + h.num_kv_heads) {
+                let w = if head < h.num_heads { q } else { k };
+                x.copy_from_slice(&norm::rms_norm(head_shape(h, eps), x, w));
+            }
+        }
+        out
+    }
+
+    /// `(dqkv, dq_weight, dk_weight)` of `Σ dout · qk_norm(qkv)`.
+    pub fn qk_norm_backward(
+        h: &Heads,
+        eps: f32,
+        qkv: &[f64],
+        q: &[f64],
+        k: &[f64],
+        dout: &[f64],
+    ) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
+        let mut dqkv = dout.to_vec();
+        let (mut dq, mut dk) = (vec![0.0; h.head_dim], vec![0.0; h.head_dim]);
+        let rows = qkv.chunks_exact(h.qkv_dim());
+        for (x, d) in rows.zip(dqkv.chunks_exact_mut(h.qkv_dim())) {
+            let heads = x
+                .chunks_exact(h.head_dim)
+                .zip(d.chunks_exact_mut(h.head_dim));
+            for (head, (x, d)) in heads.take(h.num_heads + h.num_kv_heads).enumerate() {
+                let query = head < h.num_heads;
+                let (w, total) = if query { (q, &mut dq) } else { (k, &mut dk) };
+                let (dx, dw) = norm::rms_norm_backward(head_shape(h, eps), x, w, d);
+                d.copy_from_slice(&dx);
+                total.iter_mut().zip(dw).for_each(|(t, w)| *t += w);
+            }
+        }
+        (dqkv, dq, dk)
+    }
+
+    fn head_shape(h: &Heads, eps: f32) -> NormShape {
+        NormShape {
+            rows: 1,
+            dim: h.head_dim,
+            eps,
+        }
+    }
 }

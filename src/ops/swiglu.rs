@@ -4,7 +4,11 @@ use crate::device::{Memory, Result};
 
 /// The SwiGLU op. A row of `gate_up` is `intermediate` gates, then `intermediate` ups.
 pub trait SwiGlu: Memory {
-    /// `out[rows, intermediate]` from `gate_up[rows, 2·intermediate]`.
+    /// `out[rows, intermediate]` from `gate_up[rows, 2·intermediate]`. Moves
+    /// `3 · rows · intermediate` floats.
+    ///
+    /// # Errors
+    /// A buffer that is too short.
     fn swiglu(
         &self,
         rows: usize,
@@ -22,4 +26,36 @@ pub trait SwiGlu: Memory {
         dout: &Self::Buffer<f32>,
         dgate_up: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// Plain f64 implementation.
+pub mod reference {
+    fn sigmoid(x: f64) -> f64 {
+        1.0 / (1.0 + (-x).exp())
+    }
+
+    /// `out[rows, intermediate]`.
+    pub fn swiglu(intermediate: usize, gate_up: &[f64]) -> Vec<f64> {
+        let rows = gate_up.chunks_exact(2 * intermediate);
+        rows.flat_map(|row| {
+            let (gate, up) = row.split_at(intermediate);
+            gate.iter().zip(up).map(|(g, u)| g * sigmoid(*g) * u)
+        })
+        .collect()
+    }
+
+    /// `dgate_up[rows, 2·intermediate]` of `Σ dout · out`.
+    pub fn swiglu_backward(intermediate: usize, gate_up: &[f64], dout: &[f64]) -> Vec<f64> {
+        let mut dgate_up = Vec::with_capacity(gate_up.len());
+        let rows = gate_up.chunks_exact(2 * intermediate);
+        for (row, dout) in rows.zip(dout.chunks_exact(intermediate)) {
+            let (gate, up) = row.split_at(intermediate);
+            dgate_up.extend((0..intermediate).map(|j| {
+                let s = sigmoid(gate[j]);
+                dout[j] * up[j] * s * (1.0 + gate[j] * (1.0 - s))
+            }));
+            dgate_up.extend((0..intermediate).map(|j| dout[j] * gate[j] * sigmoid(gate[j])));
+        }
+        dgate_up
+    }
 }

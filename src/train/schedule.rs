@@ -16,7 +16,8 @@ impl Schedule {
     /// Rate of step `step`, counted from 0.
     pub fn rate(&self, step: usize) -> f32 {
         let (step, steps) = (step as f64, self.steps.max(1) as f64);
-        let warmup = (steps * f64::from(self.warmup)).ceil();
+        // In f32, where a tenth of 100 steps is 10 and not a little more.
+        let warmup = f64::from((steps as f32 * self.warmup).ceil());
         if step < warmup {
             return (f64::from(self.peak) * (step + 1.0) / warmup) as f32;
         }

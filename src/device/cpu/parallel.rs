@@ -81,6 +81,11 @@ pub fn threads() -> usize {
     pool().threads
 }
 
+/// Rows of `width` elements that make a task of element-wise work: some microseconds.
+pub fn rows_per_task(width: usize) -> usize {
+    (1usize << 13).div_ceil(width.max(1))
+}
+
 /// Calls `f(0) … f(tasks - 1)`, spread over the threads, and returns when all are done. Nested and
 /// concurrent calls run on the calling thread alone.
 pub fn run(tasks: usize, f: impl Fn(usize) + Sync) {

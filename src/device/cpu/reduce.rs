@@ -41,6 +41,54 @@ pub fn sum_block(x: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     sum_terms(&mut terms, x.len())
 }
 
+/// Partial sums of [`sum_of`] and [`dot_lanes`].
+const LANES: usize = 32;
+
+/// The sum of partial sums, by halves.
+#[inline(always)]
+pub fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// `Σ f(j)` for `j` below `len`, in f32: 32 partial sums.
+#[inline(always)]
+pub fn sum_of(len: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let whole = len / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane += f(start + i);
+        }
+    }
+    for (lane, j) in lanes.iter_mut().zip(whole..len) {
+        *lane += f(j);
+    }
+    sum_lanes(lanes)
+}
+
+/// `Σ a·b` in f32: 32 partial sums, for rows of a few thousand elements.
+#[inline(always)]
+pub fn dot_lanes(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0; LANES];
+    let (mut a, mut b) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    for (a, b) in a.by_ref().zip(b.by_ref()) {
+        for i in 0..LANES {
+            lanes[i] += a[i] * b[i];
+        }
+    }
+    for ((lane, a), b) in lanes.iter_mut().zip(a.remainder()).zip(b.remainder()) {
+        *lane += a * b;
+    }
+    sum_lanes(lanes)
+}
+
 #[inline(always)]
 fn larger(a: f32, b: f32) -> f32 {
     if b > a { b } else { a }

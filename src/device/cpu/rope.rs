@@ -1,63 +1,228 @@
-//! RoPE on the CPU.
+//! RoPE and the q/k norm on the CPU: head by head, rows spread over the threads.
 
 use super::Cpu;
-use crate::device::Result;
+use super::parallel::{self, Rows};
+use super::rms_norm::{backward_row, inverse_rms};
+use crate::device::{DeviceError, Result, at_least};
 use crate::ops::attention::Heads;
 use crate::ops::rope::*;
-fn rot(h: &Heads, t: &RopeTable<Cpu>, pos: &[u32], x: &mut [f32], sign: f32) {
-    let half = h.head_dim / 2;
-    for (i, &p) in pos.iter().enumerate() {
-        for hd in 0..h.num_heads + h.num_kv_heads {
-            let r = &mut x[i * h.qkv_dim() + hd * h.head_dim..][..h.head_dim];
-            for j in 0..half {
-                let c = t.cos[p as usize * half + j];
-                let s = sign * t.sin[p as usize * half + j];
-                let (a, b) = (r[j], r[j + half]);
-                r[j] = a * c - b * s;
-                r[j + half] = b * c + a * s;
+use crate::per_isa;
+
+/// Rows whose weight gradients are summed before they join the others: fixed, so that results do not
+/// depend on the threads.
+const ROWS: usize = 32;
+
+impl Rope for Cpu {
+    fn rope(
+        &self,
+        heads: &Heads,
+        table: &RopeTable<Self>,
+        positions: &[u32],
+        qkv: &mut Vec<f32>,
+    ) -> Result<()> {
+        self.rotate_rows("rope", heads, table, positions, 1.0, qkv)
+    }
+
+    fn rope_backward(
+        &self,
+        heads: &Heads,
+        table: &RopeTable<Self>,
+        positions: &[u32],
+        dqkv: &mut Vec<f32>,
+    ) -> Result<()> {
+        self.rotate_rows("rope_backward", heads, table, positions, -1.0, dqkv)
+    }
+
+    fn qk_norm(
+        &self,
+        heads: &Heads,
+        eps: f32,
+        tokens: usize,
+        qkv: &Vec<f32>,
+        q_weight: &Vec<f32>,
+        k_weight: &Vec<f32>,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let len = check_norm("qk_norm", heads, tokens, qkv, q_weight, k_weight)?;
+        at_least("qk_norm", "out", out.len(), len)?;
+        let per = parallel::rows_per_task(heads.qkv_dim()) * heads.qkv_dim();
+        let out = Rows::new(&mut out[..len], per);
+        parallel::run(out.count(), |i| {
+            let out = out.take(i);
+            let qkv = &qkv[i * per..][..out.len()];
+            norm(self.isa, heads, eps, qkv, q_weight, k_weight, out);
+        });
+        Ok(())
+    }
+
+    fn qk_norm_backward(
+        &self,
+        heads: &Heads,
+        eps: f32,
+        tokens: usize,
+        qkv: &Vec<f32>,
+        q_weight: &Vec<f32>,
+        k_weight: &Vec<f32>,
+        dqkv: &mut Vec<f32>,
+        dq_weight: &mut Vec<f32>,
+        dk_weight: &mut Vec<f32>,
+    ) -> Result<()> {
+        let op = "qk_norm_backward";
+        let (len, d) = (
+            check_norm(op, heads, tokens, qkv, q_weight, k_weight)?,
+            heads.head_dim,
+        );
+        at_least(op, "dqkv", dqkv.len(), len)?;
+        at_least(op, "dq_weight", dq_weight.len(), d)?;
+        at_least(op, "dk_weight", dk_weight.len(), d)?;
+        let per = ROWS * heads.qkv_dim();
+        let dqkv = Rows::new(&mut dqkv[..len], per);
+        let mut sums = vec![0.0; dqkv.count() * 2 * d];
+        let parts = Rows::new(&mut sums, 2 * d);
+        parallel::run(parts.count(), |i| {
+            let dqkv = dqkv.take(i);
+            let qkv = &qkv[i * per..][..dqkv.len()];
+            let (dq, dk) = parts.take(i).split_at_mut(d);
+            norm_backward(self.isa, heads, eps, qkv, q_weight, k_weight, dqkv, dq, dk);
+        });
+        for part in sums.chunks_exact(2 * d) {
+            let (dq, dk) = part.split_at(d);
+            dq_weight.iter_mut().zip(dq).for_each(|(t, p)| *t += p);
+            dk_weight.iter_mut().zip(dk).for_each(|(t, p)| *t += p);
+        }
+        Ok(())
+    }
+}
+
+impl Cpu {
+    fn rotate_rows(
+        &self,
+        op: &'static str,
+        heads: &Heads,
+        table: &RopeTable<Cpu>,
+        positions: &[u32],
+        sign: f32,
+        qkv: &mut [f32],
+    ) -> Result<()> {
+        let error = |message: String| Err(DeviceError::Argument { op, message });
+        if !heads.head_dim.is_multiple_of(2) {
+            return error(format!("a head of {} has no halves", heads.head_dim));
+        }
+        if let Some(p) = positions.iter().find(|p| **p as usize >= table.positions) {
+            let message = format!("position {p} is beyond the table of {}", table.positions);
+            return error(message);
+        }
+        let (len, half) = (positions.len() * heads.qkv_dim(), heads.head_dim / 2);
+        at_least(op, "qkv", qkv.len(), len)?;
+        at_least(op, "cosines", table.cos.len(), table.positions * half)?;
+        at_least(op, "sines", table.sin.len(), table.positions * half)?;
+        if len == 0 || half == 0 {
+            return Ok(());
+        }
+        let per = parallel::rows_per_task(heads.qkv_dim());
+        let rows = Rows::new(&mut qkv[..len], per * heads.qkv_dim());
+        parallel::run(rows.count(), |i| {
+            let positions = &positions[i * per..];
+            rotate(
+                self.isa,
+                heads,
+                &table.cos,
+                &table.sin,
+                positions,
+                sign,
+                rows.take(i),
+            );
+        });
+        Ok(())
+    }
+}
+
+/// Checks what both norms read and returns the number of elements.
+fn check_norm(
+    op: &'static str,
+    heads: &Heads,
+    tokens: usize,
+    qkv: &[f32],
+    q_weight: &[f32],
+    k_weight: &[f32],
+) -> Result<usize> {
+    if heads.head_dim == 0 {
+        let message = "heads of no elements have no norm".to_owned();
+        return Err(DeviceError::Argument { op, message });
+    }
+    let len = tokens * heads.qkv_dim();
+    at_least(op, "qkv", qkv.len(), len)?;
+    at_least(op, "query weight", q_weight.len(), heads.head_dim)?;
+    at_least(op, "key weight", k_weight.len(), heads.head_dim)?;
+    Ok(len)
+}
+
+per_isa! {
+    fn rotate(
+        heads: &Heads,
+        cos: &[f32],
+        sin: &[f32],
+        positions: &[u32],
+        sign: f32,
+        rows: &mut [f32],
+    ) {
+        let half = heads.head_dim / 2;
+        let rotated = heads.q_dim() + heads.kv_dim();
+        for (row, &p) in rows.chunks_exact_mut(heads.qkv_dim()).zip(positions) {
+            let cos = &cos[p as usize * half..][..half];
+            let sin = &sin[p as usize * half..][..half];
+            for head in row[..rotated].chunks_exact_mut(heads.head_dim) {
+                let (first, second) = head.split_at_mut(half);
+                let angles = cos.iter().zip(sin);
+                for ((a, b), (c, s)) in first.iter_mut().zip(second).zip(angles) {
+                    let s = sign * s;
+                    (*a, *b) = (*a * c - *b * s, *b * c + *a * s);
+                }
             }
         }
     }
 }
-impl Rope for Cpu {
-    fn rope(&self, h: &Heads, t: &RopeTable<Self>, pos: &[u32], qkv: &mut Vec<f32>) -> Result<()> {
-        rot(h, t, pos, qkv, 1.0);
-        Ok(())
+
+per_isa! {
+    fn norm(heads: &Heads, eps: f32, qkv: &[f32], q: &[f32], k: &[f32], out: &mut [f32]) {
+        let (d, width) = (heads.head_dim, heads.qkv_dim());
+        let normed = heads.q_dim() + heads.kv_dim();
+        for (row, out) in qkv.chunks_exact(width).zip(out.chunks_exact_mut(width)) {
+            let both = row[..normed].chunks_exact(d).zip(out.chunks_exact_mut(d));
+            for (head, (x, out)) in both.enumerate() {
+                let w = if head < heads.num_heads { q } else { k };
+                let inverse = inverse_rms(x, eps);
+                for ((out, x), w) in out.iter_mut().zip(x).zip(w) {
+                    *out = x * inverse * w;
+                }
+            }
+            out[normed..].copy_from_slice(&row[normed..]);
+        }
     }
-    fn rope_backward(
-        &self,
-        h: &Heads,
-        t: &RopeTable<Self>,
-        pos: &[u32],
-        d: &mut Vec<f32>,
-    ) -> Result<()> {
-        rot(h, t, pos, d, -1.0);
-        Ok(())
-    }
-    fn qk_norm(
-        &self,
-        _h: &Heads,
-        _eps: f32,
-        _t: usize,
-        _qkv: &Vec<f32>,
-        _q: &Vec<f32>,
-        _k: &Vec<f32>,
-        _out: &mut Vec<f32>,
-    ) -> Result<()> {
-        todo!()
-    }
-    fn qk_norm_backward(
-        &self,
-        _h: &Heads,
-        _eps: f32,
-        _t: usize,
-        _qkv: &Vec<f32>,
-        _q: &Vec<f32>,
-        _k: &Vec<f32>,
-        _d: &mut Vec<f32>,
-        _dq: &mut Vec<f32>,
-        _dk: &mut Vec<f32>,
-    ) -> Result<()> {
-        todo!()
+}
+
+per_isa! {
+    fn norm_backward(
+        heads: &Heads,
+        eps: f32,
+        qkv: &[f32],
+        q: &[f32],
+        k: &[f32],
+        dqkv: &mut [f32],
+        dq: &mut [f32],
+        dk: &mut [f32],
+    ) {
+        let (d, width) = (heads.head_dim, heads.qkv_dim());
+        let normed = heads.q_dim() + heads.kv_dim();
+        let mut dy = vec![0.0; d];
+        for (row, drow) in qkv.chunks_exact(width).zip(dqkv.chunks_exact_mut(width)) {
+            let both = row[..normed].chunks_exact(d).zip(drow.chunks_exact_mut(d));
+            for (head, (x, dx)) in both.enumerate() {
+                let query = head < heads.num_heads;
+                let (w, dw) = if query { (q, &mut *dq) } else { (k, &mut *dk) };
+                dy.copy_from_slice(dx);
+                backward_row(eps, x, w, &dy, dw, |j, value| dx[j] = value);
+            }
+        }
     }
 }

@@ -1,37 +1,89 @@
-//! SwiGLU on the CPU.
+//! SwiGLU on the CPU: element by element, rows spread over the threads.
 
 use super::Cpu;
-use crate::device::Result;
+use super::math::exp;
+use super::parallel::{self, Rows};
+use crate::device::{Result, at_least};
 use crate::ops::swiglu::*;
+use crate::per_isa;
 
 impl SwiGlu for Cpu {
-    fn swiglu(&self, rows: usize, n: usize, gu: &Vec<f32>, out: &mut Vec<f32>) -> Result<()> {
-        for r in 0..rows {
-            for j in 0..n {
-                let g = gu[r * 2 * n + j];
-                out[r * n + j] = g / (1.0 + (-g).exp()) * gu[r * 2 * n + n + j];
-            }
+    fn swiglu(
+        &self,
+        rows: usize,
+        intermediate: usize,
+        gate_up: &Vec<f32>,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        let len = rows * intermediate;
+        at_least("swiglu", "gate_up", gate_up.len(), 2 * len)?;
+        at_least("swiglu", "out", out.len(), len)?;
+        if len == 0 {
+            return Ok(());
         }
+        let per = parallel::rows_per_task(intermediate) * intermediate;
+        let out = Rows::new(&mut out[..len], per);
+        parallel::run(out.count(), |i| {
+            let out = out.take(i);
+            let gate_up = &gate_up[2 * i * per..][..2 * out.len()];
+            forward(self.isa, intermediate, gate_up, out);
+        });
         Ok(())
     }
+
     fn swiglu_backward(
         &self,
         rows: usize,
-        n: usize,
-        gu: &Vec<f32>,
+        intermediate: usize,
+        gate_up: &Vec<f32>,
         dout: &Vec<f32>,
-        d: &mut Vec<f32>,
+        dgate_up: &mut Vec<f32>,
     ) -> Result<()> {
-        for r in 0..rows {
-            for j in 0..n {
-                let g = gu[r * 2 * n + j];
-                let u = gu[r * 2 * n + n + j];
-                let s = 1.0 / (1.0 + (-g).exp());
-                let o = dout[r * n + j];
-                d[r * 2 * n + j] = o * u * s * (1.0 + g * (1.0 - s));
-                d[r * 2 * n + n + j] = o * g * s;
+        let len = rows * intermediate;
+        at_least("swiglu_backward", "gate_up", gate_up.len(), 2 * len)?;
+        at_least("swiglu_backward", "dout", dout.len(), len)?;
+        at_least("swiglu_backward", "dgate_up", dgate_up.len(), 2 * len)?;
+        if len == 0 {
+            return Ok(());
+        }
+        let per = parallel::rows_per_task(intermediate) * intermediate;
+        let dgate_up = Rows::new(&mut dgate_up[..2 * len], 2 * per);
+        parallel::run(dgate_up.count(), |i| {
+            let dgate_up = dgate_up.take(i);
+            let gate_up = &gate_up[2 * i * per..][..dgate_up.len()];
+            let dout = &dout[i * per..][..dgate_up.len() / 2];
+            backward(self.isa, intermediate, gate_up, dout, dgate_up);
+        });
+        Ok(())
+    }
+}
+
+per_isa! {
+    fn forward(intermediate: usize, gate_up: &[f32], out: &mut [f32]) {
+        let rows = gate_up.chunks_exact(2 * intermediate);
+        for (row, out) in rows.zip(out.chunks_exact_mut(intermediate)) {
+            let (gate, up) = row.split_at(intermediate);
+            for ((out, &g), u) in out.iter_mut().zip(gate).zip(up) {
+                *out = g / (1.0 + exp(-g)) * u;
             }
         }
-        Ok(())
+    }
+}
+
+per_isa! {
+    fn backward(intermediate: usize, gate_up: &[f32], dout: &[f32], dgate_up: &mut [f32]) {
+        let rows = gate_up.chunks_exact(2 * intermediate);
+        let rows = rows.zip(dout.chunks_exact(intermediate));
+        for ((row, dout), out) in rows.zip(dgate_up.chunks_exact_mut(2 * intermediate)) {
+            let (gate, up) = row.split_at(intermediate);
+            let (dgate, dup) = out.split_at_mut(intermediate);
+            let inputs = gate.iter().zip(up).zip(dout);
+            let outputs = dgate.iter_mut().zip(dup);
+            for (((&g, &u), &d), (dgate, dup)) in inputs.zip(outputs) {
+                let s = 1.0 / (1.0 + exp(-g));
+                *dgate = d * u * s * (1.0 + g * (1.0 - s));
+                *dup = d * g * s;
+            }
+        }
     }
 }
