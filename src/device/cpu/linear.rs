@@ -25,6 +25,9 @@ impl Linear for Cpu {
         let LinearShape { m, n, k } = shape;
         at_least("linear", "x", x.len(), m * k)?;
         at_least("linear", "y", y.len(), m * n)?;
+        if let Some(bias) = bias {
+            at_least("linear", "bias", bias.len(), n)?;
+        }
         match w {
             Weight::Master(w) => {
                 at_least("linear", "weight", w.len(), n * k)?;
@@ -43,8 +46,7 @@ impl Linear for Cpu {
             }
         }
         if let Some(bias) = bias {
-            at_least("linear", "bias", bias.len(), n)?;
-            for row in y[..m * n].chunks_exact_mut(n) {
+            for row in y[..m * n].chunks_exact_mut(n.max(1)) {
                 row.iter_mut().zip(&**bias).for_each(|(y, b)| *y += b);
             }
         }
@@ -80,11 +82,13 @@ impl Linear for Cpu {
         at_least("linear_backward_weight", "dy", dy.len(), m * n)?;
         at_least("linear_backward_weight", "x", x.len(), m * k)?;
         at_least("linear_backward_weight", "dw", dw.len(), n * k)?;
+        if let Some(dbias) = &dbias {
+            at_least("linear_backward_weight", "dbias", dbias.len(), n)?;
+        }
         let (rows, x) = (View::new(dy, m, n), View::new(x, m, k));
         gemm(self.isa, self.multiply, rows.t(), x, dw, k, true);
         if let Some(dbias) = dbias {
-            at_least("linear_backward_weight", "dbias", dbias.len(), n)?;
-            for row in dy[..m * n].chunks_exact(n) {
+            for row in dy[..m * n].chunks_exact(n.max(1)) {
                 dbias.iter_mut().zip(row).for_each(|(b, d)| *b += d);
             }
         }

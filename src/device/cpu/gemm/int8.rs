@@ -34,8 +34,7 @@ impl Int8Panels {
             let (panel, lane) = (row / NR, row % NR);
             for g in 0..groups {
                 let values = &w[row * k + g * GROUP..row * k + k.min((g + 1) * GROUP)];
-                let scale = values.iter().fold(0.0f32, |a, v| a.max(v.abs())) / 127.0;
-                let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
+                let (scale, inverse) = scales_of(values);
                 let group = panel * groups + g;
                 scales[group * NR + lane] = scale;
                 for (i, v) in values.iter().enumerate() {
@@ -77,6 +76,22 @@ impl Int8Panels {
     }
 }
 
+/// The scale of a group and its inverse, which is 0 where there is none. What is not a number makes the
+/// scale so too, since no integer can.
+#[inline(always)]
+fn scales_of(group: &[f32]) -> (f32, f32) {
+    let larger = |a: f32, v: &f32| {
+        if v.abs() > a || v.is_nan() {
+            v.abs()
+        } else {
+            a
+        }
+    };
+    let scale = group.iter().fold(0.0, larger) / 127.0;
+    let inverse = 1.0 / scale;
+    (scale, if inverse.is_finite() { inverse } else { 0.0 })
+}
+
 /// Quantised inputs: four a word, with scale and -128 · sum of every group.
 #[derive(Default)]
 struct Inputs {
@@ -103,9 +118,8 @@ per_isa! {
         for (g, group) in x.chunks(GROUP).enumerate() {
             let mut values = [0.0f32; GROUP];
             values[..group.len()].copy_from_slice(group);
-            let largest = values.iter().fold(0.0f32, |a, v| a.max(v.abs()));
-            let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
-            scales[g] = largest / 127.0;
+            let (scale, inverse) = scales_of(&values);
+            scales[g] = scale;
             let mut q = [0i32; GROUP];
             for (q, v) in q.iter_mut().zip(&values) {
                 *q = (v * inverse).round_ties_even() as i32;

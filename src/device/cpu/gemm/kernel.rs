@@ -69,6 +69,11 @@ pub fn tile(
         depth
     };
     assert!(a.len() >= depth * MR && b.len() >= b_depth * NR && (1..=MR).contains(&height));
+    if depth == 0 {
+        // There is no word of a panel to point to.
+        tile.0[..height * NR].fill(0.0);
+        return;
+    }
     macro_rules! by_height {
         ($f:ident) => {
             match height {

@@ -1,0 +1,418 @@
+//! Linear of every device against its f64 reference.
+
+mod common;
+
+use common::*;
+use lrem::device::cpu::{Cpu, Isa, Multiply};
+use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat, reference};
+use proptest::prelude::*;
+
+const ULP: f64 = f32::EPSILON as f64;
+/// What rounding to the 8 bits of bf16 changes at most.
+const BF16: f64 = 1.0 / 256.0;
+const FORMATS: [WeightFormat; 3] = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
+
+/// Sizes around the tiles (12 rows, 32 columns, groups of 32 along k, pairs of bf16).
+fn shapes() -> impl Strategy<Value = LinearShape> {
+    let m = prop_oneof![3 => 0usize..14, 1 => 90usize..110, 1 => 190usize..200];
+    let n = prop_oneof![3 => 0usize..70, 1 => 250usize..300];
+    let k = prop_oneof![3 => 0usize..70, 1 => 120usize..135];
+    (m, n, k).prop_map(|(m, n, k)| LinearShape { m, n, k })
+}
+
+struct Case {
+    shape: LinearShape,
+    x: Vec<f32>,
+    w: Vec<f32>,
+    bias: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Case {
+    /// Normal numbers that bf16 holds exactly.
+    fn new(shape: LinearShape, seed: u64) -> Case {
+        let LinearShape { m, n, k } = shape;
+        Case {
+            shape,
+            x: normals(seed, 1, m * k),
+            w: normals(seed, 2, n * k),
+            bias: normals(seed, 3, n),
+            dy: normals(seed, 4, m * n),
+        }
+    }
+
+    /// `y` of a device, on top of `start` where there is one.
+    fn forward(
+        &self,
+        device: &Cpu,
+        w: Weight<'_, Cpu>,
+        bias: bool,
+        start: Option<&[f32]>,
+    ) -> Vec<f32> {
+        let len = self.shape.m * self.shape.n;
+        let mut y = poisoned(len);
+        if let Some(start) = start {
+            y[..len].copy_from_slice(start);
+        }
+        let bias = bias.then_some(&self.bias);
+        device
+            .linear(self.shape, &self.x, w, bias, &mut y, start.is_some())
+            .unwrap();
+        assert_untouched("y", &y, len);
+        y.truncate(len);
+        y
+    }
+}
+
+/// Bounds of a sum of `terms` products' error: a rounding of the sum of their magnitudes for each.
+fn sum_errors(shape: LinearShape, terms: usize, a: &[f32], b: &[f32]) -> Vec<f64> {
+    let magnitudes = |x: &[f32]| x.iter().map(|v| f64::from(v.abs())).collect::<Vec<f64>>();
+    let sums = reference::linear(shape, &magnitudes(a), &magnitudes(b), None);
+    sums.iter()
+        .map(|s| (terms as f64 + 2.0) * ULP * s)
+        .collect()
+}
+
+fn transposed(x: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let element = |i: usize| x[i % rows * columns + i / rows];
+    (0..x.len()).map(element).collect()
+}
+
+fn sums(a: &[f64], b: &[f32]) -> Vec<f64> {
+    a.iter().zip(b).map(|(a, b)| a + f64::from(*b)).collect()
+}
+
+/// Rows of a packed weight in f32.
+fn unpacked(packed: &<Cpu as Linear>::Packed) -> Vec<f32> {
+    let mut w = vec![f32::NAN; packed.n() * packed.k()];
+    if packed.k() > 0 {
+        let rows = w.chunks_exact_mut(packed.k()).enumerate();
+        rows.for_each(|(i, row)| packed.row_into(i, row));
+    }
+    w
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn agrees_with_the_reference(shape in shapes(), bias: bool, accumulate: bool, seed: u64) {
+        let case = Case::new(shape, seed);
+        let (x, w, wide_bias) = (wide(&case.x), wide(&case.w), wide(&case.bias));
+        let mut want = reference::linear(shape, &x, &w, bias.then_some(&wide_bias));
+        // Full f32: what is already there need not fit into bf16.
+        let start: Vec<f32> = normals(seed, 5, want.len()).iter().map(|v| v * 1.01).collect();
+        if accumulate {
+            want = sums(&want, &start);
+        }
+        let errors = sum_errors(shape, shape.k, &case.x, &case.w);
+        let n = shape.n.max(1);
+        let limit = |i: usize| {
+            errors[i] + 4.0 * ULP * f64::from(case.bias[i % n].abs() + start[i].abs())
+        };
+        for device in devices() {
+            let start = accumulate.then_some(&start[..]);
+            let got = case.forward(&device, Weight::Master(&case.w), bias, start);
+            assert_close("y", &got, &want, limit);
+        }
+    }
+
+    /// Against the weights as the format holds them.
+    #[test]
+    fn packed_agrees_with_the_reference(
+        shape in shapes(), format in 0usize..3, bias: bool, accumulate: bool, seed: u64,
+    ) {
+        let (case, format) = (Case::new(shape, seed), FORMATS[format]);
+        let LinearShape { n, k, .. } = shape;
+        let start = normals(seed, 5, shape.m * n);
+        for device in devices() {
+            let packed = device.pack(&case.w, n, k, format).unwrap();
+            prop_assert_eq!((packed.n(), packed.k(), packed.format()), (n, k, format));
+            let kept = unpacked(&packed);
+            let wide_bias = wide(&case.bias);
+            let bias_row = bias.then_some(&wide_bias[..]);
+            let mut want = reference::linear(shape, &wide(&case.x), &wide(&kept), bias_row);
+            if accumulate {
+                want = sums(&want, &start);
+            }
+            let mut errors = sum_errors(shape, k, &case.x, &kept);
+            if format == WeightFormat::Int8 {
+                // Inputs are rounded to 1/127 of the largest of their group.
+                let step: Vec<f32> = case.x.chunks(k.max(1)).flat_map(group_steps).collect();
+                let rounding = sum_errors(shape, k, &step, &kept);
+                let per = (k as f64 + 2.0) * ULP;
+                errors.iter_mut().zip(rounding).for_each(|(e, r)| *e += 0.501 * r / per);
+            }
+            let start = accumulate.then_some(&start[..]);
+            let got = case.forward(&device, Weight::Packed(&packed), bias, start);
+            assert_close("y", &got, &want, |i| errors[i] + 4.0 * ULP * (want[i].abs() + 8.0));
+        }
+    }
+
+    #[test]
+    fn backward_agrees_with_the_reference(shape in shapes(), bias: bool, add: bool, seed: u64) {
+        let case = Case::new(shape, seed);
+        let LinearShape { m, n, k } = shape;
+        let (x, w, dy) = (wide(&case.x), wide(&case.w), wide(&case.dy));
+        let (mut dx, mut dw, mut db) = reference::linear_backward(shape, &x, &w, &dy);
+        let [dx_start, dw_start, db_start] =
+            [(5, m * k), (6, n * k), (7, n)].map(|(stream, len)| normals(seed, stream, len));
+        if add {
+            dx = sums(&dx, &dx_start);
+        }
+        (dw, db) = (sums(&dw, &dw_start), sums(&db, &db_start));
+
+        let dx_shape = LinearShape { m, n: k, k: n };
+        let dx_errors = sum_errors(dx_shape, n, &case.dy, &transposed(&case.w, n, k));
+        let dw_shape = LinearShape { m: n, n: k, k: m };
+        let (dy_t, x_t) = (transposed(&case.dy, m, n), transposed(&case.x, m, k));
+        let dw_errors = sum_errors(dw_shape, m, &dy_t, &x_t);
+        let db_shape = LinearShape { m: n, n: 1, k: m };
+        let db_errors = sum_errors(db_shape, m + 2, &dy_t, &vec![1.0; m]);
+        for device in devices() {
+            let mut got = poisoned(m * k);
+            if add {
+                got[..m * k].copy_from_slice(&dx_start);
+            }
+            device.linear_backward_input(shape, &case.dy, &case.w, &mut got, add).unwrap();
+            assert_close("dx", &got, &dx, |i| dx_errors[i] + 4.0 * ULP * (dx[i].abs() + 8.0));
+            assert_untouched("dx", &got, m * k);
+
+            let with_poison = |start: &[f32]| [start, &[f32::NAN; 3]].concat();
+            let (mut got_dw, mut got_db) = (with_poison(&dw_start), with_poison(&db_start));
+            let dbias = bias.then_some(&mut got_db);
+            device.linear_backward_weight(shape, &case.dy, &case.x, &mut got_dw, dbias).unwrap();
+            assert_close("dw", &got_dw, &dw, |i| dw_errors[i] + 4.0 * ULP * (dw[i].abs() + 8.0));
+            assert_untouched("dw", &got_dw, n * k);
+            if bias {
+                let limit = |i: usize| db_errors[i] + 8.0 * m as f64 * ULP;
+                assert_close("dbias", &got_db, &db, limit);
+            } else {
+                prop_assert_eq!(bits(&got_db[..n]), bits(&db_start));
+            }
+            assert_untouched("dbias", &got_db, n);
+        }
+    }
+
+    #[test]
+    fn reference_gradients_are_those_of_the_product(
+        m in 0usize..4, n in 0usize..5, k in 0usize..5, seed: u64,
+    ) {
+        let case = Case::new(LinearShape { m, n, k }, seed);
+        let [x, w, bias, dy] = [&case.x, &case.w, &case.bias, &case.dy].map(|x| wide(x));
+        let loss = |x: &[f64], w: &[f64], bias: &[f64]| -> f64 {
+            let y = reference::linear(case.shape, x, w, Some(bias));
+            y.iter().zip(&dy).map(|(a, b)| a * b).sum()
+        };
+        let (dx, dw, db) = reference::linear_backward(case.shape, &x, &w, &dy);
+        assert_gradient("dx", &x, &dx, |x| loss(x, &w, &bias));
+        assert_gradient("dw", &w, &dw, |w| loss(&x, w, &bias));
+        assert_gradient("dbias", &bias, &db, |b| loss(&x, &w, b));
+    }
+
+    /// What the weights and inputs lose in a format, for numbers that no format holds exactly.
+    #[test]
+    fn formats_keep_what_they_promise(n in 1usize..70, k in 1usize..100, seed: u64) {
+        let exact: Vec<f32> = normals(seed, 0, n * k).iter().map(|v| v * 1.003).collect();
+        for device in devices() {
+            let kept = FORMATS.map(|format| unpacked(&device.pack(&exact, n, k, format).unwrap()));
+            prop_assert_eq!(bits(&kept[0]), bits(&exact));
+            let rounded = |v: &f32| half::bf16::from_f32(*v).to_f32();
+            prop_assert_eq!(bits(&kept[1]), bits(&exact.iter().map(rounded).collect::<Vec<_>>()));
+            let steps: Vec<f32> = exact.chunks(k).flat_map(group_steps).collect();
+            assert_close("int8", &kept[2], &wide(&exact), |i| 0.501 * f64::from(steps[i]));
+        }
+    }
+
+    /// Inputs that bf16 does not hold are rounded once where the device multiplies in bf16, and not at
+    /// all elsewhere.
+    #[test]
+    fn precision_is_that_of_the_device(shape in shapes(), seed: u64) {
+        let mut case = Case::new(shape, seed);
+        case.x.iter_mut().chain(&mut case.w).for_each(|v| *v *= 1.003);
+        let want = reference::linear(shape, &wide(&case.x), &wide(&case.w), None);
+        let errors = sum_errors(shape, shape.k, &case.x, &case.w);
+        for device in devices() {
+            let got = case.forward(&device, Weight::Master(&case.w), false, None);
+            let bf16 = device.multiply == Multiply::Bf16 && device.isa == Isa::Avx512Bf16;
+            let rounding = if bf16 { 2.1 * BF16 / ((shape.k as f64 + 2.0) * ULP) } else { 0.0 };
+            assert_close("y", &got, &want, |i| (1.0 + rounding) * errors[i]);
+        }
+    }
+
+    #[test]
+    fn a_row_has_the_same_bits_in_any_batch(shape in shapes(), index: prop::sample::Index, seed: u64) {
+        prop_assume!(shape.m > 0);
+        let case = Case::new(shape, seed);
+        let LinearShape { m, n, k } = shape;
+        let row = index.index(m);
+        let alone = Case {
+            shape: LinearShape { m: 1, n, k },
+            x: case.x[row * k..][..k].to_vec(),
+            ..Case::new(shape, seed)
+        };
+        for device in devices() {
+            let packed = FORMATS.map(|format| device.pack(&case.w, n, k, format).unwrap());
+            let weights = packed.iter().map(Weight::Packed).chain([Weight::Master(&case.w)]);
+            for w in weights {
+                let (all, one) = (
+                    case.forward(&device, w, true, None),
+                    alone.forward(&device, w, true, None),
+                );
+                prop_assert_eq!(bits(&all[row * n..][..n]), bits(&one));
+            }
+        }
+    }
+}
+
+/// For every element of a row the step that int8 rounds its group of 32 to.
+fn group_steps(row: &[f32]) -> Vec<f32> {
+    let groups = row.chunks(32).map(|group| {
+        let largest = group.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+        vec![largest / 127.0; group.len()]
+    });
+    groups.flatten().collect()
+}
+
+#[test]
+fn the_threads_do_not_change_a_bit() {
+    let case = Case::new(
+        LinearShape {
+            m: 130,
+            n: 300,
+            k: 77,
+        },
+        1,
+    );
+    for device in devices() {
+        let packed = FORMATS.map(|format| device.pack(&case.w, 300, 77, format).unwrap());
+        same_on_one_thread(|| {
+            let mut results = Vec::new();
+            for w in packed
+                .iter()
+                .map(Weight::Packed)
+                .chain([Weight::Master(&case.w)])
+            {
+                results.push(bits(&case.forward(&device, w, true, None)));
+            }
+            let (mut dx, mut dw, mut db) = (case.x.clone(), case.w.clone(), case.bias.clone());
+            let Case {
+                shape, x, w, dy, ..
+            } = &case;
+            device
+                .linear_backward_input(*shape, dy, w, &mut dx, true)
+                .unwrap();
+            device
+                .linear_backward_weight(*shape, dy, x, &mut dw, Some(&mut db))
+                .unwrap();
+            results.extend([dx, dw, db].map(|x| bits(&x)));
+            results
+        });
+    }
+}
+
+/// A weight or an input that is not a number must not become one.
+#[test]
+fn nan_reaches_the_product() {
+    let shape = LinearShape { m: 2, n: 3, k: 40 };
+    let good = Case::new(shape, 2);
+    for device in devices() {
+        for format in FORMATS {
+            for bad in [f32::NAN, f32::INFINITY] {
+                let mut case = Case::new(shape, 2);
+                case.x[40 + 35] = bad;
+                let packed = device.pack(&case.w, 3, 40, format).unwrap();
+                let y = case.forward(&device, Weight::Packed(&packed), false, None);
+                assert!(y[..3].iter().all(|v| v.is_finite()), "{format:?} {y:?}");
+                assert!(y[3..].iter().all(|v| !v.is_finite()), "{format:?} {y:?}");
+
+                let mut w = case.w.clone();
+                w[2 * 40 + 1] = bad;
+                let packed = device.pack(&w, 3, 40, format).unwrap();
+                let y = good.forward(&device, Weight::Packed(&packed), false, None);
+                assert!(!y[2].is_finite() && !y[5].is_finite(), "{format:?} {y:?}");
+                assert!(y[0].is_finite() && y[4].is_finite(), "{format:?} {y:?}");
+            }
+        }
+    }
+}
+
+/// Groups whose largest element is below what a scale can hold are zero, not noise.
+#[test]
+fn int8_of_the_smallest_numbers() {
+    let shape = LinearShape { m: 1, n: 1, k: 32 };
+    for tiny in [f32::from_bits(1), 1e-40, 1e-38] {
+        let case = Case {
+            x: vec![tiny; 32],
+            ..Case::new(shape, 3)
+        };
+        for device in devices() {
+            let packed = device.pack(&case.w, 1, 32, WeightFormat::Int8).unwrap();
+            let y = case.forward(&device, Weight::Packed(&packed), false, None);
+            assert!(y[0].abs() <= 200.0 * tiny, "{tiny:e} gives {:e}", y[0]);
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_and_changes_nothing() {
+    let device = &devices()[0];
+    let shape = LinearShape { m: 2, n: 3, k: 4 };
+    let [x, w, bias] = [8, 12, 3].map(|len| vec![1.0f32; len]);
+    let say = |x: &Vec<f32>, w: Weight<'_, Cpu>, bias: &Vec<f32>, len: usize| {
+        let mut y = vec![7.0; len];
+        let result = device.linear(shape, x, w, Some(bias), &mut y, false);
+        assert!(result.is_ok() || y == vec![7.0; len], "{y:?}");
+        result.err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    let master = Weight::Master(&w);
+    assert_eq!(say(&x, master, &bias, 6), "");
+    assert_eq!(
+        say(&vec![1.0; 7], master, &bias, 6),
+        "linear: x has 7, expected 8"
+    );
+    assert_eq!(
+        say(&x, Weight::Master(&bias), &bias, 6),
+        "linear: weight has 3, expected 12"
+    );
+    assert_eq!(
+        say(&x, master, &vec![1.0; 2], 6),
+        "linear: bias has 2, expected 3"
+    );
+    assert_eq!(say(&x, master, &bias, 5), "linear: y has 5, expected 6");
+    let packed = device.pack(&w, 4, 3, WeightFormat::F32).unwrap();
+    assert_eq!(
+        say(&x, Weight::Packed(&packed), &bias, 6),
+        "linear: a weight of 4 × 3, expected 3 × 4"
+    );
+    let short = device.pack(&w, 5, 3, WeightFormat::Int8).err().unwrap();
+    assert_eq!(short.to_string(), "pack: weight has 12, expected 15");
+
+    let input = |sizes: [usize; 3]| {
+        let [dy, w, mut dx] = sizes.map(|len| vec![7.0; len]);
+        let result = device.linear_backward_input(shape, &dy, &w, &mut dx, false);
+        result.err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    assert_eq!(input([6, 12, 8]), "");
+    for (sizes, want) in [
+        ([5, 12, 8], "dy has 5, expected 6"),
+        ([6, 11, 8], "weight has 11, expected 12"),
+        ([6, 12, 7], "dx has 7, expected 8"),
+    ] {
+        assert_eq!(input(sizes), format!("linear_backward_input: {want}"));
+    }
+    let weight = |sizes: [usize; 4]| {
+        let [dy, x, mut dw, mut dbias] = sizes.map(|len| vec![7.0; len]);
+        let result = device.linear_backward_weight(shape, &dy, &x, &mut dw, Some(&mut dbias));
+        assert!(result.is_ok() || dw == vec![7.0; dw.len()], "{dw:?}");
+        result.err().map(|e| e.to_string()).unwrap_or_default()
+    };
+    assert_eq!(weight([6, 8, 12, 3]), "");
+    for (sizes, want) in [
+        ([5, 8, 12, 3], "dy has 5, expected 6"),
+        ([6, 7, 12, 3], "x has 7, expected 8"),
+        ([6, 8, 11, 3], "dw has 11, expected 12"),
+        ([6, 8, 12, 2], "dbias has 2, expected 3"),
+    ] {
+        assert_eq!(weight(sizes), format!("linear_backward_weight: {want}"));
+    }
+}
