@@ -66,7 +66,6 @@ impl Case {
 
 /// Bounds of a sum of `terms` products' error: a rounding of the sum of their magnitudes for each.
 fn sum_errors(shape: LinearShape, terms: usize, a: &[f32], b: &[f32]) -> Vec<f64> {
-    let magnitudes = |x: &[f32]| x.iter().map(|v| f64::from(v.abs())).collect::<Vec<f64>>();
     let sums = reference::linear(shape, &magnitudes(a), &magnitudes(b), None);
     sums.iter()
         .map(|s| (terms as f64 + 2.0) * ULP * s)
@@ -362,7 +361,7 @@ fn what_does_not_fit_is_an_error_and_changes_nothing() {
         let mut y = vec![7.0; len];
         let result = device.linear(shape, x, w, Some(bias), &mut y, false);
         assert!(result.is_ok() || y == vec![7.0; len], "{y:?}");
-        result.err().map(|e| e.to_string()).unwrap_or_default()
+        message(result)
     };
     let master = Weight::Master(&w);
     assert_eq!(say(&x, master, &bias, 6), "");
@@ -390,7 +389,7 @@ fn what_does_not_fit_is_an_error_and_changes_nothing() {
     let input = |sizes: [usize; 3]| {
         let [dy, w, mut dx] = sizes.map(|len| vec![7.0; len]);
         let result = device.linear_backward_input(shape, &dy, &w, &mut dx, false);
-        result.err().map(|e| e.to_string()).unwrap_or_default()
+        message(result)
     };
     assert_eq!(input([6, 12, 8]), "");
     for (sizes, want) in [
@@ -404,7 +403,7 @@ fn what_does_not_fit_is_an_error_and_changes_nothing() {
         let [dy, x, mut dw, mut dbias] = sizes.map(|len| vec![7.0; len]);
         let result = device.linear_backward_weight(shape, &dy, &x, &mut dw, Some(&mut dbias));
         assert!(result.is_ok() || dw == vec![7.0; dw.len()], "{dw:?}");
-        result.err().map(|e| e.to_string()).unwrap_or_default()
+        message(result)
     };
     assert_eq!(weight([6, 8, 12, 3]), "");
     for (sizes, want) in [

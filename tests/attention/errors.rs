@@ -1,7 +1,7 @@
 //! Heads, forests and buffers that do not fit together.
 
 use crate::cases::Case;
-use crate::common::devices;
+use crate::common::{devices, message};
 use lrem::ops::attention::{Attention, Heads, KeysValues};
 use lrem::ops::forest::{Forest, Span};
 
@@ -31,7 +31,7 @@ fn messages(heads: &Heads, forest: &Forest) -> [String; 2] {
     );
     let mut dqkv = qkv.clone();
     let backward = device.attention_backward(heads, forest, &qkv, &out, &lse, &out, &mut dqkv);
-    [forward, backward].map(|r| r.err().map(|e| e.to_string()).unwrap_or_default())
+    [forward, backward].map(message)
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn short_buffers_are_errors() {
             out,
             lse,
         );
-        result.err().map(|e| e.to_string()).unwrap_or_default()
+        message(result)
     };
     assert_eq!(say(144, 72, 24), "");
     assert_eq!(say(143, 72, 24), "attention: qkv has 143, expected 144");
@@ -137,7 +137,7 @@ fn short_buffers_are_errors() {
         let [qkv, out, lse, dout, mut dqkv] = sizes.map(|len| vec![0.0; len]);
         let result =
             device.attention_backward(&HEADS, &case.forest, &qkv, &out, &lse, &dout, &mut dqkv);
-        result.err().map(|e| e.to_string()).unwrap_or_default()
+        message(result)
     };
     let good = [144, 72, 24, 72, 144];
     assert_eq!(back(good), "");

@@ -1,6 +1,7 @@
 //! What the ops' tests share: devices, fresh data, comparison with the f64 references.
 #![allow(dead_code)]
 
+use lrem::device::Result;
 use lrem::device::cpu::{Cpu, Isa, Multiply, parallel};
 use lrem::ops::philox::PhiloxStream;
 
@@ -89,4 +90,14 @@ pub fn same_on_one_thread<T: PartialEq + std::fmt::Debug + Send>(f: impl Fn() ->
 
 pub fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|v| v.to_bits()).collect()
+}
+
+/// The text of an error, nothing where there is none.
+pub fn message<T>(result: Result<T>) -> String {
+    result.err().map(|e| e.to_string()).unwrap_or_default()
+}
+
+/// Magnitudes in f64.
+pub fn magnitudes(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|v| f64::from(v.abs())).collect()
 }

@@ -1,0 +1,236 @@
+//! RMSNorm of every device against its f64 reference.
+
+mod common;
+
+use common::*;
+use lrem::device::cpu::Cpu;
+use lrem::ops::philox::PhiloxStream;
+use lrem::ops::rms_norm::{NormShape, RmsNorm, reference};
+use proptest::prelude::*;
+
+const ULP: f64 = f32::EPSILON as f64;
+
+fn shapes() -> impl Strategy<Value = NormShape> {
+    let dim = prop_oneof![1usize..40, Just(64usize), 100usize..700];
+    let eps = prop_oneof![Just(1e-5f32), 1e-6f32..1e-2];
+    (0usize..70, dim, eps).prop_map(|(rows, dim, eps)| NormShape { rows, dim, eps })
+}
+
+struct Case {
+    shape: NormShape,
+    x: Vec<f32>,
+    delta: Vec<f32>,
+    w: Vec<f32>,
+    dy: Vec<f32>,
+}
+
+impl Case {
+    /// Rows of very different lengths, some of them zero.
+    fn new(shape: NormShape, seed: u64) -> Case {
+        let len = shape.rows * shape.dim;
+        let mut random = PhiloxStream::new(seed, 0);
+        let mut rows = |stream: u64| {
+            let mut x = normals(seed, stream, len);
+            for row in x.chunks_exact_mut(shape.dim) {
+                let scale = [0.0, 1.0, 1.0, 1e-3, 1e3][random.below(5)];
+                row.iter_mut().for_each(|v| *v *= scale);
+            }
+            x
+        };
+        Case {
+            shape,
+            x: rows(1),
+            delta: rows(2),
+            w: normals(seed, 3, shape.dim),
+            dy: normals(seed, 4, len),
+        }
+    }
+
+    fn forward(&self, device: &Cpu, x: &Vec<f32>) -> Vec<f32> {
+        let mut y = poisoned(x.len());
+        device.rms_norm(self.shape, x, &self.w, &mut y).unwrap();
+        assert_untouched("y", &y, x.len());
+        y.truncate(x.len());
+        y
+    }
+
+    /// `(dx, dw)` on top of ones.
+    fn backward(&self, device: &Cpu) -> [Vec<f32>; 2] {
+        let NormShape { rows, dim, .. } = self.shape;
+        let [mut dx, mut dw] = [rows * dim, dim].map(|len| {
+            let mut ones = poisoned(len);
+            ones[..len].fill(1.0);
+            ones
+        });
+        let Case {
+            shape, x, w, dy, ..
+        } = self;
+        device
+            .rms_norm_backward(*shape, x, w, dy, &mut dx, &mut dw)
+            .unwrap();
+        assert_untouched("dx", &dx, rows * dim);
+        assert_untouched("dw", &dw, dim);
+        dx.truncate(rows * dim);
+        dw.truncate(dim);
+        [dx, dw]
+    }
+
+    /// Relative error of a sum of `dim` terms of one sign, in 32 partial sums, and of what follows.
+    fn relative(&self) -> f64 {
+        (self.shape.dim as f64 / 32.0 + 12.0) * ULP
+    }
+
+    /// Bounds of the errors of [`Case::backward`].
+    fn gradient_errors(&self) -> [Vec<f64>; 2] {
+        let NormShape { rows, dim, eps } = self.shape;
+        let (x, w, dy) = (
+            magnitudes(&self.x),
+            magnitudes(&self.w),
+            magnitudes(&self.dy),
+        );
+        let relative = self.relative();
+        let (mut dx, mut dw) = (Vec::new(), vec![4.0 * ULP; dim]);
+        for (x, dy) in x.chunks_exact(dim).zip(dy.chunks_exact(dim)) {
+            let square: f64 = x.iter().map(|v| v * v).sum();
+            let r = (square / dim as f64 + f64::from(eps)).sqrt().recip();
+            let dot: f64 = (0..dim).map(|j| w[j] * dy[j] * x[j]).sum();
+            let back = dot * r.powi(3) / dim as f64;
+            for j in 0..dim {
+                let terms = r * w[j] * dy[j] + back * x[j];
+                dx.push(4.0 * relative * terms + 4.0 * ULP);
+                dw[j] += (2.0 * relative + rows as f64 * ULP) * (dy[j] * x[j] * r + 1.0);
+            }
+        }
+        [dx, dw]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn forward_agrees_with_the_reference(shape in shapes(), seed: u64) {
+        let case = Case::new(shape, seed);
+        let want = reference::rms_norm(shape, &wide(&case.x), &wide(&case.w));
+        let mut results = Vec::new();
+        for device in devices() {
+            let y = case.forward(&device, &case.x);
+            assert_close("y", &y, &want, |i| case.relative() * want[i].abs());
+
+            let (mut sum, mut fused) = (poisoned(want.len()), poisoned(want.len()));
+            let Case { x, delta, w, .. } = &case;
+            device.add_rms_norm(shape, x, delta, w, &mut sum, &mut fused).unwrap();
+            assert_untouched("sum", &sum, want.len());
+            assert_untouched("y", &fused, want.len());
+            sum.truncate(want.len());
+            let added: Vec<f32> = x.iter().zip(delta).map(|(a, b)| a + b).collect();
+            prop_assert_eq!(bits(&sum), bits(&added));
+            let plain = case.forward(&device, &sum);
+            prop_assert_eq!(bits(&fused[..want.len()]), bits(&plain));
+            results.push([bits(&y), bits(&plain)]);
+        }
+        // No fused multiply-add, and sums in a fixed order: all instruction sets agree bit for bit.
+        prop_assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn backward_agrees_with_the_reference(shape in shapes(), seed: u64) {
+        let case = Case::new(shape, seed);
+        let (x, w, dy) = (wide(&case.x), wide(&case.w), wide(&case.dy));
+        let (dx, dw) = reference::rms_norm_backward(shape, &x, &w, &dy);
+        let [dx, dw] = [dx, dw].map(|g| g.iter().map(|v| v + 1.0).collect::<Vec<f64>>());
+        let [dx_errors, dw_errors] = case.gradient_errors();
+        let mut results = Vec::new();
+        for device in devices() {
+            let got = case.backward(&device);
+            assert_close("dx", &got[0], &dx, |i| dx_errors[i]);
+            assert_close("dw", &got[1], &dw, |i| dw_errors[i]);
+            results.push(got.map(|g| bits(&g)));
+        }
+        prop_assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn reference_gradients_are_those_of_the_norm(
+        rows in 1usize..4, dim in 1usize..7, seed: u64,
+    ) {
+        let shape = NormShape { rows, dim, eps: 0.1 };
+        let x = wide(&normals(seed, 0, rows * dim));
+        let (w, dy) = (wide(&normals(seed, 1, dim)), wide(&normals(seed, 2, rows * dim)));
+        let loss = |x: &[f64], w: &[f64]| -> f64 {
+            let y = reference::rms_norm(shape, x, w);
+            y.iter().zip(&dy).map(|(a, b)| a * b).sum()
+        };
+        let (dx, dw) = reference::rms_norm_backward(shape, &x, &w, &dy);
+        assert_gradient("dx", &x, &dx, |x| loss(x, &w));
+        assert_gradient("dw", &w, &dw, |w| loss(&x, w));
+    }
+}
+
+#[test]
+fn the_threads_do_not_change_a_bit() {
+    let shape = NormShape {
+        rows: 200,
+        dim: 577,
+        eps: 1e-5,
+    };
+    let case = Case::new(shape, 1);
+    for device in devices() {
+        same_on_one_thread(|| {
+            let [dx, dw] = case.backward(&device);
+            [case.forward(&device, &case.x), dx, dw].map(|x| bits(&x))
+        });
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let device = &devices()[0];
+    let shape = NormShape {
+        rows: 2,
+        dim: 3,
+        eps: 1e-5,
+    };
+    let plain = |shape: NormShape, sizes: [usize; 3]| {
+        let [x, w, mut y] = sizes.map(|len| vec![1.0; len]);
+        message(device.rms_norm(shape, &x, &w, &mut y))
+    };
+    assert_eq!(plain(shape, [6, 3, 6]), "");
+    assert_eq!(plain(shape, [5, 3, 6]), "rms_norm: x has 5, expected 6");
+    assert_eq!(
+        plain(shape, [6, 2, 6]),
+        "rms_norm: weight has 2, expected 3"
+    );
+    assert_eq!(plain(shape, [6, 3, 5]), "rms_norm: y has 5, expected 6");
+    let none = NormShape { dim: 0, ..shape };
+    assert_eq!(
+        plain(none, [6, 3, 6]),
+        "rms_norm: rows of no elements have no norm"
+    );
+
+    let fused = |sizes: [usize; 5]| {
+        let [x, delta, w, mut sum, mut y] = sizes.map(|len| vec![1.0; len]);
+        message(device.add_rms_norm(shape, &x, &delta, &w, &mut sum, &mut y))
+    };
+    let backward = |sizes: [usize; 5]| {
+        let [x, dy, w, mut dx, mut dw] = sizes.map(|len| vec![1.0; len]);
+        message(device.rms_norm_backward(shape, &x, &w, &dy, &mut dx, &mut dw))
+    };
+    let names = [
+        ["x", "delta", "weight", "sum", "y"],
+        ["x", "dy", "weight", "dx", "dw"],
+    ];
+    let needed = [[6, 6, 3, 6, 6], [6, 6, 3, 6, 3]];
+    assert_eq!([fused(needed[0]), backward(needed[1])], ["", ""]);
+    for i in 0..5 {
+        let [a, b] = needed.map(|mut sizes| {
+            sizes[i] -= 1;
+            sizes
+        });
+        let says = |op: &str, which: usize| {
+            let (what, expected) = (names[which][i], needed[which][i]);
+            format!("{op}: {what} has {}, expected {expected}", expected - 1)
+        };
+        assert_eq!(fused(a), says("add_rms_norm", 0));
+        assert_eq!(backward(b), says("rms_norm_backward", 1));
+    }
+}
