@@ -15,7 +15,7 @@ impl Pool for Cpu {
         out: &mut Vec<f32>,
         accumulate: bool,
     ) -> Result<()> {
-        check("pool", plan, hidden, x.len())?;
+        check("pool", plan, hidden, "x", x.len())?;
         let len = plan.len() * hidden;
         at_least("pool", "out", out.len(), len)?;
         if len == 0 {
@@ -42,7 +42,7 @@ impl Pool for Cpu {
         dout: &Vec<f32>,
         dx: &mut Vec<f32>,
     ) -> Result<()> {
-        check("pool_backward", plan, hidden, dx.len())?;
+        check("pool_backward", plan, hidden, "dx", dx.len())?;
         at_least("pool_backward", "dout", dout.len(), plan.len() * hidden)?;
         // One thread: two outputs may pool the same row.
         for i in 0..plan.len() {
@@ -60,7 +60,13 @@ fn terms(plan: &PoolPlan, output: usize) -> std::ops::Range<usize> {
     plan.offsets[output] as usize..plan.offsets[output + 1] as usize
 }
 
-fn check(op: &'static str, plan: &PoolPlan, hidden: usize, len: usize) -> Result<()> {
+fn check(
+    op: &'static str,
+    plan: &PoolPlan,
+    hidden: usize,
+    what: &'static str,
+    len: usize,
+) -> Result<()> {
     let error = |message: String| Err(DeviceError::Argument { op, message });
     if plan.rows.len() != plan.weights.len() {
         let (rows, weights) = (plan.rows.len(), plan.weights.len());
@@ -71,7 +77,7 @@ fn check(op: &'static str, plan: &PoolPlan, hidden: usize, len: usize) -> Result
         return error("the offsets do not ascend within the rows".into());
     }
     match plan.rows.iter().max() {
-        Some(&row) => at_least(op, "x", len, (row as usize + 1) * hidden),
+        Some(&row) => at_least(op, what, len, (row as usize + 1) * hidden),
         None => Ok(()),
     }
 }

@@ -146,7 +146,7 @@ fn check_norm(
     q_weight: &[f32],
     k_weight: &[f32],
 ) -> Result<usize> {
-    if heads.head_dim == 0 {
+    if heads.qkv_dim() == 0 {
         let message = "heads of no elements have no norm".to_owned();
         return Err(DeviceError::Argument { op, message });
     }

@@ -1,0 +1,132 @@
+//! Embedding of every device against its f64 reference.
+
+mod common;
+
+use common::*;
+use lrem::ops::embedding::{Embedding, reference};
+use lrem::ops::linear::{Linear, Weight, WeightFormat};
+use lrem::ops::philox::PhiloxStream;
+use proptest::prelude::*;
+
+const ULP: f64 = f32::EPSILON as f64;
+const FORMATS: [WeightFormat; 3] = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
+
+/// Ids in any order, most of them several times where there are few.
+fn ids(tokens: usize, vocab: usize, seed: u64) -> Vec<u32> {
+    let mut random = PhiloxStream::new(seed, 9);
+    (0..tokens).map(|_| random.below(vocab) as u32).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+    #[test]
+    fn rows_are_copies(
+        tokens in 0usize..30, vocab in 1usize..70, hidden in 1usize..70, seed: u64,
+    ) {
+        let (table, ids) = (normals(seed, 0, vocab * hidden), ids(tokens, vocab, seed));
+        let len = tokens * hidden;
+        let want = reference::embedding(hidden, &wide(&table), &ids);
+        for device in devices() {
+            let packed = FORMATS.map(|format| device.pack(&table, vocab, hidden, format).unwrap());
+            let look_up = |table: Weight<'_, _>| {
+                let mut out = poisoned(len);
+                device.embedding(vocab, hidden, table, &ids, &mut out).unwrap();
+                assert_untouched("out", &out, len);
+                out
+            };
+            // The table's numbers are those of bf16.
+            for exact in [Weight::Master(&table), Weight::Packed(&packed[0]), Weight::Packed(&packed[1])] {
+                assert_close("out", &look_up(exact), &want, |_| 0.0);
+            }
+            // Int8 is off by half a step of 1/127 of the largest of a group of 32.
+            let step = |i: usize| {
+                let row = i / hidden * hidden;
+                let start = row + (i - row) / 32 * 32;
+                let group = &want[start..(start + 32).min(row + hidden)];
+                group.iter().fold(0.0f64, |a, v| a.max(v.abs())) / 127.0
+            };
+            assert_close("out", &look_up(Weight::Packed(&packed[2])), &want, |i| 0.501 * step(i));
+        }
+    }
+
+    #[test]
+    fn gradients_of_the_same_id_add_up(
+        tokens in 0usize..60, vocab in 1usize..40, hidden in 1usize..40, seed: u64,
+    ) {
+        let (dout, ids) = (normals(seed, 0, tokens * hidden), ids(tokens, vocab, seed));
+        let want = reference::embedding_backward(vocab, hidden, &wide(&dout), &ids);
+        let sizes = reference::embedding_backward(vocab, hidden, &magnitudes(&dout), &ids);
+        let start = normals(seed, 1, vocab * hidden);
+        let want: Vec<f64> = want.iter().zip(&start).map(|(a, &b)| a + f64::from(b)).collect();
+        let mut in_order = start.clone();
+        for (dout, &id) in dout.chunks_exact(hidden).zip(&ids) {
+            let row = &mut in_order[id as usize * hidden..][..hidden];
+            row.iter_mut().zip(dout).for_each(|(t, d)| *t += d);
+        }
+        for device in devices() {
+            let mut dtable = [&start[..], &[f32::NAN; 3]].concat();
+            device.embedding_backward(vocab, hidden, &dout, &ids, &mut dtable).unwrap();
+            assert_close("dtable", &dtable, &want, |i| {
+                tokens as f64 * ULP * (sizes[i] + f64::from(start[i].abs()))
+            });
+            assert_untouched("dtable", &dtable, vocab * hidden);
+            // The order of the additions is part of the contract.
+            prop_assert_eq!(bits(&dtable[..vocab * hidden]), bits(&in_order));
+        }
+    }
+
+    #[test]
+    fn reference_gradients_are_those_of_the_rows(
+        tokens in 1usize..5, vocab in 1usize..4, hidden in 1usize..4, seed: u64,
+    ) {
+        let (table, dout) = (normals(seed, 0, vocab * hidden), normals(seed, 1, tokens * hidden));
+        let (table, dout, ids) = (wide(&table), wide(&dout), ids(tokens, vocab, seed));
+        let gradient = reference::embedding_backward(vocab, hidden, &dout, &ids);
+        assert_gradient("dtable", &table, &gradient, |table| {
+            let out = reference::embedding(hidden, table, &ids);
+            out.iter().zip(&dout).map(|(a, b)| a * b).sum()
+        });
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let device = &devices()[0];
+    let forward = |ids: &[u32], table: usize, out: usize| {
+        let (table, mut out) = (vec![1.0; table], vec![7.0; out]);
+        let result = device.embedding(3, 2, Weight::Master(&table), ids, &mut out);
+        assert!(result.is_ok() || out.iter().all(|v| *v == 7.0));
+        message(result)
+    };
+    assert_eq!(forward(&[2, 0], 6, 4), "");
+    assert_eq!(
+        forward(&[2, 3], 6, 4),
+        "embedding: id 3 is outside the vocabulary of 3"
+    );
+    assert_eq!(forward(&[2, 0], 5, 4), "embedding: table has 5, expected 6");
+    assert_eq!(forward(&[2, 0], 6, 3), "embedding: out has 3, expected 4");
+    let packed = device.pack(&[1.0; 6], 2, 3, WeightFormat::F32).unwrap();
+    let result = device.embedding(3, 2, Weight::Packed(&packed), &[0], &mut vec![7.0; 2]);
+    assert_eq!(
+        message(result),
+        "embedding: a table of 2 × 3, expected 3 × 2"
+    );
+
+    let backward = |ids: &[u32], dout: usize, dtable: usize| {
+        let (dout, mut dtable) = (vec![1.0; dout], vec![7.0; dtable]);
+        let result = device.embedding_backward(3, 2, &dout, ids, &mut dtable);
+        assert!(result.is_ok() || dtable.iter().all(|v| *v == 7.0));
+        message(result)
+    };
+    assert_eq!(backward(&[2, 0], 4, 6), "");
+    let outside = "embedding_backward: id 4294967295 is outside the vocabulary of 3";
+    assert_eq!(backward(&[u32::MAX, 0], 4, 6), outside);
+    assert_eq!(
+        backward(&[2, 0], 3, 6),
+        "embedding_backward: dout has 3, expected 4"
+    );
+    assert_eq!(
+        backward(&[2, 0], 4, 5),
+        "embedding_backward: dtable has 5, expected 6"
+    );
+}

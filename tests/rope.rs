@@ -1,0 +1,369 @@
+//! RoPE and the q/k norm of every device against their f64 references.
+
+mod common;
+
+use common::*;
+use lrem::device::cpu::Cpu;
+use lrem::ops::attention::Heads;
+use lrem::ops::philox::PhiloxStream;
+use lrem::ops::rope::{Rope, RopeTable, reference};
+use proptest::prelude::*;
+use std::ops::Range;
+
+const ULP: f64 = f32::EPSILON as f64;
+/// Positions of the tables here.
+const POSITIONS: usize = 50;
+
+fn heads() -> impl Strategy<Value = Heads> {
+    (1usize..4, 1usize..4, 1usize..66).prop_map(|(group, num_kv_heads, head_dim)| Heads {
+        num_heads: group * num_kv_heads,
+        num_kv_heads,
+        head_dim,
+    })
+}
+
+/// Any numbers as cosines and sines: the op does not care.
+fn table(heads: &Heads, seed: u64) -> RopeTable<Cpu> {
+    let len = POSITIONS * heads.head_dim / 2;
+    RopeTable {
+        cos: normals(seed, 10, len),
+        sin: normals(seed, 11, len),
+        positions: POSITIONS,
+    }
+}
+
+/// Positions in any order, some of them several times.
+fn positions(tokens: usize, seed: u64) -> Vec<u32> {
+    let mut random = PhiloxStream::new(seed, 12);
+    (0..tokens)
+        .map(|_| random.below(POSITIONS) as u32)
+        .collect()
+}
+
+/// The elements of some heads of every row, a row per head.
+fn of_heads<T: Copy>(h: &Heads, qkv: &[T], heads: Range<usize>) -> Vec<T> {
+    let rows = qkv.chunks_exact(h.qkv_dim());
+    let part = |row: &[T]| row[heads.start * h.head_dim..heads.end * h.head_dim].to_vec();
+    rows.flat_map(part).collect()
+}
+
+/// Inputs of the q/k norm.
+struct Norm {
+    heads: Heads,
+    eps: f32,
+    tokens: usize,
+    qkv: Vec<f32>,
+    dout: Vec<f32>,
+    q: Vec<f32>,
+    k: Vec<f32>,
+}
+
+impl Norm {
+    fn new(heads: Heads, tokens: usize, seed: u64) -> Norm {
+        let len = tokens * heads.qkv_dim();
+        let mut random = PhiloxStream::new(seed, 0);
+        let mut qkv = normals(seed, 1, len);
+        for head in qkv.chunks_exact_mut(heads.head_dim) {
+            let scale = [0.0, 1.0, 1.0, 1e-2, 1e2][random.below(5)];
+            head.iter_mut().for_each(|v| *v *= scale);
+        }
+        Norm {
+            heads,
+            eps: 1e-6,
+            tokens,
+            qkv,
+            dout: normals(seed, 2, len),
+            q: normals(seed, 3, heads.head_dim),
+            k: normals(seed, 4, heads.head_dim),
+        }
+    }
+
+    fn forward(&self, device: &Cpu) -> Vec<f32> {
+        let mut out = poisoned(self.qkv.len());
+        let Norm {
+            heads,
+            eps,
+            tokens,
+            qkv,
+            q,
+            k,
+            ..
+        } = self;
+        device
+            .qk_norm(heads, *eps, *tokens, qkv, q, k, &mut out)
+            .unwrap();
+        assert_untouched("out", &out, qkv.len());
+        out.truncate(qkv.len());
+        out
+    }
+
+    /// `(dqkv, dq_weight, dk_weight)`, the latter two on top of ones.
+    fn backward(&self, device: &Cpu) -> [Vec<f32>; 3] {
+        let with_poison = |x: &[f32]| [x, &[f32::NAN; 3]].concat();
+        let mut dqkv = with_poison(&self.dout);
+        let ones = with_poison(&vec![1.0; self.heads.head_dim]);
+        let (mut dq, mut dk) = (ones.clone(), ones);
+        let Norm {
+            heads,
+            eps,
+            tokens,
+            qkv,
+            q,
+            k,
+            ..
+        } = self;
+        device
+            .qk_norm_backward(heads, *eps, *tokens, qkv, q, k, &mut dqkv, &mut dq, &mut dk)
+            .unwrap();
+        for (x, len) in [
+            (&mut dqkv, qkv.len()),
+            (&mut dq, q.len()),
+            (&mut dk, k.len()),
+        ] {
+            assert_untouched("a gradient", x, len);
+            x.truncate(len);
+        }
+        [dqkv, dq, dk]
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn rotations_agree_with_the_reference(mut heads in heads(), tokens in 0usize..40, seed: u64) {
+        heads.head_dim += heads.head_dim % 2;
+        let (table, positions) = (table(&heads, seed), positions(tokens, seed));
+        let len = tokens * heads.qkv_dim();
+        let qkv = normals(seed, 0, len);
+        let (cos, sin) = (wide(&table.cos), wide(&table.sin));
+        let rotated = |sign: f64, x: &[f32]| {
+            reference::rope(&heads, &cos, &sin, &positions, sign, &wide(x))
+        };
+        let want = [rotated(1.0, &qkv), rotated(-1.0, &qkv)];
+        // Three roundings of two products, which are the sums of the table's and the row's magnitudes.
+        let (cos, sin) = (magnitudes(&table.cos), magnitudes(&table.sin));
+        let whole: Vec<f64> = magnitudes(&qkv);
+        let [first, second] = [1.0, -1.0]
+            .map(|sign| reference::rope(&heads, &cos, &sin, &positions, sign, &whole));
+        let limit = |i: usize| 2.0 * ULP * first[i].abs().max(second[i].abs());
+        let mut results = Vec::new();
+        for device in devices() {
+            let start = [&qkv[..], &[f32::NAN; 3]].concat();
+            let (mut forward, mut backward) = (start.clone(), start);
+            device.rope(&heads, &table, &positions, &mut forward).unwrap();
+            device.rope_backward(&heads, &table, &positions, &mut backward).unwrap();
+            for (got, want) in [&forward, &backward].into_iter().zip(&want) {
+                assert_close("qkv", got, want, limit);
+                assert_untouched("qkv", got, len);
+                let values = heads.num_heads + heads.num_kv_heads;
+                let values = |x: &[f32]| {
+                    bits(&of_heads(&heads, x, values..values + heads.num_kv_heads))
+                };
+                prop_assert_eq!(values(&got[..len]), values(&qkv));
+            }
+            results.push([bits(&forward), bits(&backward)]);
+        }
+        // No fused multiply-add and no reduction: all instruction sets agree bit for bit.
+        prop_assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn the_reference_rotates_gradients_back(mut heads in heads(), tokens in 1usize..4, seed: u64) {
+        heads.head_dim = 2 * (heads.head_dim % 3 + 1);
+        let (table, positions) = (table(&heads, seed), positions(tokens, seed));
+        let (cos, sin) = (wide(&table.cos), wide(&table.sin));
+        let len = tokens * heads.qkv_dim();
+        let (qkv, dout) = (wide(&normals(seed, 0, len)), wide(&normals(seed, 1, len)));
+        let rope = |sign: f64, x: &[f64]| {
+            reference::rope(&heads, &cos, &sin, &positions, sign, x)
+        };
+        assert_gradient("dqkv", &qkv, &rope(-1.0, &dout), |x| {
+            rope(1.0, x).iter().zip(&dout).map(|(a, b)| a * b).sum()
+        });
+    }
+
+    #[test]
+    fn norms_agree_with_the_reference(heads in heads(), tokens in 0usize..70, seed: u64) {
+        let case = Norm::new(heads, tokens, seed);
+        let Norm { eps, .. } = case;
+        let [qkv, q, k, dout] = [&case.qkv, &case.q, &case.k, &case.dout].map(|x| wide(x));
+        let want = reference::qk_norm(&heads, eps, &qkv, &q, &k);
+        let (dqkv, dq, dk) = reference::qk_norm_backward(&heads, eps, &qkv, &q, &k, &dout);
+        let [dq, dk] = [dq, dk].map(|g| g.iter().map(|v| v + 1.0).collect::<Vec<f64>>());
+
+        let normed = heads.num_heads + heads.num_kv_heads;
+        let parts = [(0..heads.num_heads, &case.q), (heads.num_heads..normed, &case.k)];
+        let errors = parts.clone().map(|(range, w)| {
+            let [x, dy] = [&case.qkv, &case.dout].map(|x| of_heads(&heads, x, range.clone()));
+            norm_gradient_errors(eps, &x, w, &dy)
+        });
+        let mut results = Vec::new();
+        for device in devices() {
+            let out = case.forward(&device);
+            assert_close("out", &out, &want, |i| norm_error(heads.head_dim) * want[i].abs());
+            let got = case.backward(&device);
+            for ((range, _), [dx_error, _]) in parts.iter().zip(&errors) {
+                let got = of_heads(&heads, &got[0], range.clone());
+                let want = of_heads(&heads, &dqkv, range.clone());
+                assert_close("dqkv", &got, &want, |i| dx_error[i]);
+            }
+            let rows = (tokens * heads.num_heads) as f64 + 2.0;
+            let start = |sum: f64| ULP * rows * (1.0 + sum.abs());
+            assert_close("dq_weight", &got[1], &dq, |i| errors[0][1][i] + start(dq[i]));
+            assert_close("dk_weight", &got[2], &dk, |i| errors[1][1][i] + start(dk[i]));
+            // Values pass through, and so do their gradients.
+            let values = |x: &[f32]| {
+                bits(&of_heads(&heads, x, normed..normed + heads.num_kv_heads))
+            };
+            prop_assert_eq!(values(&out), values(&case.qkv));
+            prop_assert_eq!(values(&got[0]), values(&case.dout));
+            results.push([bits(&out), bits(&got.concat())]);
+        }
+        prop_assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+
+    #[test]
+    fn reference_gradients_are_those_of_the_norm(
+        group in 1usize..3, num_kv_heads in 1usize..3, head_dim in 1usize..5, seed: u64,
+    ) {
+        let heads = Heads { num_heads: group * num_kv_heads, num_kv_heads, head_dim };
+        let len = 2 * heads.qkv_dim();
+        let [qkv, dout, q, k] = [(0, len), (1, len), (2, head_dim), (3, head_dim)]
+            .map(|(stream, len)| wide(&normals(seed, stream, len)));
+        let loss = |qkv: &[f64], q: &[f64], k: &[f64]| -> f64 {
+            let out = reference::qk_norm(&heads, 0.1, qkv, q, k);
+            out.iter().zip(&dout).map(|(a, b)| a * b).sum()
+        };
+        let (dqkv, dq, dk) = reference::qk_norm_backward(&heads, 0.1, &qkv, &q, &k, &dout);
+        assert_gradient("dqkv", &qkv, &dqkv, |x| loss(x, &q, &k));
+        assert_gradient("dq_weight", &q, &dq, |q| loss(&qkv, q, &k));
+        assert_gradient("dk_weight", &k, &dk, |k| loss(&qkv, &q, k));
+    }
+}
+
+#[test]
+fn the_threads_do_not_change_a_bit() {
+    let heads = Heads {
+        num_heads: 9,
+        num_kv_heads: 3,
+        head_dim: 64,
+    };
+    let case = Norm::new(heads, 150, 1);
+    let (table, positions) = (table(&heads, 1), positions(150, 1));
+    for device in devices() {
+        same_on_one_thread(|| {
+            let mut rotated = case.qkv.clone();
+            device
+                .rope(&heads, &table, &positions, &mut rotated)
+                .unwrap();
+            let [dqkv, dq, dk] = case.backward(&device);
+            [rotated, case.forward(&device), dqkv, dq, dk].map(|x| bits(&x))
+        });
+    }
+}
+
+#[test]
+fn rotations_that_do_not_fit_are_errors() {
+    let device = &devices()[0];
+    let heads = Heads {
+        num_heads: 2,
+        num_kv_heads: 1,
+        head_dim: 4,
+    };
+    let say = |heads: &Heads, positions: &[u32], len: usize, table: [usize; 2]| {
+        let [cos, sin] = table.map(|len| vec![1.0; len]);
+        let table = RopeTable {
+            cos,
+            sin,
+            positions: 3,
+        };
+        let (mut qkv, mut dqkv) = (vec![7.0; len], vec![7.0; len]);
+        let forward = device.rope(heads, &table, positions, &mut qkv);
+        let backward = device.rope_backward(heads, &table, positions, &mut dqkv);
+        assert!(forward.is_ok() || (qkv == vec![7.0; len] && dqkv == qkv));
+        [message(forward), message(backward)]
+    };
+    assert_eq!(say(&heads, &[0, 2], 32, [6, 6]), ["", ""]);
+    let odd = Heads {
+        head_dim: 5,
+        ..heads
+    };
+    for (got, want) in [
+        (say(&odd, &[0], 25, [6, 6]), "a head of 5 has no halves"),
+        (
+            say(&heads, &[0, 3], 32, [6, 6]),
+            "position 3 is beyond the table of 3",
+        ),
+        (say(&heads, &[0, 2], 31, [6, 6]), "qkv has 31, expected 32"),
+        (
+            say(&heads, &[0, 2], 32, [5, 6]),
+            "cosines has 5, expected 6",
+        ),
+        (say(&heads, &[0, 2], 32, [6, 5]), "sines has 5, expected 6"),
+    ] {
+        assert_eq!(
+            got,
+            [format!("rope: {want}"), format!("rope_backward: {want}")]
+        );
+    }
+}
+
+#[test]
+fn norms_that_do_not_fit_are_errors() {
+    let device = &devices()[0];
+    let heads = Heads {
+        num_heads: 2,
+        num_kv_heads: 1,
+        head_dim: 4,
+    };
+    let say = |heads: &Heads, sizes: [usize; 6]| {
+        let [qkv, q, k, mut out, mut dq, mut dk] = sizes.map(|len| vec![1.0; len]);
+        let forward = device.qk_norm(heads, 1e-6, 2, &qkv, &q, &k, &mut out);
+        let backward =
+            device.qk_norm_backward(heads, 1e-6, 2, &qkv, &q, &k, &mut out, &mut dq, &mut dk);
+        [message(forward), message(backward)]
+    };
+    let good = [32, 4, 4, 32, 4, 4];
+    assert_eq!(say(&heads, good), ["", ""]);
+    for none in [
+        Heads {
+            head_dim: 0,
+            ..heads
+        },
+        Heads {
+            num_heads: 0,
+            num_kv_heads: 0,
+            ..heads
+        },
+    ] {
+        let want = "heads of no elements have no norm";
+        assert_eq!(
+            say(&none, good),
+            [
+                format!("qk_norm: {want}"),
+                format!("qk_norm_backward: {want}")
+            ]
+        );
+    }
+    let names = [
+        "qkv",
+        "query weight",
+        "key weight",
+        "dqkv",
+        "dq_weight",
+        "dk_weight",
+    ];
+    for (i, name) in names.into_iter().enumerate() {
+        let mut sizes = good;
+        sizes[i] -= 1;
+        let [forward, backward] = say(&heads, sizes);
+        let short = format!("has {}, expected {}", sizes[i], good[i]);
+        assert_eq!(backward, format!("qk_norm_backward: {name} {short}"));
+        let want = match i {
+            0..3 => format!("qk_norm: {name} {short}"),
+            3 => format!("qk_norm: out {short}"),
+            _ => String::new(),
+        };
+        assert_eq!(forward, want);
+    }
+}
