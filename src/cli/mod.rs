@@ -1,6 +1,7 @@
 //! The command line. Errors are one line on stderr; exit 1, or 2 for wrong usage, or 130 after an
 //! interrupt.
 
+mod bench;
 mod common;
 mod model;
 mod train;
@@ -18,6 +19,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure the engine on this machine.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Inspect, convert and compare models.
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -32,6 +36,7 @@ pub type Error = Box<dyn std::error::Error>;
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Bench(c) => bench::run(c),
         Command::Model(c) => model::run(c),
         Command::Train(a) => train::run(a),
     };
