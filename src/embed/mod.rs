@@ -2,6 +2,7 @@
 
 mod embedder;
 mod encode;
+mod fingerprint;
 mod folder;
 mod pooling;
 

@@ -135,6 +135,7 @@ fn refuse_other_files(dir: &Path) -> Result<(), ModelError> {
             "special_tokens_map.json",
             "chat_template.jinja",
             "model.safetensors.index.json",
+            "lrem.json",
         ];
         let weights = name.starts_with("model") && name.ends_with(".safetensors");
         if !weights && !ours.contains(&name.as_ref()) {
