@@ -54,7 +54,10 @@ pub fn read_queries(path: &Path) -> Result<Vec<Query>> {
         queries.push(query);
     }
     if queries.is_empty() {
-        return Err(DataError::file(lines.path(), "no queries; expected one a line"));
+        return Err(DataError::file(
+            lines.path(),
+            "no queries; expected one a line",
+        ));
     }
     Ok(queries)
 }

@@ -37,7 +37,7 @@ impl Index {
         embeddings: &EmbeddingSet,
         graph: Option<&Graph>,
     ) -> Result<Index> {
-        refuse_other_files(folder)?;
+        Index::check_replaceable(folder)?;
         check_unique(embeddings)?;
         replace_folder(folder, |folder| -> Result<()> {
             let items = write_unit_rows(folder, embeddings)?;
@@ -48,6 +48,32 @@ impl Index {
             Ok(())
         })?;
         Index::open(folder)
+    }
+
+    /// Errors unless [`Index::create`] may write `folder`: it is replaced as a whole, so it must hold
+    /// nothing but an index, or not be there.
+    pub fn check_replaceable(folder: &Path) -> Result<()> {
+        const OURS: [&str; 5] = [
+            "items.npy",
+            "items.ids",
+            "items.json",
+            "approximate.usearch",
+            "approximate.json",
+        ];
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(DataError::io("replace", folder)(error).into()),
+        };
+        for entry in entries {
+            let name = entry.map_err(DataError::io("read", folder))?.file_name();
+            if !OURS.iter().any(|ours| name == *ours) {
+                let message =
+                    format!("the folder holds {name:?}; expected a new, empty or index folder");
+                return Err(DataError::file(folder, message).into());
+            }
+        }
+        Ok(())
     }
 
     /// Opens the index `folder`; the embeddings are mapped, not read.
@@ -117,30 +143,6 @@ impl Index {
         };
         hits.iter().map(entry).collect()
     }
-}
-
-/// The folder will be replaced as a whole, so it may hold nothing but an index.
-fn refuse_other_files(folder: &Path) -> Result<()> {
-    const OURS: [&str; 5] = [
-        "items.npy",
-        "items.ids",
-        "items.json",
-        "approximate.usearch",
-        "approximate.json",
-    ];
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(DataError::io("replace", folder)(error).into()),
-    };
-    for entry in entries {
-        let name = entry.map_err(DataError::io("read", folder))?.file_name();
-        if !OURS.iter().any(|ours| name == *ours) {
-            let message = format!("the folder holds {name:?}; expected a new, empty or index folder");
-            return Err(DataError::file(folder, message).into());
-        }
-    }
-    Ok(())
 }
 
 /// A run names every document once, so an index does too.
