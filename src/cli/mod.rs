@@ -3,7 +3,12 @@
 
 mod bench;
 mod common;
+mod embed;
+mod evaluate;
+mod index;
 mod model;
+mod search;
+mod searcher;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -27,6 +32,14 @@ enum Command {
     Model(model::ModelCommand),
     /// Train a model by a recipe.
     Train(train::TrainArgs),
+    /// Embed titles, as a stream.
+    Embed(embed::EmbedArgs),
+    /// Make embeddings, or a catalogue, searchable.
+    Index(index::IndexArgs),
+    /// Search an index, with or without a thought.
+    Search(search::SearchArgs),
+    /// Measure a run, or a model with its index, against judgements.
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// Any command's error: its one line is what the user sees.
@@ -39,17 +52,29 @@ pub fn run() -> ExitCode {
         Command::Bench(c) => bench::run(c),
         Command::Model(c) => model::run(c),
         Command::Train(a) => train::run(a),
+        Command::Embed(a) => embed::run(a),
+        Command::Index(a) => index::run(a),
+        Command::Search(a) => search::run(a),
+        Command::Evaluate(a) => evaluate::run(a),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let interrupted = matches!(
-                error.downcast_ref::<lrem::train::TrainError>(),
-                Some(lrem::train::TrainError::Interrupted { .. })
-            );
+            let interrupted = error.is::<common::Interrupted>()
+                || matches!(
+                    error.downcast_ref::<lrem::train::TrainError>(),
+                    Some(lrem::train::TrainError::Interrupted { .. })
+                );
             let line = error.to_string().replace('\n', " ");
             eprintln!("lrem: {line}");
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
     }
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -69,7 +69,7 @@ pub struct ModelFolder {
     /// With the special tokens.
     pub tokenizer: Tokenizer,
     pub settings: Settings,
-    new_rows: Option<NewRows>,
+    pub(super) new_rows: Option<NewRows>,
 }
 
 impl ModelFolder {

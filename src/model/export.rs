@@ -136,6 +136,7 @@ pub(crate) fn refuse_other_files(dir: &Path, added: &[&str]) -> Result<(), Model
             "special_tokens_map.json",
             "chat_template.jinja",
             "model.safetensors.index.json",
+            "lrem.json",
         ];
         let weights = name.starts_with("model") && name.ends_with(".safetensors");
         if !weights && !ours.iter().chain(added).any(|ours| *ours == name) {

@@ -82,12 +82,12 @@ struct Open {
 
 /// A model ready to think: its cache with the instruction trunk in it, and its buffers.
 pub struct Reasoner<'m, D: Device> {
-    model: &'m Model<D>,
-    prompts: &'m Prompts,
-    cache: KvCache<D>,
-    trunk: Span,
-    acts: Activations<D>,
-    rows: D::Buffer<f32>,
+    pub(super) model: &'m Model<D>,
+    pub(super) prompts: &'m Prompts,
+    pub(super) cache: KvCache<D>,
+    pub(super) trunk: Span,
+    pub(super) acts: Activations<D>,
+    pub(super) rows: D::Buffer<f32>,
     logits: D::Buffer<f32>,
     capacity: usize,
     /// Tokens that end a thought as [`Ending::Broken`].
@@ -369,7 +369,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
         d.sample(c.vocab_size, &self.logits, &options.sampling, &keys, &[])
     }
 
-    fn pass(&mut self, ids: &[u32], forest: &Forest, slots: &[u32]) -> Result<()> {
+    pub(super) fn pass(&mut self, ids: &[u32], forest: &Forest, slots: &[u32]) -> Result<()> {
         let positions = forest.positions();
         let batch = Batch {
             ids,
@@ -380,7 +380,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
             .forward_cached(&batch, slots, &mut self.cache, &mut self.acts)
     }
 
-    fn reserve(&mut self, rows: usize) -> Result<()> {
+    pub(super) fn reserve(&mut self, rows: usize) -> Result<()> {
         if rows > self.capacity {
             let (d, c) = (&*self.model.device, &self.model.config);
             self.rows = d.zeros(rows * c.hidden_size)?;
@@ -392,7 +392,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
 }
 
 /// Cache row of every new token: the end of its segment's own span.
-fn slots_of(forest: &Forest) -> Vec<u32> {
+pub(super) fn slots_of(forest: &Forest) -> Vec<u32> {
     let new = |s: &Segment| {
         let end = s.own.range().end;
         (end - s.rows.len()..end).map(|r| r as u32)
@@ -400,7 +400,7 @@ fn slots_of(forest: &Forest) -> Vec<u32> {
     forest.segments.iter().flat_map(new).collect()
 }
 
-fn full(needed: usize, room: usize) -> DeviceError {
+pub(super) fn full(needed: usize, room: usize) -> DeviceError {
     DeviceError::Argument {
         op: "think",
         message: format!(
