@@ -53,25 +53,54 @@ fn own_visible(segment: &Segment, i: usize) -> usize {
     segment.own.len - segment.rows.len() + i + 1
 }
 
-fn check(heads: &Heads, forest: &Forest, keys: usize) -> Result<()> {
-    let error = |message: String| {
-        Err(DeviceError::Argument {
-            op: "attention",
-            message,
-        })
-    };
-    if heads.num_kv_heads == 0 || !heads.num_heads.is_multiple_of(heads.num_kv_heads) {
+fn check(op: &'static str, heads: &Heads, forest: &Forest, keys: usize) -> Result<()> {
+    let error = |message: String| Err(DeviceError::Argument { op, message });
+    let (num_heads, kv_heads) = (heads.num_heads, heads.num_kv_heads);
+    if num_heads == 0 || kv_heads == 0 || !num_heads.is_multiple_of(kv_heads) {
         return error(format!(
-            "{} heads cannot share {} key heads",
-            heads.num_heads, heads.num_kv_heads
+            "{num_heads} heads cannot share {kv_heads} key heads"
         ));
     }
-    for s in &forest.segments {
-        let spans = s.ancestors.iter().chain([&s.own]);
-        if s.own.len < s.rows.len() || spans.clone().any(|s| s.range().end > keys) {
+    if heads.head_dim == 0 {
+        return error("a head has no elements".into());
+    }
+    let mut next = 0;
+    for (i, s) in forest.segments.iter().enumerate() {
+        // Tasks write the rows of their segment, so no two segments may have one in common.
+        if s.rows.start != next || s.rows.end < next {
             return error(format!(
-                "a segment's keys lie outside the {keys} that there are"
+                "segment {i} has the rows {:?}, expected rows from {next} on",
+                s.rows
             ));
+        }
+        next = s.rows.end;
+        let mut spans = s.ancestors.iter().chain([&s.own]);
+        if s.own.len < s.rows.len() || spans.any(|s| s.range().end > keys) {
+            return error(format!(
+                "keys of segment {i} lie outside the {keys} that there are"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that segments see their own rows and those of their ancestors in the batch, and no others:
+/// elsewhere no gradient would arrive.
+fn check_packed(op: &'static str, forest: &Forest) -> Result<()> {
+    for (i, s) in forest.segments.iter().enumerate() {
+        let above = match s.parent {
+            None => s.ancestors.is_empty(),
+            Some(p) if p < i => {
+                let parent = &forest.segments[p];
+                s.ancestors
+                    .iter()
+                    .eq(parent.ancestors.iter().chain([&parent.own]))
+            }
+            Some(_) => false,
+        };
+        if !above || s.own.range() != s.rows {
+            let message = format!("keys of segment {i} are not its rows and its ancestors'");
+            return Err(DeviceError::Argument { op, message });
         }
     }
     Ok(())
@@ -87,39 +116,38 @@ impl Attention for Cpu {
         out: &mut Vec<f32>,
         mut lse: Option<&mut Vec<f32>>,
     ) -> Result<()> {
+        let (q_dim, kv_dim, d) = (heads.q_dim(), heads.kv_dim(), heads.head_dim);
         let tokens = forest.tokens();
+        let stored = match &kv {
+            KeysValues::Packed => tokens,
+            KeysValues::Cache { keys, values } => keys.len().min(values.len()) / kv_dim.max(1),
+        };
+        check("attention", heads, forest, stored)?;
         at_least("attention", "qkv", qkv.len(), tokens * heads.qkv_dim())?;
         at_least("attention", "out", out.len(), tokens * heads.q_dim())?;
         if let Some(lse) = &lse {
             at_least("attention", "lse", lse.len(), tokens * heads.num_heads)?;
         }
-        let (q_dim, kv_dim, d) = (heads.q_dim(), heads.kv_dim(), heads.head_dim);
-        let (keys, values, stored) = match kv {
+        let (keys, values) = match kv {
             KeysValues::Packed => {
                 let stride = heads.qkv_dim();
                 let from = |at: usize| Lines {
                     data: &qkv[at.min(qkv.len())..],
                     stride,
                 };
-                (from(q_dim), from(q_dim + kv_dim), tokens)
+                (from(q_dim), from(q_dim + kv_dim))
             }
             KeysValues::Cache { keys, values } => {
-                let stored = keys.len().min(values.len()) / kv_dim.max(1);
-                let stride = kv_dim;
-                (
-                    Lines { data: keys, stride },
-                    Lines {
-                        data: values,
-                        stride,
-                    },
-                    stored,
-                )
+                let lines = |data| Lines {
+                    data,
+                    stride: kv_dim,
+                };
+                (lines(keys.as_slice()), lines(values.as_slice()))
             }
         };
-        check(heads, forest, stored)?;
         let group = heads.num_heads / heads.num_kv_heads;
         let blocks = query_blocks(forest, group);
-        let out_rows = Rows::new(&mut out[..tokens * q_dim], d.max(1));
+        let out_rows = Rows::new(&mut out[..tokens * q_dim], d);
         let lse_rows = lse
             .as_mut()
             .map(|l| Rows::new(&mut l[..tokens * heads.num_heads], 1));
@@ -127,8 +155,6 @@ impl Attention for Cpu {
         parallel::run(blocks.len() * kv_heads, |task| {
             let (block, head) = (&blocks[task / kv_heads], task % kv_heads);
             let segment = &forest.segments[block.segment];
-            let shift = |lines: Lines<'_>| -> (usize, usize) { (head * d, lines.stride) };
-            let (at, stride) = shift(keys);
             let task = QueryTask {
                 isa: self.isa,
                 heads,
@@ -140,12 +166,12 @@ impl Attention for Cpu {
                     stride: heads.qkv_dim(),
                 },
                 keys: Lines {
-                    data: &keys.data[at..],
-                    stride,
+                    data: &keys.data[head * d..],
+                    ..keys
                 },
                 values: Lines {
-                    data: &values.data[at..],
-                    stride,
+                    data: &values.data[head * d..],
+                    ..values
                 },
             };
             task.run(|row, h, values, log_sum| {
@@ -170,7 +196,9 @@ impl Attention for Cpu {
         dqkv: &mut Vec<f32>,
     ) -> Result<()> {
         let tokens = forest.tokens();
-        let (q_dim, kv_dim, d) = (heads.q_dim(), heads.kv_dim(), heads.head_dim);
+        let (q_dim, d) = (heads.q_dim(), heads.head_dim);
+        check("attention_backward", heads, forest, tokens)?;
+        check_packed("attention_backward", forest)?;
         at_least(
             "attention_backward",
             "qkv",
@@ -191,7 +219,6 @@ impl Attention for Cpu {
             dqkv.len(),
             tokens * heads.qkv_dim(),
         )?;
-        check(heads, forest, tokens)?;
         // Σ dout·out of every row and head.
         let pairs = dout
             .chunks_exact(d)
@@ -209,7 +236,7 @@ impl Attention for Cpu {
         };
         let group = heads.num_heads / heads.num_kv_heads;
         let kv_heads = heads.num_kv_heads;
-        let rows = Rows::new(&mut dqkv[..tokens * heads.qkv_dim()], d.max(1));
+        let rows = Rows::new(&mut dqkv[..tokens * heads.qkv_dim()], d);
         let row_heads = heads.num_heads + 2 * kv_heads;
         let blocks = query_blocks(forest, group);
         let below = descendants(forest);
@@ -247,7 +274,6 @@ impl Attention for Cpu {
                 });
             }
         });
-        debug_assert_eq!(row_heads * d, q_dim + 2 * kv_dim);
         Ok(())
     }
 }
