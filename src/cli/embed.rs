@@ -44,6 +44,15 @@ pub struct Reading {
     batch: u32,
 }
 
+impl Default for Reading {
+    fn default() -> Self {
+        Reading {
+            format: Format::Auto,
+            batch: 256,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
     /// JSON Lines where the first line starts with `{`, else plain.

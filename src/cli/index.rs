@@ -65,14 +65,13 @@ pub fn run(args: IndexArgs) -> Result<(), Error> {
             Index::create(&args.out, &EmbeddingSet::open(embeddings)?, graph.as_ref())?
         }
         (None, Some(model), Some(input)) => {
-            let parent = parent(&args.out);
-            std::fs::create_dir_all(parent).map_err(DataError::io("create", parent))?;
-            let temporary = tempfile::Builder::new()
-                .prefix(".partial-")
-                .tempdir_in(parent)
-                .map_err(DataError::io("write", parent))?;
-            let embeddings = embed(model, input, &temporary.path().join("items.npy"), &args)?;
-            Index::create(&args.out, &embeddings, graph.as_ref())?
+            let loaded = Loaded::new(common::open(model)?, args.inference)?;
+            embed(
+                &loaded,
+                Stream::open(input, args.reading)?,
+                &args.out,
+                graph.as_ref(),
+            )?
         }
         // The arguments' rules leave no other case.
         (None, ..) => return Err("expected a model with --input, or --embeddings".into()),
@@ -92,16 +91,38 @@ pub fn run(args: IndexArgs) -> Result<(), Error> {
     Ok(())
 }
 
-fn embed(model: &Path, input: &Path, npy: &Path, args: &IndexArgs) -> Result<EmbeddingSet, Error> {
+/// Embeds `catalogue` by `model` and writes the index `out`.
+pub fn of_catalogue(
+    model: &Path,
+    catalogue: &Path,
+    out: &Path,
+    inference: Inference,
+) -> Result<Index, Error> {
+    let loaded = Loaded::new(common::open(model)?, inference)?;
+    let stream = Stream::open(catalogue, Reading::default())?;
+    embed(&loaded, stream, out, None)
+}
+
+fn embed(
+    loaded: &Loaded,
+    mut stream: Stream,
+    out: &Path,
+    graph: Option<&Graph>,
+) -> Result<Index, Error> {
     let stop = train::interrupts()?;
-    let mut stream = Stream::open(input, args.reading)?;
-    let loaded = Loaded::new(common::open(model)?, args.inference)?;
-    let mut writer = EmbeddingWriter::create_or_resume(npy, loaded.folder.origin()?)?;
-    if !stream.embed(&loaded, &mut writer, &stop)? {
+    let parent = parent(out);
+    std::fs::create_dir_all(parent).map_err(DataError::io("create", parent))?;
+    let temporary = tempfile::Builder::new()
+        .prefix(".partial-")
+        .tempdir_in(parent)
+        .map_err(DataError::io("write", parent))?;
+    let npy = temporary.path().join("items.npy");
+    let mut writer = EmbeddingWriter::create_or_resume(&npy, loaded.folder.origin()?)?;
+    if !stream.embed(loaded, &mut writer, &stop)? {
         let message = "nothing is kept; `lrem embed` and `lrem index --embeddings` can be resumed";
         return Err(Interrupted(message.into()).into());
     }
-    Ok(writer.finish()?)
+    Ok(Index::create(out, &writer.finish()?, graph)?)
 }
 
 fn parent(path: &Path) -> &Path {

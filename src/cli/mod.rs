@@ -3,6 +3,7 @@
 
 mod bench;
 mod common;
+mod demo;
 mod embed;
 mod evaluate;
 mod index;
@@ -24,6 +25,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train on the bundled shop, measure, and show results.
+    Demo(demo::DemoArgs),
     /// Measure the engine on this machine.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -49,6 +52,7 @@ pub type Error = Box<dyn std::error::Error>;
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Demo(a) => demo::run(a),
         Command::Bench(c) => bench::run(c),
         Command::Model(c) => model::run(c),
         Command::Train(a) => train::run(a),

@@ -26,6 +26,15 @@ pub struct Searching {
 }
 
 impl Searching {
+    /// Exact search after a thought of at most `think` tokens; none: as the model was trained.
+    pub fn new(think: Option<u32>, inference: Inference) -> Searching {
+        Searching {
+            think,
+            approximate: false,
+            inference,
+        }
+    }
+
     /// Most tokens of a thought by a model with `settings`; 0: no thought.
     pub fn budget(self, settings: &Settings) -> Result<usize, Error> {
         let budget = self.think.map_or(settings.budget, |tokens| tokens as usize);
