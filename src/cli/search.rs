@@ -33,7 +33,7 @@ pub struct SearchArgs {
     #[arg(long)]
     titles: Option<PathBuf>,
     /// Write a TREC run instead of printing.
-    #[arg(long, requires = "queries")]
+    #[arg(long, requires = "queries", conflicts_with = "query")]
     run: Option<PathBuf>,
     #[command(flatten)]
     searching: Searching,

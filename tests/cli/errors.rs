@@ -9,14 +9,14 @@ fn fails(shop: &Shop, line: &str, message: &str) {
 }
 
 fn indexed() -> Shop {
-    let shop = Shop::new();
+    let shop = Shop::make();
     shop.prints("index model --input catalogue.jsonl --out shop");
     shop
 }
 
 #[test]
 fn of_embed() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     let before = shop.names();
     let no_file = "No such file or directory (os error 2)";
     let line = "embed model --input absent.jsonl --out items.npy";
@@ -72,12 +72,12 @@ fn of_embed() {
     }
     shop.write("bad", b"{\"id\": \"a\", \"title\": \"t\xff\"}\n");
     let _ = fs::remove_file(shop.path("items.npy.partial"));
-    fails(&shop, line, "bad:1: byte 23 is not UTF-8 text");
+    fails(&shop, line, "bad:1: byte 24 is not UTF-8 text");
 }
 
 #[test]
 fn of_index() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     let line = "index --embeddings items.npy --out shop";
     let no_file = "No such file or directory (os error 2)";
     fails(&shop, line, &format!("cannot open items.npy: {no_file}"));
@@ -272,7 +272,7 @@ fn of_evaluate() {
 
 #[test]
 fn of_usage() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     for line in [
         "",
         "search model",

@@ -27,7 +27,7 @@ pub struct Shop {
 }
 
 impl Shop {
-    pub fn new() -> Shop {
+    pub fn make() -> Shop {
         let shop = Shop {
             folder: tempfile::tempdir().unwrap(),
         };

@@ -9,7 +9,7 @@ const FILES: [&str; 3] = ["items.npy", "items.ids", "items.json"];
 
 /// A shop, and the bytes of `FILES` embedded at once with the same batches.
 fn shop() -> (Shop, Vec<Vec<u8>>) {
-    let shop = Shop::new();
+    let shop = Shop::make();
     shop.prints("embed model --input catalogue.jsonl --out items.npy --batch 4");
     let whole = FILES.map(|name| shop.read(name)).to_vec();
     for name in FILES {

@@ -30,7 +30,7 @@ fn embedded(shop: &Shop, thinking: &Thinking) -> Vec<f32> {
 
 #[test]
 fn a_run_holds_the_nearest_items() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     let embed = "embed model --input catalogue.jsonl --out items.npy --weights f32";
     assert_eq!(
         shop.prints(embed),
@@ -76,7 +76,7 @@ fn a_run_holds_the_nearest_items() {
 
 #[test]
 fn a_model_indexes_a_catalogue_at_once() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     shop.prints("embed model --input catalogue.jsonl --out items.npy");
     shop.prints("index --embeddings items.npy --out two");
     let said = format!("wrote one: {ITEMS} items of 16 values\n");
@@ -96,6 +96,18 @@ fn a_model_indexes_a_catalogue_at_once() {
     assert!(shop.text("plain.ids").starts_with("1\n2\n3\n"));
 }
 
+/// Converting over a converted model, settings and all, is no accident; it embeds as before.
+#[test]
+fn a_converted_model_embeds_the_same() {
+    let shop = Shop::make();
+    for _ in 0..2 {
+        assert_eq!(shop.prints("model convert model out"), "wrote out\n");
+    }
+    shop.prints("embed model --input catalogue.jsonl --out a.npy");
+    shop.prints("embed out --input catalogue.jsonl --out b.npy");
+    assert!(shop.read("a.npy") == shop.read("b.npy"));
+}
+
 /// Ranks, scores, ids and titles of printed hits.
 fn hits(printed: &str) -> Vec<(usize, f64, String, String)> {
     let lines = printed.lines().filter(|line| line.starts_with("   "));
@@ -113,7 +125,7 @@ fn hits(printed: &str) -> Vec<(usize, f64, String, String)> {
 
 #[test]
 fn one_query_a_file_and_the_prompt_find_the_same() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     shop.prints("index model --input catalogue.jsonl --out shop");
     let queries = ["red kettle", "green mug glass"];
     shop.write("q.txt", queries.join("\n"));
@@ -182,7 +194,7 @@ fn one_query_a_file_and_the_prompt_find_the_same() {
 
 #[test]
 fn a_model_is_evaluated_as_its_run_is() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     shop.prints("index model --input catalogue.jsonl --out shop");
     let line = "evaluate model shop --queries test.jsonl --run run --qrels-out qrels";
     let table = shop.prints(line);
@@ -232,7 +244,7 @@ fn a_model_is_evaluated_as_its_run_is() {
 
 #[test]
 fn trec_eval_prints_the_same() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/trec/ties");
     let expected = std::fs::read_to_string(format!("{golden}.expected")).unwrap();
     let fields = |line: &str| {
@@ -274,7 +286,7 @@ fn trec_eval_prints_the_same() {
 /// `lrem search … | head -1` is no error.
 #[test]
 fn output_that_nobody_reads_ends_quietly() {
-    let shop = Shop::new();
+    let shop = Shop::make();
     shop.prints("index model --input catalogue.jsonl --out shop");
     shop.write("q.txt", "tea\n".repeat(2000));
     let mut command = shop.command("search model shop --queries q.txt --think 0");
