@@ -20,6 +20,10 @@ const BATCH: usize = 256;
 const DEPTH: usize = 1000;
 
 #[derive(Args)]
+#[command(
+    override_usage = "lrem evaluate [OPTIONS] <MODEL> <INDEX> --queries <QUERIES>\n       \
+    lrem evaluate [OPTIONS] --qrels <QRELS> --run <RUN>"
+)]
 pub struct EvaluateArgs {
     /// Hugging Face folder or GGUF file: the one that made the index. Without it, --qrels and --run
     /// are compared.

@@ -12,6 +12,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
+#[command(
+    override_usage = "lrem index [OPTIONS] --out <OUT> <MODEL> --input <INPUT>\n       \
+    lrem index [OPTIONS] --out <OUT> --embeddings <EMBEDDINGS>"
+)]
 pub struct IndexArgs {
     /// Hugging Face folder or GGUF file that embeds the input.
     #[arg(requires = "input", required_unless_present = "embeddings")]

@@ -33,7 +33,7 @@ pub struct SearchArgs {
     #[arg(long)]
     titles: Option<PathBuf>,
     /// Write a TREC run instead of printing.
-    #[arg(long, requires = "queries")]
+    #[arg(long, requires = "queries", conflicts_with = "query")]
     run: Option<PathBuf>,
     #[command(flatten)]
     searching: Searching,
@@ -175,7 +175,8 @@ impl Printer<'_> {
             };
             let ThoughtText { text, tokens, .. } = thought;
             let text = text.escape_debug();
-            writeln!(out, "thought: {text} ({tokens} tokens{end})")?;
+            let plural = if *tokens == 1 { "" } else { "s" };
+            writeln!(out, "thought: {text} ({tokens} token{plural}{end})")?;
         }
         for (rank, hit) in hits.iter().enumerate() {
             let id = &self.searcher.index.ids()[hit.index as usize];
