@@ -10,6 +10,7 @@
 
 use crate::device::{Device, DeviceError, Result};
 use crate::embed::Pooling;
+use crate::embed::encode::BATCH_TOKENS;
 use crate::model::{Activations, Batch, Gradients, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::philox::PhiloxStream;
@@ -36,22 +37,24 @@ fn draw(random: &mut PhiloxStream, vocab: usize, len: usize) -> Vec<u32> {
     (0..len).map(|_| random.below(vocab) as u32).collect()
 }
 
-/// `sequences` sequences of `len` random tokens through the decoder, without a head.
+/// `sequences` sequences of `len` random tokens through the decoder, without a head, packed as titles
+/// are when a catalogue is embedded.
 pub struct Encode<D: Device> {
-    ids: Vec<u32>,
-    forest: Forest,
-    positions: Vec<u32>,
+    batches: Vec<(Vec<u32>, Forest)>,
     acts: Activations<D>,
 }
 
 impl<D: Device> Encode<D> {
     pub fn new(model: &Model<D>, sequences: usize, len: usize) -> Result<Self> {
-        let forest = Forest::packed(&vec![(len, None); sequences]);
         let mut random = PhiloxStream::new(1, 0);
+        let most = (BATCH_TOKENS / len).max(1);
+        let batch = |first: usize| {
+            let count = most.min(sequences - first);
+            let ids = draw(&mut random, model.config.vocab_size, count * len);
+            (ids, Forest::packed(&vec![(len, None); count]))
+        };
         Ok(Encode {
-            ids: draw(&mut random, model.config.vocab_size, sequences * len),
-            positions: forest.positions(),
-            forest,
+            batches: (0..sequences).step_by(most).map(batch).collect(),
             acts: Activations::for_inference(&*model.device, &model.config)?,
         })
     }
@@ -59,12 +62,15 @@ impl<D: Device> Encode<D> {
     /// One pass; returns its time.
     pub fn run(&mut self, model: &Model<D>) -> Result<Duration> {
         let started = Instant::now();
-        let batch = Batch {
-            ids: &self.ids,
-            forest: &self.forest,
-            positions: &self.positions,
-        };
-        model.forward(&batch, &mut self.acts)?;
+        for (ids, forest) in &self.batches {
+            let positions = forest.positions();
+            let batch = Batch {
+                ids,
+                forest,
+                positions: &positions,
+            };
+            model.forward(&batch, &mut self.acts)?;
+        }
         Ok(started.elapsed())
     }
 }

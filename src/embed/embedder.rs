@@ -1,5 +1,6 @@
 //! From text to unit vectors: titles directly, queries with or without a thought.
 
+use super::encode::BATCH_TOKENS;
 use super::{Encoder, FolderError, Pooling, Sequence, Side, normalize};
 use crate::device::{Device, DeviceError};
 use crate::model::Model;
@@ -7,8 +8,6 @@ use crate::ops::sample::Sampling;
 use crate::reason::{Ending, Question, Reasoner, ThinkOptions};
 use crate::text::{PromptError, Prompts, Tokenizer, TokenizerError};
 
-/// Most tokens packed in one encoding batch.
-const ENCODE_TOKENS: usize = 1024;
 /// Rows decoded at once.
 const THINK_ROWS: usize = 64;
 
@@ -209,7 +208,7 @@ impl<D: Device> Embedder<'_, D> {
     }
 
     fn encode(&self, sequences: &[Sequence]) -> Result<Vec<f32>, EmbedError> {
-        let mut encoder = Encoder::new(self.model, self.prompts, self.pooling, ENCODE_TOKENS)?;
+        let mut encoder = Encoder::new(self.model, self.prompts, self.pooling, BATCH_TOKENS)?;
         let mut rows = encoder.encode(sequences)?;
         normalize(&mut rows, self.model.config.hidden_size);
         Ok(rows)

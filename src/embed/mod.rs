@@ -1,7 +1,7 @@
 //! Embeddings of queries and items: which tokens, and which hidden state.
 
 mod embedder;
-mod encode;
+pub mod encode;
 mod fingerprint;
 mod folder;
 mod pooling;
