@@ -2,6 +2,9 @@
 //! state falls out of the same loop, so a query is never encoded twice.
 
 mod direct;
+mod row;
 mod think;
+mod thought;
 
-pub use think::{Ending, Question, Reasoner, ThinkOptions, Thought};
+pub use think::Reasoner;
+pub use thought::{Ending, Question, ThinkOptions, Thought};
