@@ -6,6 +6,7 @@
 //!
 //! Data flows downwards: `cli → recipe → train | reason | embed | retrieve → model → device → ops`.
 
+pub mod bench;
 pub mod data;
 pub mod device;
 pub mod embed;

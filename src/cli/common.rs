@@ -2,9 +2,12 @@
 
 use super::Error;
 use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::embed::{ModelFolder, NewTokens};
+use lrem::embed::{EmbedError, Embedder, ModelFolder, NewTokens};
+use lrem::model::Model;
 use lrem::ops::linear::WeightFormat;
+use lrem::text::Prompts;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,4 +74,92 @@ pub fn device(name: DeviceName, multiply: Multiply) -> Result<Arc<Cpu>, Error> {
 /// Opens a model with the default rows for new tokens.
 pub fn open(model: &Path) -> Result<ModelFolder, Error> {
     Ok(ModelFolder::open(model, &NewTokens::default())?)
+}
+
+/// A model on its device, ready to embed.
+pub struct Loaded {
+    pub folder: ModelFolder,
+    pub device: Arc<Cpu>,
+    model: Model<Cpu>,
+    prompts: Prompts,
+}
+
+impl Loaded {
+    /// Puts an opened model on the device.
+    pub fn new(folder: ModelFolder, inference: Inference) -> Result<Loaded, Error> {
+        let device = device(inference.device, Multiply::F32)?;
+        let prompts = folder.prompts()?;
+        let model = folder.load(device.clone(), Some(inference.weights.into()), CONTEXT)?;
+        Ok(Loaded {
+            folder,
+            device,
+            model,
+            prompts,
+        })
+    }
+
+    /// What embeds titles and queries.
+    pub fn embedder(&self) -> Embedder<'_, Cpu> {
+        Embedder {
+            model: &self.model,
+            tokenizer: &self.folder.tokenizer,
+            prompts: &self.prompts,
+            pooling: self.folder.settings.pooling,
+        }
+    }
+}
+
+/// Says of an embedding error where its text comes from: `place` names text `number`, from 1.
+pub fn placed(error: EmbedError, place: impl Fn(usize) -> String) -> Error {
+    match error {
+        EmbedError::Empty { number, .. } => {
+            format!("{} is empty; expected some text", place(number)).into()
+        }
+        EmbedError::TooLong {
+            what,
+            number,
+            tokens,
+            context,
+        } => {
+            let around = match what {
+                "title" => "prompt",
+                _ => "prompt and thought",
+            };
+            let place = place(number);
+            format!("{place} takes {tokens} tokens with its {around}; the context holds {context}")
+                .into()
+        }
+        other => other.into(),
+    }
+}
+
+/// A command stopped by a signal, with what it had done kept.
+#[derive(Debug)]
+pub struct Interrupted(pub String);
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "interrupted: {}", self.0)
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// A bar on a terminal, a counter where the total is not known, and nothing elsewhere.
+pub fn bar(what: &'static str, total: Option<usize>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (
+            ProgressBar::new(total as u64),
+            "{prefix} {bar:28} {pos}/{len} {per_sec} {eta} left",
+        ),
+        None => (
+            ProgressBar::no_length(),
+            "{prefix} {spinner} {pos} {per_sec}",
+        ),
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what);
+    bar
 }

@@ -1,8 +1,15 @@
 //! The command line. Errors are one line on stderr; exit 1, or 2 for wrong usage, or 130 after an
 //! interrupt.
 
+mod bench;
 mod common;
+mod demo;
+mod embed;
+mod evaluate;
+mod index;
 mod model;
+mod search;
+mod searcher;
 mod train;
 
 use clap::{Parser, Subcommand};
@@ -18,11 +25,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train on the bundled shop, measure, and show results.
+    Demo(demo::DemoArgs),
+    /// Measure the engine on this machine.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Inspect, convert and compare models.
     #[command(subcommand)]
     Model(model::ModelCommand),
     /// Train a model by a recipe.
     Train(train::TrainArgs),
+    /// Embed titles, as a stream.
+    Embed(embed::EmbedArgs),
+    /// Make embeddings, or a catalogue, searchable.
+    Index(index::IndexArgs),
+    /// Search an index, with or without a thought.
+    Search(search::SearchArgs),
+    /// Measure a run, or a model with its index, against judgements.
+    Evaluate(evaluate::EvaluateArgs),
 }
 
 /// Any command's error: its one line is what the user sees.
@@ -32,19 +52,33 @@ pub type Error = Box<dyn std::error::Error>;
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Demo(a) => demo::run(a),
+        Command::Bench(c) => bench::run(c),
         Command::Model(c) => model::run(c),
         Command::Train(a) => train::run(a),
+        Command::Embed(a) => embed::run(a),
+        Command::Index(a) => index::run(a),
+        Command::Search(a) => search::run(a),
+        Command::Evaluate(a) => evaluate::run(a),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads the output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let interrupted = matches!(
-                error.downcast_ref::<lrem::train::TrainError>(),
-                Some(lrem::train::TrainError::Interrupted { .. })
-            );
+            let interrupted = error.is::<common::Interrupted>()
+                || matches!(
+                    error.downcast_ref::<lrem::train::TrainError>(),
+                    Some(lrem::train::TrainError::Interrupted { .. })
+                );
             let line = error.to_string().replace('\n', " ");
             eprintln!("lrem: {line}");
             ExitCode::from(if interrupted { 130 } else { 1 })
         }
     }
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }

@@ -35,6 +35,11 @@ pub struct EmbeddingSet {
 }
 
 impl EmbeddingSet {
+    /// Whether a set `npy` is there that nothing is being written over.
+    pub fn is_finished(npy: &Path) -> bool {
+        npy.exists() && !partial(npy).exists()
+    }
+
     /// Opens the set `npy` (a path that ends in `.npy`).
     ///
     /// # Errors
@@ -77,7 +82,7 @@ impl EmbeddingSet {
     }
 }
 
-/// Writes a set chunk by chunk.
+/// Writes a set chunk by chunk. Dropped before a first row is safe, it leaves nothing behind.
 pub struct EmbeddingWriter {
     npy: PathBuf,
     origin: Origin,
@@ -103,7 +108,8 @@ impl EmbeddingWriter {
         if origin.hidden == 0 {
             return Err(DataError::file(npy, "expected at least one value a row"));
         }
-        if rows_path.exists() {
+        // Without rows there is nothing to go on with, whatever model began it.
+        if rows_path.exists() && Matrix::open(&rows_path)?.rows() > 0 {
             check_origin(&origin_path, &origin)?;
         } else {
             write_origin(&origin_path, &origin)?;
@@ -215,6 +221,17 @@ impl EmbeddingWriter {
             .and_then(|()| sync_folder(&parent_of(npy)))
             .map_err(DataError::io("write", npy))?;
         EmbeddingSet::open(npy)
+    }
+}
+
+impl Drop for EmbeddingWriter {
+    fn drop(&mut self) {
+        if self.ids.is_empty() {
+            // Absent where the set was finished. What stays does no harm: it counts as no rows.
+            for extension in ["npy", "ids", "json"] {
+                let _ = fs::remove_file(partial(&self.npy.with_extension(extension)));
+            }
+        }
     }
 }
 

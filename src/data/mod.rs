@@ -8,6 +8,7 @@ pub mod error;
 pub mod jsonl;
 pub mod npy;
 pub mod overlap;
+pub mod queries;
 pub mod titles;
 pub mod triplet;
 
@@ -17,6 +18,7 @@ pub use embeddings::{EmbeddingSet, EmbeddingWriter};
 pub use error::DataError;
 pub use npy::Matrix;
 pub use overlap::{Overlap, overlaps};
+pub use queries::{Query, read_queries};
 pub use titles::{TitleFormat, Titles};
 pub use triplet::{Triplet, read_triplets};
 

@@ -8,7 +8,7 @@ use std::path::Path;
 
 const EXAMPLE: &str = r#"{"id": "…", "title": "…"}"#;
 
-/// How titles are written.
+/// How titles and queries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TitleFormat {
     /// JSON Lines of `id` and `title`.
@@ -17,6 +17,17 @@ pub enum TitleFormat {
     Plain,
     /// [`TitleFormat::Json`] where the first line that is not blank starts with `{`, else plain.
     Auto,
+}
+
+impl TitleFormat {
+    /// What [`TitleFormat::Auto`] is where the first line is `line`.
+    pub(super) fn resolve(self, line: &str) -> TitleFormat {
+        match self {
+            TitleFormat::Auto if line.starts_with('{') => TitleFormat::Json,
+            TitleFormat::Auto => TitleFormat::Plain,
+            known => known,
+        }
+    }
 }
 
 /// An iterator over the products of a file or pipe. Blank lines are skipped. Ids are not checked for
@@ -48,6 +59,11 @@ impl Titles {
         }
     }
 
+    /// What errors call the file or pipe.
+    pub fn path(&self) -> &Path {
+        self.lines.path()
+    }
+
     /// The line, from 1, of the item that came last.
     pub fn line(&self) -> usize {
         self.line
@@ -58,13 +74,7 @@ impl Titles {
             return Ok(None);
         };
         self.line = line;
-        if self.format == TitleFormat::Auto {
-            self.format = if text.starts_with('{') {
-                TitleFormat::Json
-            } else {
-                TitleFormat::Plain
-            };
-        }
+        self.format = self.format.resolve(text);
         if self.format == TitleFormat::Plain {
             return Ok(Some(Item {
                 id: line.to_string(),

@@ -1,5 +1,6 @@
 //! From text to unit vectors: titles directly, queries with or without a thought.
 
+use super::encode::BATCH_TOKENS;
 use super::{Encoder, FolderError, Pooling, Sequence, Side, normalize};
 use crate::device::{Device, DeviceError};
 use crate::model::Model;
@@ -7,8 +8,6 @@ use crate::ops::sample::Sampling;
 use crate::reason::{Ending, Question, Reasoner, ThinkOptions};
 use crate::text::{PromptError, Prompts, Tokenizer, TokenizerError};
 
-/// Most tokens packed in one encoding batch.
-const ENCODE_TOKENS: usize = 1024;
 /// Rows decoded at once.
 const THINK_ROWS: usize = 64;
 
@@ -94,18 +93,7 @@ impl<D: Device> Embedder<'_, D> {
         queries: &[S],
         thinking: &Thinking,
     ) -> Result<EmbeddedQueries, EmbedError> {
-        let mut ids = Vec::with_capacity(queries.len());
-        let extra = match thinking {
-            Thinking::Direct => 1,
-            Thinking::Own { budget, .. } | Thinking::Given { budget, .. } => budget + 3,
-        };
-        for (i, query) in queries.iter().enumerate() {
-            let query = query.as_ref();
-            let tokens = self.prompts.query(self.tokenizer, query)?;
-            let trunk = self.prompts.query_prefix.len();
-            self.check("query", i, query, tokens.len() + trunk + extra)?;
-            ids.push(tokens);
-        }
+        let ids = self.query_ids(queries, thinking)?;
         match thinking {
             Thinking::Direct => {
                 let emb = self.pooling.appends_emb().then_some(self.prompts.emb);
@@ -120,6 +108,27 @@ impl<D: Device> Embedder<'_, D> {
             Thinking::Given { texts, budget } => self.with_given(ids, texts, *budget),
             Thinking::Own { budget, sampling } => self.with_own(ids, *budget, *sampling),
         }
+    }
+
+    /// Tokens of queries below the query trunk, checked against the context.
+    pub(super) fn query_ids<S: AsRef<str>>(
+        &self,
+        queries: &[S],
+        thinking: &Thinking,
+    ) -> Result<Vec<Vec<u32>>, EmbedError> {
+        let mut ids = Vec::with_capacity(queries.len());
+        let extra = match thinking {
+            Thinking::Direct => 1,
+            Thinking::Own { budget, .. } | Thinking::Given { budget, .. } => budget + 3,
+        };
+        for (i, query) in queries.iter().enumerate() {
+            let query = query.as_ref();
+            let tokens = self.prompts.query(self.tokenizer, query)?;
+            let trunk = self.prompts.query_prefix.len();
+            self.check("query", i, query, tokens.len() + trunk + extra)?;
+            ids.push(tokens);
+        }
+        Ok(ids)
     }
 
     fn with_given(
@@ -160,11 +169,22 @@ impl<D: Device> Embedder<'_, D> {
         let rows_at_once = THINK_ROWS.min(ids.len().max(1));
         let cache = self.prompts.query_prefix.len() + (rows_at_once + 1) * (longest + budget + 3);
         let mut reasoner = Reasoner::new(self.model, self.prompts, cache)?;
+        self.think(&mut reasoner, ids, budget, sampling)
+    }
+
+    /// Lets `reasoner` think one thought about every query.
+    pub(super) fn think(
+        &self,
+        reasoner: &mut Reasoner<'_, D>,
+        ids: Vec<Vec<u32>>,
+        budget: usize,
+        sampling: Sampling,
+    ) -> Result<EmbeddedQueries, EmbedError> {
         let options = ThinkOptions {
             budget,
             sampling,
             rollouts: 1,
-            batch: rows_at_once,
+            batch: THINK_ROWS,
         };
         let question = |(i, ids): (usize, Vec<u32>)| Question { ids, key: i as u64 };
         let questions: Vec<Question> = ids.into_iter().enumerate().map(question).collect();
@@ -188,7 +208,7 @@ impl<D: Device> Embedder<'_, D> {
     }
 
     fn encode(&self, sequences: &[Sequence]) -> Result<Vec<f32>, EmbedError> {
-        let mut encoder = Encoder::new(self.model, self.prompts, self.pooling, ENCODE_TOKENS)?;
+        let mut encoder = Encoder::new(self.model, self.prompts, self.pooling, BATCH_TOKENS)?;
         let mut rows = encoder.encode(sequences)?;
         normalize(&mut rows, self.model.config.hidden_size);
         Ok(rows)

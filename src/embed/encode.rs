@@ -6,6 +6,10 @@ use crate::model::{Activations, Batch, Model};
 use crate::ops::forest::Forest;
 use crate::text::Prompts;
 
+/// Tokens that are best packed at a time: enough for the products, few enough that what a layer
+/// hands to the next stays in the caches.
+pub const BATCH_TOKENS: usize = 384;
+
 /// Which instruction trunk a sequence hangs from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

@@ -2,8 +2,9 @@
 //! `lrem.json` with the prompts it was trained with.
 
 use super::Pooling;
-use crate::data::{DataError, write_atomic};
+use crate::data::{DataError, replace_folder, write_atomic};
 use crate::device::Device;
+use crate::model::export::refuse_other_files;
 use crate::model::{Model, ModelConfig, ModelError, ModelSource, NewRows, Precision, load};
 use crate::ops::linear::WeightFormat;
 use crate::text::prompt::SPECIAL;
@@ -68,7 +69,7 @@ pub struct ModelFolder {
     /// With the special tokens.
     pub tokenizer: Tokenizer,
     pub settings: Settings,
-    new_rows: Option<NewRows>,
+    pub(super) new_rows: Option<NewRows>,
 }
 
 impl ModelFolder {
@@ -144,7 +145,7 @@ impl ModelFolder {
     }
 }
 
-/// Writes a model with its tokenizer and settings as a folder.
+/// Writes a model with its tokenizer and settings as a folder, replacing a model that is there.
 pub fn save_folder<D: Device>(
     folder: &Path,
     model: &Model<D>,
@@ -152,11 +153,14 @@ pub fn save_folder<D: Device>(
     settings: &Settings,
     precision: Precision,
 ) -> Result<(), FolderError> {
-    model.save(folder, tokenizer, precision)?;
-    let path = folder.join(SETTINGS_FILE);
+    refuse_other_files(folder, &[SETTINGS_FILE])?;
     let text = serde_json::to_string_pretty(settings).unwrap_or_default();
-    write_atomic(&path, |w| w.write_all(text.as_bytes()))?;
-    Ok(())
+    replace_folder(folder, |aside| {
+        model.save(aside, tokenizer, precision)?;
+        let path = aside.join(SETTINGS_FILE);
+        write_atomic(&path, |w| w.write_all(text.as_bytes()))?;
+        Ok(())
+    })
 }
 
 fn read_settings(folder: &Path) -> Result<Settings, FolderError> {

@@ -1,14 +1,17 @@
 //! Embeddings of queries and items: which tokens, and which hidden state.
 
 mod embedder;
-mod encode;
+pub mod encode;
+mod fingerprint;
 mod folder;
 mod pooling;
+mod session;
 
 pub use embedder::{EmbedError, EmbeddedQueries, Embedder, Thinking, ThoughtText};
 pub use encode::{Encoder, Sequence, Side};
 pub use folder::{FolderError, ModelFolder, NewTokens, SETTINGS_FILE, Settings, save_folder};
 pub use pooling::Pooling;
+pub use session::Session;
 
 /// Scales every row of `[rows, width]` to length 1; zero rows stay.
 pub fn normalize(rows: &mut [f32], width: usize) {

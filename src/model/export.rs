@@ -80,7 +80,7 @@ pub fn export_sharded<'a>(
             message,
         ));
     }
-    refuse_other_files(dir)?;
+    refuse_other_files(dir, &[])?;
     let parent = match dir.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -117,8 +117,9 @@ pub fn export_sharded<'a>(
     sync(parent)
 }
 
-/// The folder will be replaced as a whole, so it may hold nothing but what an export writes.
-fn refuse_other_files(dir: &Path) -> Result<(), ModelError> {
+/// The folder will be replaced as a whole, so it may hold nothing but what an export writes, and
+/// what its caller adds.
+pub(crate) fn refuse_other_files(dir: &Path, added: &[&str]) -> Result<(), ModelError> {
     let entries = match std::fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -135,9 +136,10 @@ fn refuse_other_files(dir: &Path) -> Result<(), ModelError> {
             "special_tokens_map.json",
             "chat_template.jinja",
             "model.safetensors.index.json",
+            "lrem.json",
         ];
         let weights = name.starts_with("model") && name.ends_with(".safetensors");
-        if !weights && !ours.contains(&name.as_ref()) {
+        if !weights && !ours.iter().chain(added).any(|ours| *ours == name) {
             let message =
                 format!("the folder holds {name:?}; expected a new, empty or model folder");
             return Err(ModelError::format(dir, message));

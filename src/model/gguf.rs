@@ -147,6 +147,11 @@ impl Gguf {
         Ok(())
     }
 
+    /// The whole file.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+
     pub(crate) fn tensors(&self) -> impl Iterator<Item = (&str, &GgufTensor)> {
         self.tensors
             .iter()

@@ -49,7 +49,7 @@ pub(crate) struct FolderTensor<'a> {
     pub(crate) path: &'a Path,
     pub(crate) dtype: Dtype,
     pub(crate) shape: &'a [usize],
-    bytes: &'a [u8],
+    pub(crate) bytes: &'a [u8],
 }
 
 impl FolderTensor<'_> {

@@ -112,6 +112,24 @@ impl ModelSource {
         }
     }
 
+    /// Passes the stored weights to `each`, piece by piece: of a folder the name, type, shape and bytes
+    /// of every tensor, however they are spread over shards; of a GGUF file all of it.
+    pub fn visit_weights(&self, mut each: impl FnMut(&[u8])) {
+        match &self.weights {
+            Weights::Folder(files) => {
+                for name in files.names() {
+                    let Some(tensor) = files.tensor(name) else {
+                        continue;
+                    };
+                    let what = format!("{name} {:?} {:?}", tensor.dtype, tensor.shape);
+                    each(what.as_bytes());
+                    each(tensor.bytes);
+                }
+            }
+            Weights::Gguf(gguf) => each(gguf.bytes()),
+        }
+    }
+
     /// Whether the tensor is stored. A tied head may not be: ask the configuration.
     pub fn has(&self, name: &str) -> bool {
         self.stored_shape(name).is_some()

@@ -1,6 +1,10 @@
 //! Reasoning: batched generation of thoughts over a cache with shared trunks. The `<emb>` hidden
 //! state falls out of the same loop, so a query is never encoded twice.
 
+mod direct;
+mod row;
 mod think;
+mod thought;
 
-pub use think::{Ending, Question, Reasoner, ThinkOptions, Thought};
+pub use think::Reasoner;
+pub use thought::{Ending, Question, ThinkOptions, Thought};

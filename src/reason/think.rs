@@ -6,73 +6,15 @@
 //! `<think> … </think><emb>`. When a thought ends, `</think>` and `<emb>` go in together, so closing
 //! costs one pass; where the budget is spent they ride along with the last token.
 
+use super::row::Row;
+use super::thought::{Ending, Question, ThinkOptions, Thought};
 use crate::device::{Device, DeviceError, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::pool::PoolPlan;
-use crate::ops::sample::{Sampled, Sampling};
+use crate::ops::sample::Sampled;
 use crate::text::Prompts;
 use std::collections::VecDeque;
-
-/// How to think.
-#[derive(Clone, Copy, Debug)]
-pub struct ThinkOptions {
-    /// Most tokens of a thought, `l`.
-    pub budget: usize,
-    pub sampling: Sampling,
-    /// Thoughts per query, `G`.
-    pub rollouts: usize,
-    /// Most rows decoded at once.
-    pub batch: usize,
-}
-
-/// A query to think about.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// Tokens below the query trunk ([`Prompts::query`]).
-    pub ids: Vec<u32>,
-    /// Key of its random numbers; rollout `g` uses `key + g`.
-    pub key: u64,
-}
-
-/// How a thought ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The model wrote `</think>`.
-    Closed,
-    /// The budget ran out; `</think>` was forced.
-    Budget,
-    /// The model wrote another control token; `</think>` was forced.
-    Broken,
-}
-
-/// A thought and the embedding that it led to.
-#[derive(Clone, Debug)]
-pub struct Thought {
-    /// Tokens between `<think>` and `</think>`.
-    pub tokens: Vec<u32>,
-    /// Log-probability of every token at temperature 1, and of `</think>` where it was the model's.
-    pub log_probabilities: Vec<f32>,
-    /// Mean entropy of the distributions the tokens came from, in nats.
-    pub entropy: f32,
-    pub ending: Ending,
-    /// Last hidden state at `<emb>`, `[hidden]`, not normalised.
-    pub embedding: Vec<f32>,
-}
-
-/// A row being decoded.
-struct Row {
-    question: usize,
-    rollout: usize,
-    key: u64,
-    span: Span,
-    /// Tokens of `span` that are in the cache.
-    cached: usize,
-    /// Tokens to feed in the next pass.
-    next: Vec<u32>,
-    thought: Thought,
-    entropy: f32,
-}
 
 /// A query whose rows are being decoded.
 struct Open {
@@ -82,12 +24,12 @@ struct Open {
 
 /// A model ready to think: its cache with the instruction trunk in it, and its buffers.
 pub struct Reasoner<'m, D: Device> {
-    model: &'m Model<D>,
-    prompts: &'m Prompts,
-    cache: KvCache<D>,
-    trunk: Span,
-    acts: Activations<D>,
-    rows: D::Buffer<f32>,
+    pub(super) model: &'m Model<D>,
+    pub(super) prompts: &'m Prompts,
+    pub(super) cache: KvCache<D>,
+    pub(super) trunk: Span,
+    pub(super) acts: Activations<D>,
+    pub(super) rows: D::Buffer<f32>,
     logits: D::Buffer<f32>,
     capacity: usize,
     /// Tokens that end a thought as [`Ending::Broken`].
@@ -289,7 +231,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
         for (&(i, _), s) in sampling.iter().zip(&sampled) {
             let row = &mut live[i];
             row.cached += row.next.len();
-            self.take_token(row, *s, options.budget);
+            row.take(*s, options.budget, self.prompts, &self.control);
         }
         let mut finished = vec![false; live.len()];
         let d = &*self.model.device;
@@ -313,33 +255,6 @@ impl<'m, D: Device> Reasoner<'m, D> {
             finished[i] = true;
         }
         Ok(std::mem::take(live).into_iter().zip(finished).collect())
-    }
-
-    /// What a sampled token does to its row: a token of the thought, or the end of it.
-    fn take_token(&self, row: &mut Row, s: Sampled, budget: usize) {
-        let p = self.prompts;
-        let thought = &mut row.thought;
-        let spent = thought.tokens.len() == budget;
-        row.entropy += s.entropy;
-        if s.token == p.end_think {
-            thought.log_probabilities.push(s.log_probability);
-            thought.ending = Ending::Closed;
-            row.next = vec![p.end_think, p.emb];
-        } else if spent {
-            thought.ending = Ending::Budget;
-        } else if self.control.contains(&s.token) {
-            thought.log_probabilities.push(s.log_probability);
-            thought.ending = Ending::Broken;
-            row.next = vec![p.end_think, p.emb];
-        } else {
-            thought.log_probabilities.push(s.log_probability);
-            thought.tokens.push(s.token);
-            row.next = if thought.tokens.len() == budget {
-                vec![s.token, p.end_think, p.emb]
-            } else {
-                vec![s.token]
-            };
-        }
     }
 
     fn sample(
@@ -369,7 +284,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
         d.sample(c.vocab_size, &self.logits, &options.sampling, &keys, &[])
     }
 
-    fn pass(&mut self, ids: &[u32], forest: &Forest, slots: &[u32]) -> Result<()> {
+    pub(super) fn pass(&mut self, ids: &[u32], forest: &Forest, slots: &[u32]) -> Result<()> {
         let positions = forest.positions();
         let batch = Batch {
             ids,
@@ -380,7 +295,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
             .forward_cached(&batch, slots, &mut self.cache, &mut self.acts)
     }
 
-    fn reserve(&mut self, rows: usize) -> Result<()> {
+    pub(super) fn reserve(&mut self, rows: usize) -> Result<()> {
         if rows > self.capacity {
             let (d, c) = (&*self.model.device, &self.model.config);
             self.rows = d.zeros(rows * c.hidden_size)?;
@@ -392,7 +307,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
 }
 
 /// Cache row of every new token: the end of its segment's own span.
-fn slots_of(forest: &Forest) -> Vec<u32> {
+pub(super) fn slots_of(forest: &Forest) -> Vec<u32> {
     let new = |s: &Segment| {
         let end = s.own.range().end;
         (end - s.rows.len()..end).map(|r| r as u32)
@@ -400,7 +315,7 @@ fn slots_of(forest: &Forest) -> Vec<u32> {
     forest.segments.iter().flat_map(new).collect()
 }
 
-fn full(needed: usize, room: usize) -> DeviceError {
+pub(super) fn full(needed: usize, room: usize) -> DeviceError {
     DeviceError::Argument {
         op: "think",
         message: format!(

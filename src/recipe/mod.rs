@@ -2,9 +2,15 @@
 //!
 //! Every key has a default, the paper's where the paper states one; an unknown key is an error.
 
+mod options;
+
 use crate::embed::Pooling;
 use crate::text::PromptText;
 use crate::train::optimizer::OptimizerOptions;
+pub use options::{
+    DataOptions, LossOptions, Mix, ModelOptions, NegativeOptions, Phase, Precision, ThoughtOptions,
+    TrainOptions,
+};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -43,204 +49,6 @@ pub struct Recipe {
     pub phase: Vec<Phase>,
 }
 
-/// Where the run starts from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ModelOptions {
-    /// Hugging Face folder or GGUF file.
-    pub base: PathBuf,
-    /// Which hidden state is the embedding.
-    pub pooling: Pooling,
-    /// Token whose embedding row the three new tokens start from (mean rows start 16-18 nats behind
-    /// as outputs); absent from the vocabulary: the end-of-sequence token.
-    pub new_token_like: String,
-    /// Standard deviation of the noise on the new rows.
-    pub new_token_noise: f32,
-    /// Longest sequence, in tokens.
-    pub context: usize,
-}
-
-impl Default for ModelOptions {
-    fn default() -> Self {
-        ModelOptions {
-            base: PathBuf::new(),
-            pooling: Pooling::Emb,
-            new_token_like: "<|im_end|>".into(),
-            new_token_noise: 0.02,
-            context: 1024,
-        }
-    }
-}
-
-/// The data set.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataOptions {
-    pub catalogue: PathBuf,
-    pub train: PathBuf,
-    /// Train on the `cot_long` thoughts.
-    pub long_thoughts: bool,
-}
-
-/// Precision of products in training.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    F32,
-    /// bf16 factors, f32 sums and masters (the paper trains in bf16).
-    #[default]
-    Bf16,
-}
-
-/// Length and size of the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TrainOptions {
-    pub seed: u64,
-    /// Query-item pairs per optimizer step (the paper: 128 on each of 128 GPUs).
-    pub batch: usize,
-    /// Pairs computed at a time; the whole batch stays the pool of negatives.
-    pub micro_batch: usize,
-    pub epochs: f32,
-    /// Stops after this many steps, where it is not 0.
-    pub steps: usize,
-    pub learning_rate: f32,
-    pub warmup: f32,
-    /// Last learning rate as a share of the peak.
-    pub floor: f32,
-    pub precision: Precision,
-    /// Steps between checkpoints; 0: only at the end.
-    pub checkpoint_every: usize,
-}
-
-impl Default for TrainOptions {
-    /// The paper's rate, warm-up, batch and epoch; cosine to 0.
-    fn default() -> Self {
-        TrainOptions {
-            seed: 0,
-            batch: 128,
-            micro_batch: 32,
-            epochs: 1.0,
-            steps: 0,
-            learning_rate: 1e-5,
-            warmup: 0.03,
-            floor: 0.0,
-            precision: Precision::Bf16,
-            checkpoint_every: 100,
-        }
-    }
-}
-
-/// Weights of the objective (eq. 8).
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LossOptions {
-    /// λ1.
-    pub sft: f32,
-    /// λ2.
-    pub info_nce: f32,
-    /// τ; the paper does not state it: 0.05, as is common for in-batch InfoNCE on cosines.
-    pub temperature: f32,
-}
-
-impl Default for LossOptions {
-    fn default() -> Self {
-        LossOptions {
-            sft: 0.1,
-            info_nce: 1.0,
-            temperature: 0.05,
-        }
-    }
-}
-
-/// With which thought a query is embedded in InfoNCE: weights of a draw per pair and step.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mix {
-    /// The teacher's thought.
-    pub gold: f32,
-    /// A thought that the model itself sampled.
-    pub own: f32,
-    /// `<think></think>`.
-    pub empty: f32,
-    /// The query repeated as its thought.
-    pub query: f32,
-    /// No thought: `<emb>` right after the prompt (or the pooling's own position).
-    pub direct: f32,
-}
-
-impl Default for Mix {
-    fn default() -> Self {
-        Mix {
-            gold: 1.0,
-            own: 0.0,
-            empty: 0.0,
-            query: 0.0,
-            direct: 0.0,
-        }
-    }
-}
-
-/// Thoughts in training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ThoughtOptions {
-    /// l: most tokens of a thought (the paper's production value).
-    pub budget: usize,
-    pub mix: Mix,
-    /// Steps between refreshes of the model's own thoughts.
-    pub refresh: usize,
-    /// Own thoughts kept per query at a refresh.
-    pub samples: usize,
-    /// Temperature they are sampled at.
-    pub temperature: f32,
-}
-
-impl Default for ThoughtOptions {
-    fn default() -> Self {
-        ThoughtOptions {
-            budget: 16,
-            mix: Mix::default(),
-            refresh: 50,
-            samples: 2,
-            temperature: 1.0,
-        }
-    }
-}
-
-/// Negatives mined from the model's own index.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct NegativeOptions {
-    /// Mined items added to the batch per pair; 0: in-batch negatives only (the paper).
-    pub per_pair: usize,
-    /// Best-ranked irrelevant items they are drawn from.
-    pub depth: usize,
-    /// Steps between refreshes of the index.
-    pub refresh: usize,
-}
-
-impl Default for NegativeOptions {
-    fn default() -> Self {
-        NegativeOptions {
-            per_pair: 0,
-            depth: 16,
-            refresh: 100,
-        }
-    }
-}
-
-/// From which point of the run other weights hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Phase {
-    /// Share of the run, from 0 to 1, at which the phase begins.
-    pub from: f32,
-    pub sft: Option<f32>,
-    pub info_nce: Option<f32>,
-    pub mix: Option<Mix>,
-}
-
 impl Recipe {
     /// Reads and checks a recipe. Relative paths in it are taken from the working directory.
     pub fn read(path: &Path) -> Result<Recipe, RecipeError> {
@@ -277,7 +85,7 @@ impl Recipe {
     pub fn thinks(&self) -> bool {
         let mixes = std::iter::once(&self.thought.mix);
         let mut mixes = mixes.chain(self.phase.iter().filter_map(|p| p.mix.as_ref()));
-        mixes.any(|m| !only_direct(m))
+        mixes.any(|m| !m.only_direct())
     }
 
     fn check(&self, path: &Path) -> Result<(), RecipeError> {
@@ -290,7 +98,7 @@ impl Recipe {
         };
         let rising = self.phase.windows(2).all(|w| w[0].from < w[1].from);
         let needs_emb = self.model.pooling == Pooling::Emb
-            || (self.loss.sft == 0.0 && mixes.clone().all(|m| m.direct > 0.0 && only_direct(m)));
+            || (self.loss.sft == 0.0 && mixes.clone().all(|m| m.direct > 0.0 && m.only_direct()));
         let positive = |x: f32| x.is_finite() && x > 0.0;
         let rules: [(bool, &'static str, &str); 12] = [
             (t.batch > 0, "train.batch", "expected at least 1"),
@@ -355,10 +163,6 @@ impl Recipe {
             }),
         }
     }
-}
-
-fn only_direct(m: &Mix) -> bool {
-    m.gold + m.own + m.empty + m.query == 0.0
 }
 
 /// A TOML error in one line, with its line number.

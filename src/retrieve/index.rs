@@ -9,7 +9,10 @@ use super::approximate::{ApproximateIndex, Graph};
 use super::trec::RunEntry;
 use super::{Result, RetrieveError, Scored};
 use crate::data::embeddings::{EmbeddingSet, EmbeddingWriter, Origin};
-use crate::data::replace_folder;
+use crate::data::{DataError, replace_folder};
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Rows normalised and written at a time.
@@ -27,13 +30,15 @@ impl Index {
     /// says how. What was there is replaced once the new index is complete.
     ///
     /// # Errors
-    /// [`RetrieveError`] naming the item whose embedding is zero or not finite, or the file that
-    /// cannot be written.
+    /// [`RetrieveError`] naming the id that is there twice, the item whose embedding is zero or not
+    /// finite, or the file that cannot be written; a folder that holds anything but an index.
     pub fn create(
         folder: &Path,
         embeddings: &EmbeddingSet,
         graph: Option<&Graph>,
     ) -> Result<Index> {
+        Index::check_replaceable(folder)?;
+        check_unique(embeddings)?;
         replace_folder(folder, |folder| -> Result<()> {
             let items = write_unit_rows(folder, embeddings)?;
             if let Some(graph) = graph {
@@ -43,6 +48,32 @@ impl Index {
             Ok(())
         })?;
         Index::open(folder)
+    }
+
+    /// Errors unless [`Index::create`] may write `folder`: it is replaced as a whole, so it must hold
+    /// nothing but an index, or not be there.
+    pub fn check_replaceable(folder: &Path) -> Result<()> {
+        const OURS: [&str; 5] = [
+            "items.npy",
+            "items.ids",
+            "items.json",
+            "approximate.usearch",
+            "approximate.json",
+        ];
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(DataError::io("replace", folder)(error).into()),
+        };
+        for entry in entries {
+            let name = entry.map_err(DataError::io("read", folder))?.file_name();
+            if !OURS.iter().any(|ours| name == *ours) {
+                let message =
+                    format!("the folder holds {name:?}; expected a new, empty or index folder");
+                return Err(DataError::file(folder, message).into());
+            }
+        }
+        Ok(())
     }
 
     /// Opens the index `folder`; the embeddings are mapped, not read.
@@ -111,6 +142,18 @@ impl Index {
             score: hit.score,
         };
         hits.iter().map(entry).collect()
+    }
+}
+
+/// A run names every document once, so an index does too.
+fn check_unique(embeddings: &EmbeddingSet) -> Result<()> {
+    let mut seen = HashSet::with_capacity(embeddings.ids.len());
+    match embeddings.ids.iter().find(|id| !seen.insert(id.as_str())) {
+        None => Ok(()),
+        Some(id) => Err(RetrieveError::Embedding(format!(
+            "{}: item `{id}` is there twice; expected once",
+            embeddings.matrix.path().display()
+        ))),
     }
 }
 

@@ -108,6 +108,9 @@ impl FromStr for Metric {
     fn from_str(text: &str) -> std::result::Result<Metric, UnknownMetric> {
         let unknown = || UnknownMetric(text.to_string());
         let find = |name: &str, cut: bool| {
+            // Short for HitRate, as papers write it.
+            let hit = name.eq_ignore_ascii_case("hit");
+            let name = if hit { "HitRate" } else { name };
             let is = |other: &str| other.eq_ignore_ascii_case(name);
             let found = NAMES
                 .iter()

@@ -177,6 +177,12 @@ impl Tokenizer {
         value.as_str().or_else(|| value.get("content")?.as_str())
     }
 
+    /// The text of `tokenizer.json`: everything that decides on ids.
+    pub fn to_json(&self) -> Result<String, TokenizerError> {
+        let json = self.inner.to_string(false);
+        json.map_err(|error| TokenizerError::Apply(one_line(error)))
+    }
+
     /// Writes `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json` and, if there is a
     /// template, `chat_template.jinja` into the existing folder `dir`, for `transformers` to load.
     pub fn save(&self, dir: &Path) -> Result<(), TokenizerError> {

@@ -173,6 +173,14 @@ fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>, TrainError> {
     Ok(found)
 }
 
+/// Removes the checkpoints of a run that will not go on.
+pub fn remove(folder: &Path) -> Result<(), TrainError> {
+    for (_, path) in list(folder)? {
+        fs::remove_dir_all(&path).map_err(TrainError::io(&path))?;
+    }
+    Ok(())
+}
+
 /// Puts the newest checkpoint of `folder` into `model` and `optimizer`; none: nothing to resume.
 pub fn resume<D: Device>(
     folder: &Path,

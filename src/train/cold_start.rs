@@ -11,128 +11,22 @@ use super::metrics::{MetricsLog, Progress};
 use super::objective::{Losses, Objective, Weights};
 use super::optimizer::Optimizer;
 use super::schedule::Schedule;
+use super::training_set::TrainingSet;
 use super::{TrainError, thoughts};
-use crate::data::{Catalogue, Triplet};
 use crate::device::Device;
 use crate::model::Model;
 use crate::ops::linear::WeightFormat;
 use crate::ops::philox::PhiloxStream;
 use crate::ops::sample::Sampling;
 use crate::recipe::{Mix, Recipe};
-use crate::text::{Prompts, Tokenizer};
+use crate::text::Prompts;
 use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Streams of random numbers of a run: shuffles by epoch, and draws by step.
-const SHUFFLE: u64 = 1 << 32;
+/// Stream of the random numbers of a step; those of an epoch's shuffle are in [`TrainingSet`].
 const DRAW: u64 = 2 << 32;
-
-/// The training data as tokens.
-pub struct TrainingSet {
-    /// Below the query trunk.
-    queries: Vec<Vec<u32>>,
-    /// The teacher's thought, cut to the budget.
-    gold: Vec<Vec<u32>>,
-    /// The query's text as a thought, cut to the budget.
-    repeated: Vec<Vec<u32>>,
-    /// Catalogue rows of every query's relevant items.
-    relevant: Vec<Vec<u32>>,
-    /// Below the item trunk, by catalogue row.
-    items: Vec<Vec<u32>>,
-    /// Query and catalogue row of every training pair.
-    pairs: Vec<(u32, u32)>,
-}
-
-impl TrainingSet {
-    /// Tokenizes triplets against their catalogue.
-    ///
-    /// # Errors
-    /// Where a triplet names an unknown item, a sequence exceeds `recipe.model.context`, or there are
-    /// no pairs.
-    pub fn new(
-        recipe: &Recipe,
-        tokenizer: &Tokenizer,
-        prompts: &Prompts,
-        catalogue: &Catalogue,
-        triplets: &[Triplet],
-    ) -> Result<TrainingSet, TrainError> {
-        let budget = recipe.thought.budget;
-        let emb = recipe.model.pooling.appends_emb();
-        let mut set = TrainingSet {
-            queries: Vec::new(),
-            gold: Vec::new(),
-            repeated: Vec::new(),
-            relevant: Vec::new(),
-            items: Vec::new(),
-            pairs: Vec::new(),
-        };
-        for item in catalogue.items() {
-            let mut ids = prompts.item(tokenizer, &item.title)?;
-            ids.extend(emb.then_some(prompts.emb));
-            set.items.push(ids);
-        }
-        for t in triplets {
-            let query = set.queries.len() as u32;
-            let long = t.cot_long.as_ref().filter(|_| recipe.data.long_thoughts);
-            let thought = long.or(t.cot.as_ref()).ok_or_else(|| {
-                TrainError::Set(format!("triplet {}: no thought (`cot`) to learn", t.id))
-            })?;
-            set.queries.push(prompts.query(tokenizer, &t.query)?);
-            set.gold.push(prompts.thought(tokenizer, thought, budget)?);
-            set.repeated
-                .push(prompts.thought(tokenizer, &t.query, budget)?);
-            let rows: Option<Vec<u32>> = t
-                .items
-                .iter()
-                .map(|id| catalogue.index_of(id).map(|r| r as u32))
-                .collect();
-            let rows = rows.ok_or_else(|| {
-                TrainError::Set(format!("triplet {}: an item is not in the catalogue", t.id))
-            })?;
-            set.pairs.extend(rows.iter().map(|&r| (query, r)));
-            set.relevant.push(rows);
-        }
-        if set.pairs.is_empty() {
-            return Err(TrainError::Set(
-                "the training data has no query-item pair".into(),
-            ));
-        }
-        Ok(set)
-    }
-
-    /// Number of training pairs.
-    pub fn pairs(&self) -> usize {
-        self.pairs.len()
-    }
-
-    /// Number of optimizer steps that a recipe makes over this set.
-    pub fn steps(&self, recipe: &Recipe) -> usize {
-        match recipe.train.steps {
-            0 => {
-                let pairs = self.pairs.len() as f64 * f64::from(recipe.train.epochs);
-                (pairs / recipe.train.batch as f64).round().max(1.0) as usize
-            }
-            steps => steps,
-        }
-    }
-
-    /// Pairs of a step: consecutive in an endless row of shuffled epochs.
-    fn draw(&self, seed: u64, step: usize, batch: usize) -> Vec<(u32, u32)> {
-        let mut drawn = Vec::with_capacity(batch);
-        let (mut epoch, mut order) = (usize::MAX, Vec::new());
-        for at in step * batch..(step + 1) * batch {
-            if at / self.pairs.len() != epoch {
-                epoch = at / self.pairs.len();
-                order = self.pairs.clone();
-                PhiloxStream::new(seed, SHUFFLE + epoch as u64).shuffle(&mut order);
-            }
-            drawn.push(order[at % self.pairs.len()]);
-        }
-        drawn
-    }
-}
 
 /// A cold-start run.
 pub struct ColdStart<'a, D: Device> {

@@ -1,6 +1,7 @@
 //! The record of a run: JSON Lines beside the checkpoint, and a progress bar.
 
 use super::TrainError;
+use crate::data::write_atomic;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use std::fs::{File, OpenOptions};
@@ -31,15 +32,10 @@ impl MetricsLog {
                 }
             }
         }
-        let mut file = OpenOptions::new()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .open(path)
-            .map_err(io())?;
-        for line in kept {
-            writeln!(file, "{line}").map_err(io())?;
-        }
+        write_atomic(path, |out| {
+            kept.iter().try_for_each(|line| writeln!(out, "{line}"))
+        })?;
+        let file = OpenOptions::new().append(true).open(path).map_err(io())?;
         Ok(MetricsLog {
             path: path.to_path_buf(),
             file,

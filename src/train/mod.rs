@@ -9,6 +9,7 @@ pub mod optimizer;
 pub mod run;
 pub mod schedule;
 pub mod thoughts;
+pub mod training_set;
 
 mod error;
 

@@ -1,7 +1,8 @@
 //! A whole run: from a recipe to a trained model folder.
 
 use super::TrainError;
-use super::cold_start::{ColdStart, TrainingSet};
+use super::cold_start::ColdStart;
+use super::training_set::TrainingSet;
 use crate::data::{read_catalogue, read_triplets};
 use crate::device::Device;
 use crate::embed::{ModelFolder, NewTokens, Settings, save_folder};

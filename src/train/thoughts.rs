@@ -2,6 +2,7 @@
 //! its own index. Both are refreshed every few hundred pairs and belong to a checkpoint.
 
 use crate::device::{Device, Result};
+use crate::embed::encode::BATCH_TOKENS;
 use crate::embed::{Encoder, Pooling, Sequence, Side, normalize};
 use crate::model::Model;
 use crate::ops::linear::WeightFormat;
@@ -9,8 +10,6 @@ use crate::ops::sample::Sampling;
 use crate::reason::{Question, Reasoner, ThinkOptions};
 use crate::text::Prompts;
 
-/// Tokens packed at a time when the catalogue is embedded.
-const ENCODE_TOKENS: usize = 1024;
 /// Rows decoded at a time.
 const THINK_ROWS: usize = 64;
 
@@ -62,7 +61,7 @@ pub fn near_misses<D: Device>(
     depth: usize,
 ) -> Result<Vec<Vec<u32>>> {
     let width = model.config.hidden_size;
-    let mut encoder = Encoder::new(model, prompts, pooling, ENCODE_TOKENS)?;
+    let mut encoder = Encoder::new(model, prompts, pooling, BATCH_TOKENS)?;
     let mut rows = |side: Side, ids: &[Vec<u32>]| -> Result<Vec<f32>> {
         let sequences: Vec<Sequence> = ids
             .iter()

@@ -45,24 +45,23 @@ thread_local! {
 }
 
 impl QueryTask<'_> {
-    /// Computes the block and hands `(row of the batch, head of the group, out, lse)` of each to
-    /// `put`.
-    pub fn run(&self, put: impl FnMut(usize, usize, &[f32], f32)) {
+    /// Computes the block and hands `(row of the batch, head of the group, out, maximum, sum)` of
+    /// each to `put`: the largest score, the sum of the exponentials below it, and the sum of the
+    /// values with these weights.
+    pub fn run(&self, put: impl FnMut(usize, usize, &[f32], f32, f32)) {
         SCRATCH.with_borrow_mut(|s| self.run_in(s, put));
     }
 
-    fn run_in(&self, s: &mut Scratch, mut put: impl FnMut(usize, usize, &[f32], f32)) {
+    fn run_in(&self, s: &mut Scratch, mut put: impl FnMut(usize, usize, &[f32], f32, f32)) {
         let d = self.heads.head_dim;
         let group = self.heads.num_heads / self.heads.num_kv_heads;
         let rows = self.count * group;
         let width = d.div_ceil(LANES) * LANES;
         let scale = 1.0 / (d as f32).sqrt();
-        s.queries.clear();
-        for i in 0..self.count {
-            let line = self
-                .queries
-                .line(self.segment.rows.start + self.first + i, group * d);
-            s.queries.extend(line.iter().map(|x| x * scale));
+        s.queries.resize(rows * d, 0.0);
+        for (i, scaled) in s.queries.chunks_exact_mut(group * d).enumerate() {
+            let row = self.segment.rows.start + self.first + i;
+            scale_to(self.isa, self.queries.line(row, group * d), scale, scaled);
         }
         s.out.clear();
         s.out.resize(rows * width, 0.0);
@@ -84,11 +83,14 @@ impl QueryTask<'_> {
         let last = own_visible(self.segment, self.first + self.count - 1);
         self.span(s, self.segment.own.start, last);
         for r in 0..rows {
-            let out = &mut s.out[r * width..][..d];
-            let inverse = 1.0 / s.sum[r];
-            out.iter_mut().for_each(|o| *o *= inverse);
             let row = self.segment.rows.start + self.first + r / group;
-            put(row, r % group, out, s.maximum[r] + s.sum[r].ln());
+            put(
+                row,
+                r % group,
+                &s.out[r * width..][..d],
+                s.maximum[r],
+                s.sum[r],
+            );
         }
     }
 
@@ -147,6 +149,36 @@ impl QueryTask<'_> {
 }
 
 per_isa! {
+    /// `to = factor · from`.
+    pub fn scale_to(from: &[f32], factor: f32, to: &mut [f32]) {
+        for (to, x) in to.iter_mut().zip(from) {
+            *to = factor * x;
+        }
+    }
+}
+
+/// Columns of scores that are looked at together.
+const PART: usize = 16;
+
+/// Folds partial results by halves.
+#[inline(always)]
+fn fold(mut lanes: [f32; PART], f: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = PART / 2;
+    while half > 0 {
+        for i in 0..half {
+            lanes[i] = f(lanes[i], lanes[i + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a { b } else { a }
+}
+
+per_isa! {
     /// Scores of a tile become exponentials below the new maximum; sums and outputs so far are
     /// scaled down to it. Row `r` sees the keys of the span before `visible[r]`.
     fn soften(
@@ -159,36 +191,41 @@ per_isa! {
         out: &mut [f32],
         width: usize,
     ) {
+        let used = count.next_multiple_of(PART);
         for (r, &visible) in visible.iter().enumerate() {
-            let row: &mut [f32; KEYS] = (&mut scores[r * KEYS..][..KEYS])
-                .try_into()
-                .expect("a row of a tile");
+            let row = &mut scores[r * KEYS..][..used];
             let seen = visible.saturating_sub(tile).min(count);
-            row[seen..].fill(f32::NEG_INFINITY);
             if seen == 0 {
                 row.fill(0.0);
                 continue;
             }
-            let mut lanes = [f32::NEG_INFINITY; 16];
-            for part in row.chunks_exact(16) {
+            row[seen..].fill(f32::NEG_INFINITY);
+            let mut lanes = [f32::NEG_INFINITY; PART];
+            for part in row.chunks_exact(PART) {
                 for (l, x) in lanes.iter_mut().zip(part) {
-                    *l = if *x > *l { *x } else { *l };
+                    *l = larger(*l, *x);
                 }
             }
-            let largest = lanes.iter().fold(maximum[r], |a, &b| if b > a { b } else { a });
-            let shrink = exp(maximum[r] - largest);
-            let mut sums = [0.0f32; 16];
-            for part in row.chunks_exact_mut(16) {
+            let largest = larger(maximum[r], fold(lanes, larger));
+            let mut sums = [0.0f32; PART];
+            for part in row.chunks_exact_mut(PART) {
                 for (s, x) in sums.iter_mut().zip(part) {
                     *x = exp(*x - largest);
                     *s += *x;
                 }
             }
-            sum[r] = sum[r] * shrink + sums.iter().sum::<f32>();
-            maximum[r] = largest;
-            for o in &mut out[r * width..][..width] {
-                *o *= shrink;
+            let total = fold(sums, |a, b| a + b);
+            if maximum[r] == f32::NEG_INFINITY {
+                // The first keys of the row: nothing to scale down.
+                sum[r] = total;
+            } else {
+                let shrink = exp(maximum[r] - largest);
+                sum[r] = sum[r] * shrink + total;
+                for o in &mut out[r * width..][..width] {
+                    *o *= shrink;
+                }
             }
+            maximum[r] = largest;
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::device::{DeviceError, Result};
 use crate::ops::attention::*;
 use crate::ops::forest::{Forest, Segment};
 use backward::{KeyTask, Saved};
-use forward::QueryTask;
+use forward::{QueryTask, scale_to};
 use tiles::{KEYS, Lines};
 
 /// Most rows (tokens · heads of a group) of a query block.
@@ -174,11 +174,11 @@ impl Attention for Cpu {
                     ..values
                 },
             };
-            task.run(|row, h, values, log_sum| {
+            task.run(|row, h, values, maximum, sum| {
                 let index = row * heads.num_heads + head * group + h;
-                out_rows.take(index).copy_from_slice(values);
+                scale_to(self.isa, values, 1.0 / sum, out_rows.take(index));
                 if let Some(lse) = &lse_rows {
-                    lse.take(index)[0] = log_sum;
+                    lse.take(index)[0] = maximum + sum.ln();
                 }
             });
         });

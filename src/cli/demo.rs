@@ -1,0 +1,234 @@
+//! `lrem demo`: the whole method on the bundled shop, from a base model to search results.
+//!
+//! Everything it makes lies in one folder and is used again by the next run: the number of steps, the
+//! two trained models (with their checkpoints, where a run was interrupted) and the three indexes.
+
+use super::common::{self, DeviceName, Inference, Weights};
+use super::searcher::{Searcher, Searching, own_thinking};
+use super::{Error, index, train};
+use clap::Args;
+use lrem::bench::{ColdStartStep, PAIRS};
+use lrem::data::{Catalogue, Triplet, read_catalogue, read_triplets, write_atomic};
+use lrem::embed::ThoughtText;
+use lrem::recipe::Recipe;
+use lrem::retrieve::evaluate::{Summary, compare, kinds_of};
+use lrem::retrieve::{Index, Metric, Missing, Run, Scored, evaluate, trec};
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const DIRECT: &str = "recipes/direct.toml";
+const LREM: &str = "recipes/shop.toml";
+const TEST: &str = "data/shop/test.jsonl";
+/// Time that both trainings together may take.
+const TRAINING: Duration = Duration::from_secs(10 * 60);
+/// What a direct step and an LREM step cost in steps of [`ColdStartStep`] with as many pairs.
+const COST: (f64, f64) = (0.6, 1.4);
+/// Fewest and most optimizer steps of each training.
+const STEPS: (usize, usize) = (12, 75);
+/// Titles shown for a query.
+const SHOWN: usize = 5;
+
+#[derive(Args)]
+pub struct DemoArgs {
+    /// Folder for the models and indexes.
+    #[arg(long, default_value = "runs/demo")]
+    out: PathBuf,
+    /// Optimizer steps of each training; by default as many as take this machine ten minutes.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+}
+
+/// One row of the comparison.
+struct Method {
+    name: &'static str,
+    model: PathBuf,
+    thinks: bool,
+}
+
+pub fn run(args: DemoArgs) -> Result<(), Error> {
+    let (mut direct, mut lrem) = (
+        Recipe::read(Path::new(DIRECT))?,
+        Recipe::read(Path::new(LREM))?,
+    );
+    let base = direct.model.base.clone();
+    if !base.exists() {
+        let base = base.display();
+        return Err(format!("{base} is missing; `make setup` fetches the base model").into());
+    }
+    let catalogue = read_catalogue(&direct.data.catalogue)?;
+    let test = read_triplets(Path::new(TEST), Some(&catalogue))?;
+    std::fs::create_dir_all(&args.out)?;
+    let steps = steps(&args, &direct)?;
+    for recipe in [&mut direct, &mut lrem] {
+        recipe.train.steps = steps;
+        recipe.train.checkpoint_every = 10;
+    }
+    println!(
+        "base model {}; {} products, {} test queries; {steps} steps of {} query-product pairs",
+        base.display(),
+        catalogue.len(),
+        test.len(),
+        direct.train.batch
+    );
+    let methods = [
+        Method {
+            name: "untrained",
+            model: base,
+            thinks: false,
+        },
+        Method {
+            name: "direct",
+            model: trained(&args, "direct", &direct)?,
+            thinks: false,
+        },
+        Method {
+            name: "LREM",
+            model: trained(&args, "lrem", &lrem)?,
+            thinks: true,
+        },
+    ];
+    let mut summaries = Vec::new();
+    let mut thoughts = None;
+    for method in &methods {
+        let searcher = searcher(&args, method, &direct.data.catalogue)?;
+        let (summary, found) = measure(&searcher, &test)?;
+        summaries.push((method.name, summary));
+        if method.thinks {
+            thoughts = Some(examples(&searcher, &catalogue, &test, &found));
+        }
+    }
+    let columns: Vec<(&str, &Summary)> = summaries.iter().map(|(n, s)| (*n, s)).collect();
+    println!("\n{}", compare(&columns));
+    println!("{}", thoughts.unwrap_or_default());
+    println!(
+        "Search it yourself: target/release/lrem search {0}/lrem/model {0}/lrem/index --titles {1}",
+        args.out.display(),
+        direct.data.catalogue.display()
+    );
+    Ok(())
+}
+
+/// The steps of an earlier run in the folder, or what the machine's speed allows.
+fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
+    let path = args.out.join("steps");
+    if let Some(steps) = args.steps {
+        return Ok(steps.max(1));
+    }
+    if let Ok(text) = std::fs::read_to_string(&path) {
+        return text.trim().parse().map_err(|_| {
+            format!(
+                "{}: `{}` is not a number of steps",
+                path.display(),
+                text.trim()
+            )
+            .into()
+        });
+    }
+    eprintln!("measuring the speed of this machine");
+    let folder = common::open(&recipe.model.base)?;
+    let device = common::device(args.device, train::multiply(recipe))?;
+    let mut workload = ColdStartStep::new(folder.load(device, None, common::CONTEXT)?)?;
+    workload.run()?;
+    let step = workload.run()?.as_secs_f64() * recipe.train.batch as f64 / PAIRS as f64;
+    let steps = (TRAINING.as_secs_f64() / (step * (COST.0 + COST.1))) as usize;
+    let steps = steps.clamp(STEPS.0, STEPS.1);
+    write_atomic(&path, |out| writeln!(out, "{steps}"))?;
+    Ok(steps)
+}
+
+/// Trains by `recipe` unless it has been done; returns the model's folder.
+fn trained(args: &DemoArgs, name: &'static str, recipe: &Recipe) -> Result<PathBuf, Error> {
+    let folder = args.out.join(name);
+    let (model, stamp) = (folder.join("model"), folder.join("recipe.toml"));
+    let text = toml::to_string(recipe)?;
+    if std::fs::read_to_string(&stamp).is_ok_and(|made_by| made_by == text) {
+        println!("{name}: {} is there", model.display());
+        return Ok(model);
+    }
+    let stop = train::interrupts()?;
+    let device = common::device(args.device, train::multiply(recipe))?;
+    lrem::train::train(device, recipe, &folder, true, &stop, name)?;
+    write_atomic(&stamp, |out| out.write_all(text.as_bytes()))?;
+    // A finished run is never resumed, and its checkpoint takes three times the model's space.
+    lrem::train::checkpoint::remove(&folder)?;
+    Ok(model)
+}
+
+/// The method's model with its index of the catalogue, which is made where it is missing or of
+/// another model.
+fn searcher(args: &DemoArgs, method: &Method, catalogue: &Path) -> Result<Searcher, Error> {
+    let inference = Inference {
+        device: args.device,
+        weights: Weights::Bf16,
+    };
+    let folder = args.out.join(method.name.to_lowercase()).join("index");
+    let origin = common::open(&method.model)?.origin()?;
+    let current = Index::open(&folder).is_ok_and(|index| index.check_origin(&origin).is_ok());
+    if !current {
+        eprintln!("{}: embedding the catalogue", method.name);
+        index::of_catalogue(&method.model, catalogue, &folder, inference)?;
+    }
+    let think = (!method.thinks).then_some(0);
+    Searcher::open(&method.model, &folder, Searching::new(think, inference))
+}
+
+/// Thought (none without thinking) and hits of every query.
+type Found = Vec<(Option<ThoughtText>, Vec<Scored>)>;
+
+fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Error> {
+    let metrics: Vec<Metric> = ["hit@10", "precision@10", "ndcg@10"]
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, _>>()?;
+    let texts: Vec<&str> = test.iter().map(|t| t.query.as_str()).collect();
+    let embedded = searcher
+        .loaded
+        .embedder()
+        .queries(&texts, &own_thinking(searcher.budget))?;
+    let hits = searcher.search(&embedded.rows, 10)?;
+    let entries =
+        |(t, hits): (&Triplet, &Vec<Scored>)| (t.id.clone(), searcher.index.run_entries(hits));
+    let run: Run = test.iter().zip(&hits).map(entries).collect();
+    let evaluation = evaluate(&trec::qrels_of(test), &run, &metrics, Missing::Zero);
+    let mut thoughts = embedded.thoughts.into_iter();
+    let found = hits
+        .into_iter()
+        .map(|hits| (thoughts.next(), hits))
+        .collect();
+    Ok((evaluation.summary(&kinds_of(test)), found))
+}
+
+/// The first query of every hard kind with its thought and its best products, the relevant ones
+/// marked.
+fn examples(searcher: &Searcher, catalogue: &Catalogue, test: &[Triplet], found: &Found) -> String {
+    let mut seen = HashSet::new();
+    let mut lines = Vec::new();
+    for (triplet, (thought, hits)) in test.iter().zip(found) {
+        if !triplet.is_hard() || !seen.insert(&triplet.kind) {
+            continue;
+        }
+        lines.push(format!("{}: {}", triplet.kind, triplet.query));
+        if let Some(thought) = thought {
+            lines.push(format!(
+                "  <think> {} </think>",
+                thought.text.escape_debug()
+            ));
+        }
+        for (rank, hit) in hits.iter().take(SHOWN).enumerate() {
+            let id = &searcher.index.ids()[hit.index as usize];
+            let mark = if triplet.items.contains(id) {
+                "✓"
+            } else {
+                " "
+            };
+            let title = catalogue.get(id).map_or("", |item| &item.title);
+            lines.push(format!("  {mark} {}. {title}", rank + 1));
+        }
+        lines.push(String::new());
+    }
+    lines.join("\n")
+}

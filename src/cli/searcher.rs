@@ -1,0 +1,116 @@
+//! A model and an index that belong together, loaded for `lrem search` and `lrem evaluate`.
+
+use super::Error;
+use super::common::{self, Inference, Loaded};
+use clap::Args;
+use lrem::data::DataError;
+use lrem::device::cpu::Cpu;
+use lrem::embed::{Pooling, Settings, Thinking};
+use lrem::ops::linear::WeightFormat;
+use lrem::ops::sample::Sampling;
+use lrem::retrieve::{ApproximateIndex, ExactIndex, Index, Scored};
+use std::path::Path;
+
+/// How queries are embedded and searched.
+#[derive(Args, Clone, Copy)]
+pub struct Searching {
+    /// Most tokens of the thought before a query is embedded; 0: no thought. By default as the model
+    /// was trained.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=65_536))]
+    think: Option<u32>,
+    /// Search the index's graph instead of all items.
+    #[arg(long)]
+    approximate: bool,
+    #[command(flatten)]
+    inference: Inference,
+}
+
+impl Searching {
+    /// Exact search after a thought of at most `think` tokens; none: as the model was trained.
+    pub fn new(think: Option<u32>, inference: Inference) -> Searching {
+        Searching {
+            think,
+            approximate: false,
+            inference,
+        }
+    }
+
+    /// Most tokens of a thought by a model with `settings`; 0: no thought.
+    pub fn budget(self, settings: &Settings) -> Result<usize, Error> {
+        let budget = self.think.map_or(settings.budget, |tokens| tokens as usize);
+        if budget > 0 && settings.pooling != Pooling::Emb {
+            let pooling = serde_json::to_string(&settings.pooling)?;
+            return Err(format!(
+                "--think {budget}: the model's pooling is {pooling}, which reads no thought; expected \
+                 --think 0"
+            )
+            .into());
+        }
+        Ok(budget)
+    }
+}
+
+/// The most likely thought of at most `budget` tokens, or none where that is 0.
+pub fn own_thinking(budget: usize) -> Thinking {
+    match budget {
+        0 => Thinking::Direct,
+        _ => Thinking::Own {
+            budget,
+            sampling: Sampling::GREEDY,
+        },
+    }
+}
+
+enum Finder {
+    Exact(ExactIndex<Cpu>),
+    Approximate(ApproximateIndex),
+}
+
+/// A loaded model and an index of its embeddings.
+pub struct Searcher {
+    pub loaded: Loaded,
+    pub index: Index,
+    /// Most tokens of a thought.
+    pub budget: usize,
+    finder: Finder,
+}
+
+impl Searcher {
+    /// Opens both, after checking that the one made the other.
+    pub fn open(model: &Path, index: &Path, searching: Searching) -> Result<Searcher, Error> {
+        let items = Index::open(index)?;
+        let folder = common::open(model)?;
+        let budget = searching.budget(&folder.settings)?;
+        items.check_origin(&folder.origin()?)?;
+        let graph = match searching.approximate {
+            true => Some(items.approximate()?.ok_or_else(|| {
+                let message = "no graph for approximate search; index again with --approximate";
+                DataError::file(index, message)
+            })?),
+            false => None,
+        };
+        let loaded = Loaded::new(folder, searching.inference)?;
+        let finder = match graph {
+            Some(graph) => Finder::Approximate(graph),
+            None => {
+                let (hidden, rows) = (items.origin().hidden, items.rows());
+                let exact = ExactIndex::new(&*loaded.device, hidden, rows, WeightFormat::F32)?;
+                Finder::Exact(exact)
+            }
+        };
+        Ok(Searcher {
+            loaded,
+            index: items,
+            budget,
+            finder,
+        })
+    }
+
+    /// The `top` best items for each row of `queries` `[queries, hidden]`.
+    pub fn search(&self, queries: &[f32], top: usize) -> Result<Vec<Vec<Scored>>, Error> {
+        Ok(match &self.finder {
+            Finder::Exact(exact) => exact.search(&self.loaded.device, queries, top)?,
+            Finder::Approximate(graph) => graph.search(queries, top)?,
+        })
+    }
+}

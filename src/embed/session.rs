@@ -1,0 +1,49 @@
+//! Queries that come one by one, each of which should cost its own tokens only.
+
+use super::{EmbedError, EmbeddedQueries, Embedder, Thinking, normalize};
+use crate::device::Device;
+use crate::reason::Reasoner;
+
+/// An embedder for one query at a time. The instructions are computed once, when it starts.
+pub struct Session<'e, D: Device> {
+    embedder: &'e Embedder<'e, D>,
+    reasoner: Reasoner<'e, D>,
+}
+
+impl<'e, D: Device> Session<'e, D> {
+    /// Computes the instruction trunk into a cache as long as the model's context.
+    ///
+    /// # Errors
+    /// Where the instructions do not fit in the context, or a device call fails.
+    pub fn new(embedder: &'e Embedder<'e, D>) -> Result<Self, EmbedError> {
+        let (model, prompts) = (embedder.model, embedder.prompts);
+        let reasoner = Reasoner::new(model, prompts, model.context())?;
+        Ok(Session { embedder, reasoner })
+    }
+
+    /// Unit vector of a query, and the thought that led to it, as [`Embedder::queries`] gives them.
+    ///
+    /// # Errors
+    /// Where the query is empty or longer than the context, or a device call fails.
+    pub fn query(
+        &mut self,
+        query: &str,
+        thinking: &Thinking,
+    ) -> Result<EmbeddedQueries, EmbedError> {
+        let embedder = self.embedder;
+        match *thinking {
+            Thinking::Own { budget, sampling } => {
+                let ids = embedder.query_ids(&[query], thinking)?;
+                embedder.think(&mut self.reasoner, ids, budget, sampling)
+            }
+            Thinking::Direct if embedder.pooling.appends_emb() => {
+                let ids = embedder.query_ids(&[query], thinking)?;
+                let mut rows = self.reasoner.direct(&ids[0])?;
+                normalize(&mut rows, embedder.model.config.hidden_size);
+                let thoughts = Vec::new();
+                Ok(EmbeddedQueries { rows, thoughts })
+            }
+            _ => embedder.queries(&[query], thinking),
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What is asked of the decode loop and what comes out of it.
+
+use crate::ops::sample::Sampling;
+
+/// How to think.
+#[derive(Clone, Copy, Debug)]
+pub struct ThinkOptions {
+    /// Most tokens of a thought, `l`.
+    pub budget: usize,
+    pub sampling: Sampling,
+    /// Thoughts per query, `G`.
+    pub rollouts: usize,
+    /// Most rows decoded at once.
+    pub batch: usize,
+}
+
+/// A query to think about.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Tokens below the query trunk ([`Prompts::query`]).
+    pub ids: Vec<u32>,
+    /// Key of its random numbers; rollout `g` uses `key + g`.
+    pub key: u64,
+}
+
+/// How a thought ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The model wrote `</think>`.
+    Closed,
+    /// The budget ran out; `</think>` was forced.
+    Budget,
+    /// The model wrote another control token; `</think>` was forced.
+    Broken,
+}
+
+/// A thought and the embedding that it led to.
+#[derive(Clone, Debug)]
+pub struct Thought {
+    /// Tokens between `<think>` and `</think>`.
+    pub tokens: Vec<u32>,
+    /// Log-probability of every token at temperature 1, and of `</think>` where it was the model's.
+    pub log_probabilities: Vec<f32>,
+    /// Mean entropy of the distributions the tokens came from, in nats.
+    pub entropy: f32,
+    pub ending: Ending,
+    /// Last hidden state at `<emb>`, `[hidden]`, not normalised.
+    pub embedding: Vec<f32>,
+}

@@ -1,0 +1,188 @@
+//! The decode loop against one-shot forwards, and against itself in other company.
+
+use crate::common::bits;
+use crate::{hidden, relative_error, tiny};
+use lrem::device::cpu::Cpu;
+use lrem::model::Model;
+use lrem::ops::forest::Forest;
+use lrem::ops::linear::WeightFormat;
+use lrem::ops::philox::PhiloxStream;
+use lrem::ops::sample::Sampling;
+use lrem::reason::{Ending, Question, Reasoner, ThinkOptions, Thought};
+use lrem::text::Prompts;
+use tempfile::tempdir;
+
+fn questions(count: usize) -> Vec<Question> {
+    let mut random = PhiloxStream::new(5, 5);
+    (0..count)
+        .map(|i| Question {
+            ids: (0..1 + random.below(9))
+                .map(|_| random.below(256) as u32)
+                .collect(),
+            key: 100 * i as u64,
+        })
+        .collect()
+}
+
+fn options(budget: usize, rollouts: usize, batch: usize) -> ThinkOptions {
+    ThinkOptions {
+        budget,
+        // Hot enough that the tiny model closes some thoughts and breaks others.
+        sampling: Sampling {
+            temperature: 2.0,
+            seed: 3,
+            ..Sampling::GREEDY
+        },
+        rollouts,
+        batch,
+    }
+}
+
+fn think(
+    model: &Model<Cpu>,
+    prompts: &Prompts,
+    questions: &[Question],
+    options: &ThinkOptions,
+) -> Vec<Vec<Thought>> {
+    let mut reasoner = Reasoner::new(model, prompts, 600).unwrap();
+    reasoner.think(questions, options).unwrap()
+}
+
+/// Everything of a thought, floats as bits.
+fn all_bits(t: &Thought) -> (Vec<u32>, Vec<u32>, u32, Ending, Vec<u32>) {
+    let (scores, embedding) = (bits(&t.log_probabilities), bits(&t.embedding));
+    (
+        t.tokens.clone(),
+        scores,
+        t.entropy.to_bits(),
+        t.ending,
+        embedding,
+    )
+}
+
+#[test]
+fn embeddings_and_log_probabilities_are_those_of_one_forward() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 2);
+    let (opened, model) = tiny::open(folder.path());
+    let prompts = opened.prompts().unwrap();
+    let (width, vocab) = (model.config.hidden_size, model.config.vocab_size);
+    let questions = questions(6);
+    let mut endings = Vec::new();
+    for (question, thoughts) in
+        questions
+            .iter()
+            .zip(think(&model, &prompts, &questions, &options(12, 9, 20)))
+    {
+        assert_eq!(thoughts.len(), 9);
+        for t in thoughts {
+            let branch = prompts.branch(&t.tokens);
+            let ids = [prompts.query_prefix.as_slice(), &question.ids, &branch].concat();
+            let rows = hidden(&model, &ids, &Forest::packed(&[(ids.len(), None)]));
+            let error = relative_error(&t.embedding, &rows[rows.len() - width..]);
+            assert!(error < 2e-5, "{error:e}");
+
+            let first = ids.len() - branch.len();
+            let scored = t.tokens.len() + usize::from(t.ending == Ending::Closed);
+            let expected = scored + usize::from(t.ending == Ending::Broken);
+            assert_eq!(t.log_probabilities.len(), expected);
+            let mut logits = vec![0.0; ids.len() * vocab];
+            model.logits(ids.len(), &rows, &mut logits).unwrap();
+            for (i, score) in t.log_probabilities[..scored].iter().enumerate() {
+                let row = &logits[(first + i) * vocab..][..vocab];
+                let sum: f64 = row.iter().map(|&l| f64::from(l).exp()).sum();
+                let want = f64::from(row[branch[i + 1] as usize]) - sum.ln();
+                assert!(
+                    (f64::from(*score) - want).abs() < 1e-4,
+                    "{score} is not {want}"
+                );
+            }
+            assert!(t.tokens.len() <= 12);
+            assert!(t.ending != Ending::Budget || t.tokens.len() == 12);
+            endings.push(t.ending);
+        }
+    }
+    for ending in [Ending::Closed, Ending::Budget, Ending::Broken] {
+        assert!(endings.contains(&ending), "no thought ended {ending:?}");
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_what_else_is_in_the_batch() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 2);
+    let (opened, masters) = tiny::open(folder.path());
+    let prompts = opened.prompts().unwrap();
+    let questions = questions(9);
+    for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+        let model = masters.packed(format).unwrap();
+        let together = think(&model, &prompts, &questions, &options(7, 2, 64));
+        for batch in [1, 3, 5] {
+            let crowded = think(&model, &prompts, &questions, &options(7, 2, batch));
+            for (a, b) in together.iter().flatten().zip(crowded.iter().flatten()) {
+                assert_eq!(all_bits(a), all_bits(b), "{format:?}, {batch} rows at once");
+            }
+        }
+        for (i, question) in questions.iter().enumerate() {
+            let alone = think(
+                &model,
+                &prompts,
+                std::slice::from_ref(question),
+                &options(7, 1, 1),
+            );
+            assert_eq!(
+                all_bits(&alone[0][0]),
+                all_bits(&together[i][0]),
+                "{format:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_budget_means_an_empty_thought() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 4);
+    let (opened, model) = tiny::open(folder.path());
+    let prompts = opened.prompts().unwrap();
+    let questions = questions(3);
+    let thoughts = think(&model, &prompts, &questions, &options(0, 1, 8));
+    for (question, thought) in questions.iter().zip(&thoughts) {
+        let ids = [
+            prompts.query_prefix.as_slice(),
+            &question.ids,
+            &prompts.branch(&[]),
+        ]
+        .concat();
+        let rows = hidden(&model, &ids, &Forest::packed(&[(ids.len(), None)]));
+        let last = &rows[rows.len() - model.config.hidden_size..];
+        assert!(relative_error(&thought[0].embedding, last) < 2e-5);
+        assert!(thought[0].tokens.is_empty());
+    }
+}
+
+#[test]
+fn the_cache_is_given_back_and_its_size_is_checked() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 4);
+    let (opened, model) = tiny::open(folder.path());
+    let prompts = opened.prompts().unwrap();
+    let question = Question {
+        ids: vec![5; 10],
+        key: 0,
+    };
+    let (trunk, needed) = (prompts.query_prefix.len(), 10 + 2 * (6 + 3));
+    let mut reasoner = Reasoner::new(&model, &prompts, trunk + needed).unwrap();
+    let six = vec![question.clone(); 6];
+    let first = reasoner.think(&six, &options(6, 2, 64)).unwrap();
+    let second = reasoner.think(&six, &options(6, 2, 64)).unwrap();
+    for (a, b) in first.iter().flatten().zip(second.iter().flatten()) {
+        assert_eq!(all_bits(a), all_bits(b));
+    }
+    let mut small = Reasoner::new(&model, &prompts, trunk + needed - 1).unwrap();
+    let error = small.think(&[question], &options(6, 2, 64)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "think: a query and its thoughts take 28 tokens, the cache has room for 27"
+    );
+}

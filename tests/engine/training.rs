@@ -1,0 +1,216 @@
+//! Whole runs on a tiny model and a tiny shop: learning, stopping, going on, and refusing.
+
+use crate::tiny;
+use lrem::device::cpu::{Cpu, Multiply};
+use lrem::recipe::Recipe;
+use lrem::train::{self, TrainError};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tempfile::{TempDir, tempdir};
+
+/// A folder with a model and a shop of twelve products in which letters stand for products.
+fn shop() -> TempDir {
+    let folder = tempdir().unwrap();
+    let base = folder.path().join("base");
+    fs::create_dir(&base).unwrap();
+    tiny::write(&base, 1);
+    let (mut catalogue, mut triplets) = (String::new(), String::new());
+    for i in 0..12u8 {
+        let letter = char::from(b'a' + i);
+        catalogue += &format!(r#"{{"id": "P{i}", "title": "{letter}{letter} ware"}}"#);
+        triplets += &format!(
+            r#"{{"id": "Q{i}", "query": "buy {letter}", "kind": "plain", "cot": "{letter}{letter}", "items": ["P{i}"]}}"#
+        );
+        catalogue.push('\n');
+        triplets.push('\n');
+    }
+    fs::write(folder.path().join("catalogue.jsonl"), catalogue).unwrap();
+    fs::write(folder.path().join("train.jsonl"), triplets).unwrap();
+    folder
+}
+
+fn recipe(shop: &Path, more: &str) -> Recipe {
+    let text = format!(
+        r#"
+        [model]
+        base = "{0}/base"
+        context = 64
+        [data]
+        catalogue = "{0}/catalogue.jsonl"
+        train = "{0}/train.jsonl"
+        [prompt]
+        query_prefix = "Query: "
+        query_suffix = " ->"
+        item_prefix = "Item: "
+        item_suffix = "."
+        {more}"#,
+        shop.display()
+    );
+    Recipe::parse(Path::new("recipe.toml"), &text).unwrap()
+}
+
+/// Own thoughts, mined negatives, two phases and parts smaller than a batch, all in nine steps.
+const EVERYTHING: &str = r#"
+    [train]
+    batch = 4
+    micro_batch = 3
+    steps = 9
+    learning_rate = 3e-3
+    precision = "f32"
+    checkpoint_every = 4
+    [thought]
+    budget = 3
+    refresh = 2
+    mix = { gold = 1.0, own = 1.0, empty = 0.5, query = 0.5, direct = 0.5 }
+    [negatives]
+    per_pair = 1
+    depth = 3
+    refresh = 3
+    [[phase]]
+    from = 0.0
+    info_nce = 0.0
+    [[phase]]
+    from = 0.3
+    info_nce = 1.0
+    sft = 0.2"#;
+
+fn run(recipe: &Recipe, out: &Path, resume: bool, stop: bool) -> Result<PathBuf, TrainError> {
+    let device = Arc::new(Cpu::new(Multiply::F32));
+    let stop = AtomicBool::new(stop);
+    train::train(device, recipe, out, resume, &stop, "test")
+}
+
+/// The lines of `metrics.jsonl` without the time they took.
+fn metrics(out: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+    let line = |line: &str| {
+        let mut value: Value = serde_json::from_str(line).unwrap();
+        value.as_object_mut().unwrap().remove("seconds");
+        value
+    };
+    text.lines().map(line).collect()
+}
+
+fn weights(out: &Path) -> Vec<u8> {
+    fs::read(out.join("model/model.safetensors")).unwrap()
+}
+
+#[test]
+fn a_run_stopped_after_every_step_equals_the_uninterrupted_one() {
+    let shop = shop();
+    let recipe = recipe(shop.path(), EVERYTHING);
+    let (whole, pieces) = (shop.path().join("whole"), shop.path().join("pieces"));
+    run(&recipe, &whole, false, false).unwrap();
+    for step in 1..9 {
+        let stopped = run(&recipe, &pieces, true, true);
+        let Err(TrainError::Interrupted { step: at }) = stopped else {
+            panic!("step {step}: {stopped:?}");
+        };
+        assert_eq!(at, step);
+        // What a killed run may leave behind: a half-written checkpoint, and lines of later steps.
+        fs::create_dir_all(pieces.join(format!("checkpoint-{}.partial", step + 1))).unwrap();
+        let mut log = fs::read_to_string(pieces.join("metrics.jsonl")).unwrap();
+        log += &format!("{{\"step\": {}, \"loss\": 1}}\n{{\"st", step + 1);
+        fs::write(pieces.join("metrics.jsonl"), log).unwrap();
+    }
+    run(&recipe, &pieces, true, true).unwrap();
+    assert_eq!(metrics(&pieces), metrics(&whole));
+    assert!(weights(&pieces) == weights(&whole), "the models differ");
+    assert_eq!(metrics(&whole).len(), 9);
+}
+
+#[test]
+fn a_finished_run_resumes_to_nothing_new() {
+    let shop = shop();
+    let recipe = recipe(shop.path(), EVERYTHING);
+    let out = shop.path().join("out");
+    run(&recipe, &out, false, false).unwrap();
+    let (log, model) = (metrics(&out), weights(&out));
+    run(&recipe, &out, true, false).unwrap();
+    assert_eq!(metrics(&out), log);
+    assert!(weights(&out) == model);
+}
+
+#[test]
+fn it_learns_to_find_and_to_think() {
+    let shop = shop();
+    let recipe = recipe(
+        shop.path(),
+        r#"
+        [train]
+        batch = 12
+        micro_batch = 12
+        steps = 150
+        learning_rate = 1e-2
+        precision = "f32"
+        [loss]
+        sft = 0.3
+        temperature = 0.1"#,
+    );
+    let out = shop.path().join("out");
+    run(&recipe, &out, false, false).unwrap();
+    let log = metrics(&out);
+    let number = |at: usize, field: &str| log[at][field].as_f64().unwrap();
+    assert!(number(0, "accuracy") < 0.9, "{}", log[0]);
+    assert_eq!(number(149, "accuracy"), 1.0, "{}", log[149]);
+    assert!(number(149, "sft_per_token") < 0.3, "{}", log[149]);
+}
+
+#[test]
+fn checkpoints_that_do_not_fit_are_refused() {
+    let shop = shop();
+    let first = recipe(shop.path(), EVERYTHING);
+    let out = shop.path().join("out");
+    run(&first, &out, false, true).unwrap_err();
+    let message = |recipe: &Recipe| run(recipe, &out, true, false).unwrap_err().to_string();
+
+    let mut other = first.clone();
+    other.train.learning_rate = 1e-4;
+    let json = out.join("checkpoint-1/state.json");
+    assert_eq!(
+        message(&other),
+        format!(
+            "{}: was made by another recipe; use its recipe, or another output folder",
+            json.display()
+        )
+    );
+    let tensors = out.join("checkpoint-1/state.safetensors");
+    let bytes = fs::read(&tensors).unwrap();
+    fs::write(&tensors, &bytes[..bytes.len() / 2]).unwrap();
+    assert!(message(&first).starts_with(&format!("{}: ", tensors.display())));
+    fs::write(&json, "{}").unwrap();
+    assert!(message(&first).starts_with(&format!("{}: missing field", json.display())));
+}
+
+#[test]
+fn a_full_disk_keeps_the_last_checkpoint() {
+    let shop = shop();
+    let recipe = recipe(shop.path(), EVERYTHING);
+    let out = shop.path().join("out");
+    run(&recipe, &out, false, true).unwrap_err();
+    let file = shop.path().join("recipe.toml");
+    fs::write(&file, toml::to_string(&recipe).unwrap()).unwrap();
+    // A limit on the size of files fails writes as a full disk does.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 8; exec {} train {} --out {} --resume",
+        env!("CARGO_BIN_EXE_lrem"),
+        file.display(),
+        out.display()
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(
+        said.contains("checkpoint-4.partial/state.safetensors: cannot be written"),
+        "{said}"
+    );
+    assert!(!out.join("checkpoint-4.partial").exists());
+    assert!(out.join("checkpoint-1").exists());
+    run(&recipe, &out, true, false).unwrap();
+    assert_eq!(metrics(&out).len(), 9);
+}
