@@ -1,0 +1,45 @@
+//! Pooling 64 sequences of 24 rows of 576 elements: the mean, and one row of each; in bytes moved a
+//! second.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use lrem::device::cpu::{Cpu, Multiply};
+use lrem::ops::philox::PhiloxStream;
+use lrem::ops::pool::{Pool, PoolPlan};
+
+const HIDDEN: usize = 576;
+const SEQUENCES: usize = 64;
+const LEN: usize = 24;
+
+fn pool(c: &mut Criterion) {
+    let device = Cpu::new(Multiply::F32);
+    let mut random = PhiloxStream::new(0, 0);
+    let mut normals = |len: usize| -> Vec<f32> { (0..len).map(|_| random.normal()).collect() };
+    let (x, mut out) = (
+        normals(SEQUENCES * LEN * HIDDEN),
+        normals(SEQUENCES * HIDDEN),
+    );
+    let mut dx = x.clone();
+    let ranges: Vec<_> = (0..SEQUENCES).map(|i| i * LEN..(i + 1) * LEN).collect();
+    let last: Vec<u32> = (1..=SEQUENCES as u32).map(|i| i * LEN as u32 - 1).collect();
+    let plans = [
+        ("mean", PoolPlan::mean(&ranges)),
+        ("last token", PoolPlan::pick(&last, 1.0)),
+    ];
+    let mut group = c.benchmark_group("pool");
+    group.sample_size(10);
+    for (name, plan) in &plans {
+        let (terms, rows) = (plan.rows.len() as u64, plan.len() as u64);
+        let row_bytes = 4 * HIDDEN as u64;
+        group.throughput(Throughput::Bytes(row_bytes * (terms + rows)));
+        group.bench_function(format!("{name} forward"), |b| {
+            b.iter(|| device.pool(plan, HIDDEN, &x, &mut out, false).unwrap());
+        });
+        group.throughput(Throughput::Bytes(row_bytes * (2 * terms + rows)));
+        group.bench_function(format!("{name} backward"), |b| {
+            b.iter(|| device.pool_backward(plan, HIDDEN, &out, &mut dx).unwrap());
+        });
+    }
+}
+
+criterion_group!(benches, pool);
+criterion_main!(benches);

@@ -1,0 +1,48 @@
+//! RMSNorm over rows of 576 elements, for one row (decoding) and for 512, in bytes moved a second.
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use lrem::device::cpu::{Cpu, Multiply};
+use lrem::ops::philox::PhiloxStream;
+use lrem::ops::rms_norm::{NormShape, RmsNorm};
+
+fn rms_norm(c: &mut Criterion) {
+    let device = Cpu::new(Multiply::F32);
+    let mut group = c.benchmark_group("rms_norm");
+    group.sample_size(10);
+    for rows in [1, 512] {
+        let shape = NormShape {
+            rows,
+            dim: 576,
+            eps: 1e-5,
+        };
+        let len = rows * shape.dim;
+        let mut random = PhiloxStream::new(0, 0);
+        let mut normals = |len: usize| -> Vec<f32> { (0..len).map(|_| random.normal()).collect() };
+        let (x, delta, w) = (normals(len), normals(len), normals(shape.dim));
+        let (mut sum, mut y, mut dw) = (x.clone(), x.clone(), w.clone());
+        group.throughput(Throughput::Bytes(8 * len as u64));
+        group.bench_function(format!("plain {rows}"), |b| {
+            b.iter(|| device.rms_norm(shape, &x, &w, &mut y).unwrap());
+        });
+        group.throughput(Throughput::Bytes(16 * len as u64));
+        group.bench_function(format!("with the residual {rows}"), |b| {
+            b.iter(|| {
+                device
+                    .add_rms_norm(shape, &x, &delta, &w, &mut sum, &mut y)
+                    .unwrap()
+            });
+        });
+        group.bench_function(format!("backward {rows}"), |b| {
+            b.iter(|| {
+                // Gradients add up, and would grow without bound.
+                (y.fill(0.0), dw.fill(0.0));
+                device
+                    .rms_norm_backward(shape, &x, &w, &delta, &mut y, &mut dw)
+                    .unwrap();
+            });
+        });
+    }
+}
+
+criterion_group!(benches, rms_norm);
+criterion_main!(benches);
