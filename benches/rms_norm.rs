@@ -35,7 +35,8 @@ fn rms_norm(c: &mut Criterion) {
         group.bench_function(format!("backward {rows}"), |b| {
             b.iter(|| {
                 // Gradients add up, and would grow without bound.
-                (y.fill(0.0), dw.fill(0.0));
+                y.fill(0.0);
+                dw.fill(0.0);
                 device
                     .rms_norm_backward(shape, &x, &w, &delta, &mut y, &mut dw)
                     .unwrap();
