@@ -1,6 +1,10 @@
 //! Linear of every device against its f64 reference.
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod errors;
+mod packed;
 
 use common::*;
 use lrem::device::cpu::{Cpu, Isa, Multiply};
@@ -81,16 +85,6 @@ fn sums(a: &[f64], b: &[f32]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a + f64::from(*b)).collect()
 }
 
-/// Rows of a packed weight in f32.
-fn unpacked(packed: &<Cpu as Linear>::Packed) -> Vec<f32> {
-    let mut w = vec![f32::NAN; packed.n() * packed.k()];
-    if packed.k() > 0 {
-        let rows = w.chunks_exact_mut(packed.k()).enumerate();
-        rows.for_each(|(i, row)| packed.row_into(i, row));
-    }
-    w
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
@@ -112,38 +106,6 @@ proptest! {
             let start = accumulate.then_some(&start[..]);
             let got = case.forward(&device, Weight::Master(&case.w), bias, start);
             assert_close("y", &got, &want, limit);
-        }
-    }
-
-    /// Against the weights as the format holds them.
-    #[test]
-    fn packed_agrees_with_the_reference(
-        shape in shapes(), format in 0usize..3, bias: bool, accumulate: bool, seed: u64,
-    ) {
-        let (case, format) = (Case::new(shape, seed), FORMATS[format]);
-        let LinearShape { n, k, .. } = shape;
-        let start = normals(seed, 5, shape.m * n);
-        for device in devices() {
-            let packed = device.pack(&case.w, n, k, format).unwrap();
-            prop_assert_eq!((packed.n(), packed.k(), packed.format()), (n, k, format));
-            let kept = unpacked(&packed);
-            let wide_bias = wide(&case.bias);
-            let bias_row = bias.then_some(&wide_bias[..]);
-            let mut want = reference::linear(shape, &wide(&case.x), &wide(&kept), bias_row);
-            if accumulate {
-                want = sums(&want, &start);
-            }
-            let mut errors = sum_errors(shape, k, &case.x, &kept);
-            if format == WeightFormat::Int8 {
-                // Inputs are rounded to 1/127 of the largest of their group.
-                let step: Vec<f32> = case.x.chunks(k.max(1)).flat_map(group_steps).collect();
-                let rounding = sum_errors(shape, k, &step, &kept);
-                let per = (k as f64 + 2.0) * ULP;
-                errors.iter_mut().zip(rounding).for_each(|(e, r)| *e += 0.501 * r / per);
-            }
-            let start = accumulate.then_some(&start[..]);
-            let got = case.forward(&device, Weight::Packed(&packed), bias, start);
-            assert_close("y", &got, &want, |i| errors[i] + 4.0 * ULP * (want[i].abs() + 8.0));
         }
     }
 
@@ -208,20 +170,6 @@ proptest! {
         assert_gradient("dbias", &bias, &db, |b| loss(&x, &w, b));
     }
 
-    /// What the weights and inputs lose in a format, for numbers that no format holds exactly.
-    #[test]
-    fn formats_keep_what_they_promise(n in 1usize..70, k in 1usize..100, seed: u64) {
-        let exact: Vec<f32> = normals(seed, 0, n * k).iter().map(|v| v * 1.003).collect();
-        for device in devices() {
-            let kept = FORMATS.map(|format| unpacked(&device.pack(&exact, n, k, format).unwrap()));
-            prop_assert_eq!(bits(&kept[0]), bits(&exact));
-            let rounded = |v: &f32| half::bf16::from_f32(*v).to_f32();
-            prop_assert_eq!(bits(&kept[1]), bits(&exact.iter().map(rounded).collect::<Vec<_>>()));
-            let steps: Vec<f32> = exact.chunks(k).flat_map(group_steps).collect();
-            assert_close("int8", &kept[2], &wide(&exact), |i| 0.501 * f64::from(steps[i]));
-        }
-    }
-
     /// Inputs that bf16 does not hold are rounded once where the device multiplies in bf16, and not at
     /// all elsewhere.
     #[test]
@@ -263,15 +211,6 @@ proptest! {
     }
 }
 
-/// For every element of a row the step that int8 rounds its group of 32 to.
-fn group_steps(row: &[f32]) -> Vec<f32> {
-    let groups = row.chunks(32).map(|group| {
-        let largest = group.iter().fold(0.0f32, |a, v| a.max(v.abs()));
-        vec![largest / 127.0; group.len()]
-    });
-    groups.flatten().collect()
-}
-
 #[test]
 fn the_threads_do_not_change_a_bit() {
     let case = Case::new(
@@ -306,112 +245,5 @@ fn the_threads_do_not_change_a_bit() {
             results.extend([dx, dw, db].map(|x| bits(&x)));
             results
         });
-    }
-}
-
-/// A weight or an input that is not a number must not become one.
-#[test]
-fn nan_reaches_the_product() {
-    let shape = LinearShape { m: 2, n: 3, k: 40 };
-    let good = Case::new(shape, 2);
-    for device in devices() {
-        for format in FORMATS {
-            for bad in [f32::NAN, f32::INFINITY] {
-                let mut case = Case::new(shape, 2);
-                case.x[40 + 35] = bad;
-                let packed = device.pack(&case.w, 3, 40, format).unwrap();
-                let y = case.forward(&device, Weight::Packed(&packed), false, None);
-                assert!(y[..3].iter().all(|v| v.is_finite()), "{format:?} {y:?}");
-                assert!(y[3..].iter().all(|v| !v.is_finite()), "{format:?} {y:?}");
-
-                let mut w = case.w.clone();
-                w[2 * 40 + 1] = bad;
-                let packed = device.pack(&w, 3, 40, format).unwrap();
-                let y = good.forward(&device, Weight::Packed(&packed), false, None);
-                assert!(!y[2].is_finite() && !y[5].is_finite(), "{format:?} {y:?}");
-                assert!(y[0].is_finite() && y[4].is_finite(), "{format:?} {y:?}");
-            }
-        }
-    }
-}
-
-/// Groups whose largest element is below what a scale can hold are zero, not noise.
-#[test]
-fn int8_of_the_smallest_numbers() {
-    let shape = LinearShape { m: 1, n: 1, k: 32 };
-    for tiny in [f32::from_bits(1), 1e-40, 1e-38] {
-        let case = Case {
-            x: vec![tiny; 32],
-            ..Case::new(shape, 3)
-        };
-        for device in devices() {
-            let packed = device.pack(&case.w, 1, 32, WeightFormat::Int8).unwrap();
-            let y = case.forward(&device, Weight::Packed(&packed), false, None);
-            assert!(y[0].abs() <= 200.0 * tiny, "{tiny:e} gives {:e}", y[0]);
-        }
-    }
-}
-
-#[test]
-fn what_does_not_fit_is_an_error_and_changes_nothing() {
-    let device = &devices()[0];
-    let shape = LinearShape { m: 2, n: 3, k: 4 };
-    let [x, w, bias] = [8, 12, 3].map(|len| vec![1.0f32; len]);
-    let say = |x: &Vec<f32>, w: Weight<'_, Cpu>, bias: &Vec<f32>, len: usize| {
-        let mut y = vec![7.0; len];
-        let result = device.linear(shape, x, w, Some(bias), &mut y, false);
-        assert!(result.is_ok() || y == vec![7.0; len], "{y:?}");
-        message(result)
-    };
-    let master = Weight::Master(&w);
-    assert_eq!(say(&x, master, &bias, 6), "");
-    assert_eq!(
-        say(&vec![1.0; 7], master, &bias, 6),
-        "linear: x has 7, expected 8"
-    );
-    assert_eq!(
-        say(&x, Weight::Master(&bias), &bias, 6),
-        "linear: weight has 3, expected 12"
-    );
-    assert_eq!(
-        say(&x, master, &vec![1.0; 2], 6),
-        "linear: bias has 2, expected 3"
-    );
-    assert_eq!(say(&x, master, &bias, 5), "linear: y has 5, expected 6");
-    let packed = device.pack(&w, 4, 3, WeightFormat::F32).unwrap();
-    assert_eq!(
-        say(&x, Weight::Packed(&packed), &bias, 6),
-        "linear: a weight of 4 × 3, expected 3 × 4"
-    );
-    let short = device.pack(&w, 5, 3, WeightFormat::Int8).err().unwrap();
-    assert_eq!(short.to_string(), "pack: weight has 12, expected 15");
-
-    let input = |sizes: [usize; 3]| {
-        let [dy, w, mut dx] = sizes.map(|len| vec![7.0; len]);
-        let result = device.linear_backward_input(shape, &dy, &w, &mut dx, false);
-        message(result)
-    };
-    assert_eq!(input([6, 12, 8]), "");
-    for (sizes, want) in [
-        ([5, 12, 8], "dy has 5, expected 6"),
-        ([6, 11, 8], "weight has 11, expected 12"),
-        ([6, 12, 7], "dx has 7, expected 8"),
-    ] {
-        assert_eq!(input(sizes), format!("linear_backward_input: {want}"));
-    }
-    let weight = |sizes: [usize; 4]| {
-        let [dy, x, mut dw, mut dbias] = sizes.map(|len| vec![7.0; len]);
-        let result = device.linear_backward_weight(shape, &dy, &x, &mut dw, Some(&mut dbias));
-        assert!(result.is_ok() || dw == vec![7.0; dw.len()], "{dw:?}");
-        message(result)
-    };
-    assert_eq!(weight([6, 8, 12, 3]), "");
-    for (sizes, want) in [
-        ([5, 8, 12, 3], "dy has 5, expected 6"),
-        ([6, 7, 12, 3], "x has 7, expected 8"),
-        ([6, 8, 11, 3], "dw has 11, expected 12"),
-        ([6, 8, 12, 2], "dbias has 2, expected 3"),
-    ] {
-        assert_eq!(weight(sizes), format!("linear_backward_weight: {want}"));
     }
 }

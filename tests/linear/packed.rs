@@ -1,0 +1,118 @@
+//! Packed weights: what a format keeps, and products with it.
+
+use crate::common::*;
+use crate::{Case, FORMATS, ULP, shapes, sum_errors, sums};
+use lrem::device::cpu::Cpu;
+use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat, reference};
+use proptest::prelude::*;
+
+/// Rows of a packed weight in f32.
+fn unpacked(packed: &<Cpu as Linear>::Packed) -> Vec<f32> {
+    let mut w = vec![f32::NAN; packed.n() * packed.k()];
+    if packed.k() > 0 {
+        let rows = w.chunks_exact_mut(packed.k()).enumerate();
+        rows.for_each(|(i, row)| packed.row_into(i, row));
+    }
+    w
+}
+
+/// For every element of a row the step that int8 rounds its group of 32 to.
+fn group_steps(row: &[f32]) -> Vec<f32> {
+    let groups = row.chunks(32).map(|group| {
+        let largest = group.iter().fold(0.0f32, |a, v| a.max(v.abs()));
+        vec![largest / 127.0; group.len()]
+    });
+    groups.flatten().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    /// Against the weights as the format holds them.
+    #[test]
+    fn packed_agrees_with_the_reference(
+        shape in shapes(), format in 0usize..3, bias: bool, accumulate: bool, seed: u64,
+    ) {
+        let (case, format) = (Case::new(shape, seed), FORMATS[format]);
+        let LinearShape { n, k, .. } = shape;
+        let start = normals(seed, 5, shape.m * n);
+        for device in devices() {
+            let packed = device.pack(&case.w, n, k, format).unwrap();
+            prop_assert_eq!((packed.n(), packed.k(), packed.format()), (n, k, format));
+            let kept = unpacked(&packed);
+            let wide_bias = wide(&case.bias);
+            let bias_row = bias.then_some(&wide_bias[..]);
+            let mut want = reference::linear(shape, &wide(&case.x), &wide(&kept), bias_row);
+            if accumulate {
+                want = sums(&want, &start);
+            }
+            let mut errors = sum_errors(shape, k, &case.x, &kept);
+            if format == WeightFormat::Int8 {
+                // Inputs are rounded to 1/127 of the largest of their group.
+                let step: Vec<f32> = case.x.chunks(k.max(1)).flat_map(group_steps).collect();
+                let rounding = sum_errors(shape, k, &step, &kept);
+                let per = (k as f64 + 2.0) * ULP;
+                errors.iter_mut().zip(rounding).for_each(|(e, r)| *e += 0.501 * r / per);
+            }
+            let start = accumulate.then_some(&start[..]);
+            let got = case.forward(&device, Weight::Packed(&packed), bias, start);
+            assert_close("y", &got, &want, |i| errors[i] + 4.0 * ULP * (want[i].abs() + 8.0));
+        }
+    }
+
+    /// What the weights and inputs lose in a format, for numbers that no format holds exactly.
+    #[test]
+    fn formats_keep_what_they_promise(n in 1usize..70, k in 1usize..100, seed: u64) {
+        let exact: Vec<f32> = normals(seed, 0, n * k).iter().map(|v| v * 1.003).collect();
+        for device in devices() {
+            let kept = FORMATS.map(|format| unpacked(&device.pack(&exact, n, k, format).unwrap()));
+            prop_assert_eq!(bits(&kept[0]), bits(&exact));
+            let rounded = |v: &f32| half::bf16::from_f32(*v).to_f32();
+            prop_assert_eq!(bits(&kept[1]), bits(&exact.iter().map(rounded).collect::<Vec<_>>()));
+            let steps: Vec<f32> = exact.chunks(k).flat_map(group_steps).collect();
+            assert_close("int8", &kept[2], &wide(&exact), |i| 0.501 * f64::from(steps[i]));
+        }
+    }
+}
+
+/// A weight or an input that is not a number must not become one.
+#[test]
+fn nan_reaches_the_product() {
+    let shape = LinearShape { m: 2, n: 3, k: 40 };
+    let good = Case::new(shape, 2);
+    for device in devices() {
+        for format in FORMATS {
+            for bad in [f32::NAN, f32::INFINITY] {
+                let mut case = Case::new(shape, 2);
+                case.x[40 + 35] = bad;
+                let packed = device.pack(&case.w, 3, 40, format).unwrap();
+                let y = case.forward(&device, Weight::Packed(&packed), false, None);
+                assert!(y[..3].iter().all(|v| v.is_finite()), "{format:?} {y:?}");
+                assert!(y[3..].iter().all(|v| !v.is_finite()), "{format:?} {y:?}");
+
+                let mut w = case.w.clone();
+                w[2 * 40 + 1] = bad;
+                let packed = device.pack(&w, 3, 40, format).unwrap();
+                let y = good.forward(&device, Weight::Packed(&packed), false, None);
+                assert!(!y[2].is_finite() && !y[5].is_finite(), "{format:?} {y:?}");
+                assert!(y[0].is_finite() && y[4].is_finite(), "{format:?} {y:?}");
+            }
+        }
+    }
+}
+
+/// Groups whose largest element is below what a scale can hold are zero, not noise.
+#[test]
+fn int8_of_the_smallest_numbers() {
+    let shape = LinearShape { m: 1, n: 1, k: 32 };
+    for tiny in [f32::from_bits(1), 1e-40, 1e-38] {
+        let case = Case {
+            x: vec![tiny; 32],
+            ..Case::new(shape, 3)
+        };
+        for device in devices() {
+            let packed = device.pack(&case.w, 1, 32, WeightFormat::Int8).unwrap();
+            let y = case.forward(&device, Weight::Packed(&packed), false, None);
+            assert!(y[0].abs() <= 200.0 * tiny, "{tiny:e} gives {:e}", y[0]);
+        }
+    }
+}
