@@ -25,7 +25,7 @@ const TRAINING: Duration = Duration::from_secs(10 * 60);
 /// What a direct step and an LREM step cost in steps of [`ColdStartStep`] with as many pairs.
 const COST: (f64, f64) = (0.6, 1.4);
 /// Fewest and most optimizer steps of each training.
-const STEPS: (usize, usize) = (12, 75);
+const STEPS: (usize, usize) = (12, 60);
 /// Titles shown for a query.
 const SHOWN: usize = 5;
 
