@@ -103,13 +103,20 @@ impl Output {
                 std::slice::from_raw_parts_mut(start, cols)
             };
             let t = &tile.0[i * NR..i * NR + cols];
-            if self.accumulate {
-                c.iter_mut().zip(t).for_each(|(c, t)| *c += t);
-            } else {
-                c.copy_from_slice(t);
+            // A row of a whole tile has a known length, which spares a call to copy it.
+            match (<&mut [f32; NR]>::try_from(&mut *c), self.accumulate) {
+                (Ok(c), false) => c.copy_from_slice(t),
+                (Ok(c), true) => add(c, t),
+                (Err(_), false) => c.copy_from_slice(t),
+                (Err(_), true) => add(c, t),
             }
         }
     }
+}
+
+#[inline(always)]
+fn add(to: &mut [f32], from: &[f32]) {
+    to.iter_mut().zip(from).for_each(|(t, f)| *t += f);
 }
 
 /// One tile of a product, `[MR][NR]`.
