@@ -19,6 +19,7 @@ pub mod sample;
 pub mod sample_filter;
 pub mod swiglu;
 pub mod top_k;
+pub mod transpose;
 
 use super::{Buffer, Device, Memory, Result, at_least};
 use bytemuck::Pod;

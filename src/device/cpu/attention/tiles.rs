@@ -1,6 +1,7 @@
 //! Small products in the first-level cache, and the packing of keys and values for them.
 
 use crate::device::cpu::Isa;
+use crate::device::cpu::transpose::transpose;
 use crate::per_isa;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
@@ -186,27 +187,17 @@ pub fn panel_words(depth: usize, columns: usize) -> usize {
     columns.div_ceil(LANES) * LANES * depth
 }
 
-per_isa! {
-    /// Lines as columns: `out[panel][width][LANES]` with `count` lines, the rest zero.
-    pub fn pack_transposed(from: Lines<'_>, count: usize, width: usize, out: &mut [f32]) {
-        for (panel, out) in out.chunks_exact_mut(width * LANES).enumerate() {
-            let first = panel * LANES;
-            let lines = LANES.min(count.saturating_sub(first));
-            if lines < LANES {
-                out.fill(0.0);
-            }
-            // Eight elements of every line at a time: the panel's part stays in the cache.
-            let mut start = 0;
-            while start < width {
-                let part = (width - start).min(8);
-                for j in 0..lines {
-                    let line = &from.line(first + j, width)[start..start + part];
-                    for (i, x) in line.iter().enumerate() {
-                        out[(start + i) * LANES + j] = *x;
-                    }
-                }
-                start += part;
-            }
+/// Lines as columns: `out[panel][width][LANES]` with `count` lines, the rest zero.
+pub fn pack_transposed(isa: Isa, from: Lines<'_>, count: usize, width: usize, out: &mut [f32]) {
+    for (panel, out) in out.chunks_exact_mut(width * LANES).enumerate() {
+        let first = panel * LANES;
+        let lines = LANES.min(count.saturating_sub(first));
+        if lines < LANES {
+            out.fill(0.0);
+        }
+        if lines > 0 {
+            let data = &from.data[first * from.stride..];
+            transpose(isa, (lines, width), data, from.stride, out, LANES);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Packing: from strided f32 matrices to panels.
 
 use super::kernel::Lanes;
-use super::{View, each_panel};
+use super::{NR, View, each_panel};
 use crate::device::cpu::Isa;
+use crate::device::cpu::transpose::transpose;
 use crate::per_isa;
 
 /// A buffer of panels, aligned to cache lines and kept between uses.
@@ -74,69 +75,79 @@ fn pair(first: f32, second: f32) -> f32 {
     f32::from_bits(bf16_bits(first) | (bf16_bits(second) << 16))
 }
 
+/// Words of a row that are turned into a column at a time: they stay in the first-level cache.
+const BLOCK: usize = 32;
+
+/// Packs up to `width` rows of `from` as words `[depth][width]`.
+fn pack_panel(isa: Isa, from: View<'_>, out: &mut [f32], width: usize, pairs: bool) {
+    if from.rows < width {
+        out.fill(0.0);
+    }
+    if from.row_stride == 1 {
+        pack_side_by_side(isa, from, out, width, pairs);
+        return;
+    }
+    let depth = out.len() / width;
+    let mut words = [0.0; BLOCK * NR];
+    for start in (0..depth).step_by(BLOCK) {
+        let count = BLOCK.min(depth - start);
+        row_words(isa, from, start, count, pairs, &mut words);
+        let out = &mut out[start * width..];
+        transpose(isa, (from.rows, count), &words, BLOCK, out, width);
+    }
+}
+
 per_isa! {
-    /// Packs up to `width` rows of `from` as words `[depth][width]`.
-    fn pack_panel(from: View<'_>, out: &mut [f32], width: usize, pairs: bool) {
+    /// Rows of the panel lie side by side: a copy, or an interleave of two lines.
+    fn pack_side_by_side(from: View<'_>, out: &mut [f32], width: usize, pairs: bool) {
         let (rows, k) = (from.rows, from.cols);
-        if rows < width {
-            out.fill(0.0);
-        }
-        let at = |r: usize, l: usize| from.data[r * from.row_stride + l * from.col_stride];
-        if from.row_stride == 1 {
-            // Rows of the panel lie side by side: a copy, or an interleave of two lines.
-            let line = |l: usize| &from.data[l * from.col_stride..][..rows];
-            if pairs {
-                for (l, out) in out.chunks_exact_mut(width).enumerate() {
-                    let first = line(2 * l);
-                    if 2 * l + 1 < k {
-                        let second = line(2 * l + 1);
-                        for ((o, &x), &y) in out.iter_mut().zip(first).zip(second) {
-                            *o = pair(x, y);
-                        }
-                    } else {
-                        for (o, &x) in out.iter_mut().zip(first) {
-                            *o = pair(x, 0.0);
-                        }
-                    }
+        let line = |l: usize| &from.data[l * from.col_stride..][..rows];
+        for (l, out) in out.chunks_exact_mut(width).enumerate() {
+            if !pairs {
+                out[..rows].copy_from_slice(line(l));
+                continue;
+            }
+            let first = line(2 * l);
+            if 2 * l + 1 < k {
+                let second = line(2 * l + 1);
+                for ((o, &x), &y) in out.iter_mut().zip(first).zip(second) {
+                    *o = pair(x, y);
                 }
             } else {
-                for (l, out) in out.chunks_exact_mut(width).enumerate() {
-                    out[..rows].copy_from_slice(line(l));
+                for (o, &x) in out.iter_mut().zip(first) {
+                    *o = pair(x, 0.0);
                 }
             }
-            return;
         }
-        // A row of the panel runs along k: turn it in blocks that stay in the first-level cache.
-        const BLOCK: usize = 32;
-        let depth = out.len() / width;
-        let mut words = [0.0f32; BLOCK];
-        for start in (0..depth).step_by(BLOCK) {
-            let count = BLOCK.min(depth - start);
-            for r in 0..rows {
-                let words = &mut words[..count];
-                if pairs {
-                    let whole = count.min((k - 2 * start) / 2);
-                    if from.col_stride == 1 {
-                        let row = &from.data[r * from.row_stride + 2 * start..][..2 * whole];
-                        for (w, xy) in words.iter_mut().zip(row.chunks_exact(2)) {
-                            *w = pair(xy[0], xy[1]);
-                        }
-                    } else {
-                        for (i, w) in words[..whole].iter_mut().enumerate() {
-                            *w = pair(at(r, 2 * (start + i)), at(r, 2 * (start + i) + 1));
-                        }
-                    }
-                    if whole < count {
-                        words[whole] = pair(at(r, k - 1), 0.0);
-                    }
-                } else {
-                    for (i, w) in words.iter_mut().enumerate() {
-                        *w = at(r, start + i);
-                    }
+    }
+}
+
+per_isa! {
+    /// Words `start..start + count` along k of every row: `words[row][BLOCK]`.
+    fn row_words(from: View<'_>, start: usize, count: usize, pairs: bool, words: &mut [f32]) {
+        let k = from.cols;
+        let at = |r: usize, l: usize| from.data[r * from.row_stride + l * from.col_stride];
+        for (r, words) in words.chunks_exact_mut(BLOCK).take(from.rows).enumerate() {
+            let words = &mut words[..count];
+            if !pairs {
+                for (i, w) in words.iter_mut().enumerate() {
+                    *w = at(r, start + i);
                 }
-                for (i, w) in words.iter().enumerate() {
-                    out[(start + i) * width + r] = *w;
+                continue;
+            }
+            let whole = count.min((k - 2 * start) / 2);
+            if from.col_stride == 1 {
+                let row = &from.data[r * from.row_stride + 2 * start..][..2 * whole];
+                for (w, xy) in words.iter_mut().zip(row.chunks_exact(2)) {
+                    *w = pair(xy[0], xy[1]);
                 }
+            } else {
+                for (i, w) in words[..whole].iter_mut().enumerate() {
+                    *w = pair(at(r, 2 * (start + i)), at(r, 2 * (start + i) + 1));
+                }
+            }
+            if whole < count {
+                words[whole] = pair(at(r, k - 1), 0.0);
             }
         }
     }
