@@ -17,7 +17,7 @@ pub struct ThinkOptions {
 /// A query to think about.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Tokens below the query trunk ([`Prompts::query`]).
+    /// Tokens below the query trunk ([`Prompts::query`](crate::text::Prompts::query)).
     pub ids: Vec<u32>,
     /// Key of its random numbers; rollout `g` uses `key + g`.
     pub key: u64,
