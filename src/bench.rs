@@ -184,11 +184,10 @@ impl<D: Device> ColdStartStep<D> {
         };
         let sample = |i: usize| Sample {
             query: draw(random, vocab, QUERY.1),
-            branches: vec![Branch {
-                ids: prompts.branch(&draw(random, vocab, BRANCH - 3)),
-                supervised: true,
-                target: Some(i as u32),
-            }],
+            branches: vec![
+                Branch::embedding(prompts.branch(&draw(random, vocab, BRANCH - 3)), i as u32)
+                    .learned(),
+            ],
             positives: vec![i as u64],
         };
         let samples = (0..PAIRS).map(sample).collect();

@@ -86,6 +86,7 @@ pub trait Device:
     + ops::pool::Pool
     + ops::linear_cross_entropy::LinearCrossEntropy
     + ops::info_nce::InfoNce
+    + ops::grpo::Grpo
     + ops::adamw::AdamW
     + ops::sample::Sample
     + ops::top_k::TopK

@@ -9,6 +9,7 @@ pub mod adamw;
 pub mod attention;
 pub mod embedding;
 pub mod forest;
+pub mod grpo;
 pub mod info_nce;
 pub mod kv_store;
 pub mod linear;

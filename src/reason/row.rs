@@ -30,6 +30,7 @@ impl Row {
             return;
         }
         self.entropy += s.entropy;
+        thought.drawn.push(s.token);
         thought.log_probabilities.push(s.log_probability);
         if closes || control.contains(&s.token) {
             thought.ending = if closes {

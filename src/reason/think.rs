@@ -169,6 +169,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
             next: next.clone(),
             thought: Thought {
                 tokens: Vec::new(),
+                drawn: Vec::new(),
                 log_probabilities: Vec::new(),
                 entropy: 0.0,
                 ending: Ending::Budget,

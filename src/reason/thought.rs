@@ -39,7 +39,10 @@ pub enum Ending {
 pub struct Thought {
     /// Tokens between `<think>` and `</think>`.
     pub tokens: Vec<u32>,
-    /// Log-probability of every token at temperature 1, and of `</think>` where it was the model's.
+    /// Tokens that the model drew: those of the thought, and the one that ended it, unless the budget
+    /// did.
+    pub drawn: Vec<u32>,
+    /// Log-probability of every drawn token at temperature 1.
     pub log_probabilities: Vec<f32>,
     /// Mean entropy of the distributions the tokens came from, in nats.
     pub entropy: f32,

@@ -100,7 +100,7 @@ impl Recipe {
         let needs_emb = self.model.pooling == Pooling::Emb
             || (self.loss.sft == 0.0 && mixes.clone().all(|m| m.direct > 0.0 && m.only_direct()));
         let positive = |x: f32| x.is_finite() && x > 0.0;
-        let rules: [(bool, &'static str, &str); 12] = [
+        let rules: [(bool, &'static str, &str); 13] = [
             (t.batch > 0, "train.batch", "expected at least 1"),
             (
                 t.micro_batch > 0,
@@ -135,6 +135,11 @@ impl Recipe {
             (
                 self.thought.refresh > 0 && self.negatives.refresh > 0,
                 "refresh",
+                "expected at least 1",
+            ),
+            (
+                self.thought.draws > 0,
+                "thought.draws",
                 "expected at least 1",
             ),
             (

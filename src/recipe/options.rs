@@ -156,6 +156,9 @@ pub struct ThoughtOptions {
     /// l: most tokens of a thought (the paper's production value).
     pub budget: usize,
     pub mix: Mix,
+    /// Embeddings of a pair's query in a step, each with a thought drawn from the mix; the draws are
+    /// stratified, so that with weights of a third and two thirds three draws are one and two.
+    pub draws: usize,
     /// Steps between refreshes of the model's own thoughts.
     pub refresh: usize,
     /// Own thoughts kept per query at a refresh.
@@ -169,6 +172,7 @@ impl Default for ThoughtOptions {
         ThoughtOptions {
             budget: 16,
             mix: Mix::default(),
+            draws: 1,
             refresh: 50,
             samples: 2,
             temperature: 1.0,

@@ -9,10 +9,19 @@ use std::ops::Range;
 pub struct Branch {
     /// Tokens below the query; empty where the query itself is embedded (poolings without `<emb>`).
     pub ids: Vec<u32>,
-    /// Whether the branch is learned by next-token loss.
-    pub supervised: bool,
+    /// Tokens whose probability the loss reads, the first of them predicted before `ids[first]`: those
+    /// of `ids` itself, except where a sampled token was replaced by a forced one.
+    pub predicted: Predicted,
     /// Item (index into the batch's items) that the branch's embedding has to find.
     pub target: Option<u32>,
+}
+
+/// Tokens whose probability a loss reads.
+#[derive(Clone, Debug, Default)]
+pub struct Predicted {
+    /// Place of the first among the branch's tokens.
+    pub first: usize,
+    pub tokens: Vec<u32>,
 }
 
 /// A query with its branches.
@@ -46,11 +55,28 @@ pub struct PackedBatch {
     pub ids: Vec<u32>,
     pub forest: Forest,
     pub positions: Vec<u32>,
-    /// Rows whose next token is supervised, and that token.
-    pub supervised_rows: Vec<u32>,
-    pub supervised_targets: Vec<u32>,
+    /// Rows whose next token the loss reads, and that token; branch by branch.
+    pub predicting_rows: Vec<u32>,
+    pub predicted: Vec<u32>,
     /// Rows of every embedding: branches with a target in order, then items.
     pub embedding_rows: Vec<Range<usize>>,
+}
+
+impl Branch {
+    /// A branch that embeds the query, for `target`.
+    pub fn embedding(ids: Vec<u32>, target: u32) -> Branch {
+        Branch {
+            ids,
+            predicted: Predicted::default(),
+            target: Some(target),
+        }
+    }
+
+    /// The same branch with every token of it learned.
+    pub fn learned(mut self) -> Branch {
+        self.predicted.tokens.clone_from(&self.ids);
+        self
+    }
 }
 
 impl TrainBatch {
@@ -92,14 +118,16 @@ impl TrainBatch {
                     } else {
                         add(&mut packed.ids, &branch.ids, Some(query)).1
                     };
-                    if branch.supervised && !branch.ids.is_empty() {
-                        let before = std::iter::once(query_rows.end - 1);
-                        let predicting = before.chain(rows.start..rows.end - 1);
-                        packed.supervised_rows.extend(predicting.map(|r| r as u32));
-                        packed.supervised_targets.extend(&branch.ids);
-                    }
                     if branch.target.is_some() {
-                        packed.embedding_rows.push(rows);
+                        packed.embedding_rows.push(rows.clone());
+                    }
+                    // The query's last row predicts the branch's first token.
+                    let before = std::iter::once(query_rows.end - 1);
+                    let predicting = before.chain(rows).skip(branch.predicted.first);
+                    let predicting = predicting.zip(&branch.predicted.tokens);
+                    for (row, &token) in predicting {
+                        packed.predicting_rows.push(row as u32);
+                        packed.predicted.push(token);
                     }
                 }
             }

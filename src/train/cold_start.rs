@@ -102,7 +102,14 @@ impl<D: Device> ColdStart<'_, D> {
             let norm = optimizer.update(self.model, &mut gradients, rate)?;
             state.step += 1;
             let seconds = started.elapsed().as_secs_f64();
-            log.write(&record(state.step, &losses, rate, norm, seconds))?;
+            log.write(&record(
+                state.step,
+                batch.samples.len(),
+                &losses,
+                rate,
+                norm,
+                seconds,
+            ))?;
             progress.update(state.step, &summary(&losses, seconds));
             let every = recipe.train.checkpoint_every;
             let stop = self.stop.load(Ordering::Relaxed);
@@ -196,35 +203,35 @@ impl<D: Device> ColdStart<'_, D> {
         };
         for &(query, row) in &pairs {
             let q = query as usize;
-            let target = Some(place(row));
+            let target = place(row);
             let gold = self.prompts.branch(&set.gold[q]);
-            let gold_branch = |target| Branch {
-                ids: gold.clone(),
-                supervised,
-                target,
-            };
-            let other = match draw(mix, random.uniform()) {
-                Thought::Gold => None,
-                Thought::Own => {
-                    let sample = random.below(state.thoughts[q].len());
-                    Some(self.branch(state, mix, q, sample))
-                }
-                Thought::Empty => Some(self.prompts.branch(&[])),
-                Thought::Query => Some(self.prompts.branch(&set.repeated[q])),
-                Thought::Direct => Some(self.direct()),
-            };
-            let branches = match other {
-                None => vec![gold_branch(target)],
-                Some(ids) => {
-                    let embeds = Branch {
-                        ids,
-                        supervised: false,
-                        target,
-                    };
-                    let learns = supervised.then(|| gold_branch(None));
-                    std::iter::once(embeds).chain(learns).collect()
-                }
-            };
+            // The teacher's thought is learned once, whether a query embeds with it or not.
+            let mut learns = supervised;
+            let (shift, draws) = (random.uniform(), recipe.thought.draws);
+            let mut branches = Vec::with_capacity(draws + 1);
+            for k in 0..draws {
+                let ids = match draw(mix, (k as f32 + shift) / draws as f32) {
+                    Thought::Gold => gold.clone(),
+                    Thought::Own => {
+                        let sample = random.below(state.thoughts[q].len());
+                        self.branch(state, mix, q, sample)
+                    }
+                    Thought::Empty => self.prompts.branch(&[]),
+                    Thought::Query => self.prompts.branch(&set.repeated[q]),
+                    Thought::Direct => self.direct(),
+                };
+                let teacher = learns && ids == gold;
+                learns &= !teacher;
+                let branch = Branch::embedding(ids, target);
+                branches.push(if teacher { branch.learned() } else { branch });
+            }
+            if learns {
+                let branch = Branch {
+                    ids: gold,
+                    ..Branch::default()
+                };
+                branches.push(branch.learned());
+            }
             batch.samples.push(Sample {
                 query: set.queries[q].clone(),
                 branches,
@@ -280,14 +287,21 @@ fn draw(mix: &Mix, u: f32) -> Thought {
     }
 }
 
-fn record(step: usize, l: &Losses, rate: f32, norm: f64, seconds: f64) -> serde_json::Value {
+fn record(
+    step: usize,
+    samples: usize,
+    l: &Losses,
+    rate: f32,
+    norm: f64,
+    seconds: f64,
+) -> serde_json::Value {
     json!({
         "step": step,
         "loss": l.loss,
-        "sft": l.sft,
-        "sft_per_token": l.sft_per_token,
-        "info_nce": l.info_nce,
-        "accuracy": l.accuracy,
+        "sft": l.nll / samples.max(1) as f64,
+        "sft_per_token": per_token(l),
+        "info_nce": l.contrast.info_nce,
+        "accuracy": l.contrast.accuracy(),
         "learning_rate": rate,
         "gradient_norm": norm,
         "tokens": l.tokens,
@@ -295,13 +309,17 @@ fn record(step: usize, l: &Losses, rate: f32, norm: f64, seconds: f64) -> serde_
     })
 }
 
+fn per_token(l: &Losses) -> f64 {
+    l.nll / l.predicted.max(1) as f64
+}
+
 fn summary(l: &Losses, seconds: f64) -> String {
     format!(
         "loss {:.3} sft/token {:.2} InfoNCE {:.3} accuracy {:.2} {:.0} tokens/s",
         l.loss,
-        l.sft_per_token,
-        l.info_nce,
-        l.accuracy,
+        per_token(l),
+        l.contrast.info_nce,
+        l.contrast.accuracy(),
         l.tokens as f64 / seconds.max(1e-9)
     )
 }

@@ -3,12 +3,15 @@
 pub mod batch;
 pub mod checkpoint;
 pub mod cold_start;
+pub mod contrast;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;
 pub mod run;
 pub mod schedule;
+
 pub mod thoughts;
+pub mod token_loss;
 pub mod training_set;
 
 mod error;

@@ -1,16 +1,18 @@
-//! The cold start's objective `λ1·L_SFT + λ2·L_InfoNCE` (eq. 8) and its gradient, with the whole
-//! batch as negatives however small the parts it is computed in (GradCache, arXiv 2101.06983).
+//! A loss over tokens plus InfoNCE over embeddings (eq. 8, 16) and their gradient, in one forward and
+//! one backward over the batch's forest, with the whole batch as negatives however small the parts it is
+//! computed in (GradCache, arXiv 2101.06983).
 
 use super::batch::{PackedBatch, TrainBatch};
+use super::contrast::{Contrast, contrast};
+use super::token_loss::{NextToken, TokenLoss};
 use crate::device::{Device, Result};
 use crate::embed::Pooling;
 use crate::model::{Activations, BackwardScratch, Batch, Gradients, Model};
-use crate::ops::info_nce::InfoNceBatch;
 use crate::ops::linear::LinearShape;
 use crate::ops::pool::PoolPlan;
 use crate::text::Prompts;
 
-/// Weights of the objective.
+/// Weights of the cold start's objective (eq. 8).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Weights {
     /// λ1, on the next-token loss summed over a sample's tokens and averaged over samples.
@@ -22,16 +24,14 @@ pub struct Weights {
 }
 
 /// Values of one step, for the log.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Losses {
     /// The weighted sum.
     pub loss: f64,
-    /// Next-token loss per sample, and per token, in nats.
-    pub sft: f64,
-    pub sft_per_token: f64,
-    pub info_nce: f64,
-    /// Share of queries whose target ranks first among the batch's items.
-    pub accuracy: f64,
+    /// Negative log-probability of the predicted tokens, summed, in nats, and their number.
+    pub nll: f64,
+    pub predicted: usize,
+    pub contrast: Contrast,
     /// Tokens computed.
     pub tokens: usize,
 }
@@ -58,8 +58,8 @@ impl<D: Device> Objective<D> {
         })
     }
 
-    /// Adds the objective's gradient over `batch` to `gradients`, computed in parts of `micro_batch`
-    /// samples, and returns its values.
+    /// Adds the gradient of the cold start's objective over `batch` to `gradients`, computed in parts
+    /// of `micro_batch` samples, and returns its values.
     pub fn step(
         &mut self,
         model: &Model<D>,
@@ -67,6 +67,31 @@ impl<D: Device> Objective<D> {
         batch: &TrainBatch,
         micro_batch: usize,
         weights: &Weights,
+        gradients: &mut Gradients<D>,
+    ) -> Result<Losses> {
+        let mut sft = NextToken::new(weights.sft, batch.samples.len());
+        let info_nce = (weights.info_nce, weights.temperature);
+        self.step_with(
+            model,
+            prompts,
+            batch,
+            micro_batch,
+            info_nce,
+            &mut sft,
+            gradients,
+        )
+    }
+
+    /// The same with any loss over the predicted tokens; `info_nce` is weight and temperature.
+    #[allow(clippy::too_many_arguments)]
+    pub fn step_with(
+        &mut self,
+        model: &Model<D>,
+        prompts: &Prompts,
+        batch: &TrainBatch,
+        micro_batch: usize,
+        info_nce: (f32, f32),
+        token_loss: &mut impl TokenLoss<D>,
         gradients: &mut Gradients<D>,
     ) -> Result<Losses> {
         let d = &*model.device;
@@ -84,8 +109,12 @@ impl<D: Device> Objective<D> {
             queries.extend_from_slice(q);
             items.extend_from_slice(i);
         }
-        let mut losses = Losses::default();
-        let (dqueries, ditems) = contrast(d, batch, weights, width, &queries, &items, &mut losses)?;
+        let (found, dqueries, ditems) = contrast(d, batch, info_nce, width, &queries, &items)?;
+        token_loss.compared(d, &found)?;
+        let mut losses = Losses {
+            contrast: found,
+            ..Losses::default()
+        };
         let (mut q_at, mut i_at) = (0, 0);
         for (branches, part) in &parts {
             if parts.len() > 1 {
@@ -94,8 +123,8 @@ impl<D: Device> Objective<D> {
             let tokens = part.ids.len();
             self.reserve(d, tokens * width)?;
             d.clear(&mut self.dhidden, tokens * width)?;
-            let scale = weights.sft / batch.samples.len().max(1) as f32;
-            losses.sft += self.supervise(model, part, scale, gradients)?;
+            losses.nll += self.predict(model, part, token_loss, gradients)?;
+            losses.predicted += part.predicted.len();
             let mut dinputs = Vec::new();
             if !part.embedding_rows.is_empty() {
                 let (q_len, i_len) = (
@@ -129,11 +158,7 @@ impl<D: Device> Objective<D> {
             )?;
             losses.tokens += tokens;
         }
-        let supervised: usize = parts.iter().map(|p| p.1.supervised_rows.len()).sum();
-        losses.sft_per_token = losses.sft / supervised.max(1) as f64;
-        losses.sft /= batch.samples.len().max(1) as f64;
-        losses.loss =
-            f64::from(weights.sft) * losses.sft + f64::from(weights.info_nce) * losses.info_nce;
+        losses.loss = token_loss.value() + f64::from(info_nce.0) * losses.contrast.info_nce;
         Ok(losses)
     }
 
@@ -153,16 +178,16 @@ impl<D: Device> Objective<D> {
         d.download(&out, len)
     }
 
-    /// Next-token loss over the supervised rows, summed; its gradient times `scale` goes to `dhidden`
-    /// and to the head.
-    fn supervise(
+    /// Negative log-probability of the part's predicted tokens, summed; the token loss's gradient goes
+    /// to `dhidden` and to the head.
+    fn predict(
         &mut self,
         model: &Model<D>,
         part: &PackedBatch,
-        scale: f32,
+        token_loss: &mut impl TokenLoss<D>,
         gradients: &mut Gradients<D>,
     ) -> Result<f64> {
-        let rows = part.supervised_rows.len();
+        let rows = part.predicted.len();
         if rows == 0 {
             return Ok(0.0);
         }
@@ -172,18 +197,17 @@ impl<D: Device> Objective<D> {
             n: c.vocab_size,
             k: c.hidden_size,
         };
-        let plan = PoolPlan::pick(&part.supervised_rows, 1.0);
+        let plan = PoolPlan::pick(&part.predicting_rows, 1.0);
         let mut hidden = d.zeros(rows * c.hidden_size)?;
         d.pool(&plan, c.hidden_size, &self.acts.hidden, &mut hidden, false)?;
         let (mut nll, mut lse) = (d.zeros(rows)?, d.zeros(rows)?);
         let head = model.head().master()?;
-        let targets = &part.supervised_targets;
+        let targets = &part.predicted;
         d.linear_cross_entropy(shape, &hidden, head, targets, &mut nll, &mut lse)?;
-        let total = d.download(&nll, rows)?.iter().map(|&x| f64::from(x)).sum();
-        if scale != 0.0 {
+        let coefficients = token_loss.coefficients(d, &nll, rows)?;
+        if coefficients.iter().any(|&c| c != 0.0) {
             let mut dhidden = d.zeros(rows * c.hidden_size)?;
             let dhead = gradients.head.as_mut().unwrap_or(&mut gradients.embedding);
-            let coefficients = vec![scale; rows];
             d.linear_cross_entropy_backward(
                 shape,
                 &hidden,
@@ -196,7 +220,8 @@ impl<D: Device> Objective<D> {
             )?;
             d.pool_backward(&plan, c.hidden_size, &dhidden, &mut self.dhidden)?;
         }
-        Ok(total)
+        let nll = d.download(&nll, rows)?;
+        Ok(nll.iter().map(|&x| f64::from(x)).sum())
     }
 
     fn reserve(&mut self, device: &D, len: usize) -> Result<()> {
@@ -214,61 +239,4 @@ fn view(part: &PackedBatch) -> Batch<'_> {
         forest: &part.forest,
         positions: &part.positions,
     }
-}
-
-/// InfoNCE over all embeddings of the step: fills `losses` and returns the weighted gradients by
-/// queries and items.
-fn contrast<D: Device>(
-    d: &D,
-    batch: &TrainBatch,
-    weights: &Weights,
-    width: usize,
-    queries: &[f32],
-    items: &[f32],
-    losses: &mut Losses,
-) -> Result<(Vec<f32>, Vec<f32>)> {
-    let count = queries.len() / width;
-    if count == 0 || items.is_empty() {
-        return Ok((vec![0.0; queries.len()], vec![0.0; items.len()]));
-    }
-    let embedded = |s: &super::batch::Sample| {
-        let targets: Vec<u32> = s.branches.iter().filter_map(|b| b.target).collect();
-        targets
-            .into_iter()
-            .map(|t| (t, s.positives.clone()))
-            .collect::<Vec<_>>()
-    };
-    let (targets, positives): (Vec<u32>, Vec<Vec<u64>>) =
-        batch.samples.iter().flat_map(embedded).unzip();
-    let mut nce = InfoNceBatch {
-        queries: count,
-        items: items.len() / width,
-        hidden: width,
-        temperature: weights.temperature,
-        targets,
-        ..InfoNceBatch::default()
-    };
-    let keys: Vec<u64> = batch.items.iter().map(|i| i.key).collect();
-    nce.mask_positives(&keys, &positives);
-    let (queries, items) = (d.upload(queries)?, d.upload(items)?);
-    let output = d.info_nce(&nce, &queries, &items)?;
-    let loss = d.download(&output.loss, count)?;
-    let rank = d.download(&output.rank, count)?;
-    losses.info_nce = loss.iter().map(|&x| f64::from(x)).sum::<f64>() / count as f64;
-    losses.accuracy = rank.iter().filter(|&&r| r == 1).count() as f64 / count as f64;
-    let (mut dq, mut di) = (d.zeros(count * width)?, d.zeros(nce.items * width)?);
-    let coefficients = vec![weights.info_nce / count as f32; count];
-    d.info_nce_backward(
-        &nce,
-        &queries,
-        &items,
-        &output,
-        &coefficients,
-        &mut dq,
-        &mut di,
-    )?;
-    Ok((
-        d.download(&dq, count * width)?,
-        d.download(&di, nce.items * width)?,
-    ))
 }

@@ -127,16 +127,11 @@ fn batch(prompts: &Prompts, seed: u64) -> TrainBatch {
     let samples = (0..7)
         .map(|i| {
             let thought = draw(seed + i, 1 + below(4));
-            let branch = |ids: Vec<u32>, supervised, target| Branch {
-                ids,
-                supervised,
-                target,
-            };
-            let target = Some(below(5) as u32);
-            let gold = branch(prompts.branch(&thought), true, target);
-            let mut branches = vec![gold];
+            let gold = Branch::embedding(prompts.branch(&thought), below(5) as u32);
+            let mut branches = vec![gold.learned()];
             if i % 2 == 0 {
-                branches.push(branch(prompts.branch(&[]), false, Some(below(5) as u32)));
+                let empty = prompts.branch(&[]);
+                branches.push(Branch::embedding(empty, below(5) as u32));
             }
             Sample {
                 query: draw(100 + seed + i, 1 + below(6)),
@@ -208,8 +203,8 @@ fn losses_and_gradients_of_a_batch_do_not_depend_on_its_trunks_or_parts() {
             for (other, gradients_of_other) in trunkless.into_iter().chain(parts) {
                 let close = |a: f64, b: f64| (a - b).abs() < f64::from(ROUNDING) * b.abs();
                 assert!(close(other.loss, losses.loss), "{other:?} {losses:?}");
-                assert!(close(other.sft, losses.sft), "{other:?} {losses:?}");
-                assert_eq!(other.accuracy, losses.accuracy);
+                assert!(close(other.nll, losses.nll), "{other:?} {losses:?}");
+                assert_eq!(other.contrast.ranks, losses.contrast.ranks);
                 assert_same_gradients(&model, &gradients_of_other, &gradients);
             }
         }

@@ -4,6 +4,7 @@ pub mod adamw;
 pub mod attention;
 pub mod embedding;
 pub mod gemm;
+pub mod grpo;
 pub mod info_nce;
 pub mod isa;
 pub mod kv_store;
