@@ -179,6 +179,7 @@ fn triplet(id: &str, kind: &str, items: &[&str]) -> Triplet {
         cot: None,
         cot_long: None,
         items: items.iter().map(|item| item.to_string()).collect(),
+        grades: None,
         block_in_training: None,
     }
 }

@@ -13,6 +13,7 @@ use lrem::embed::ThoughtText;
 use lrem::recipe::Recipe;
 use lrem::retrieve::evaluate::{Summary, compare, kinds_of};
 use lrem::retrieve::{Index, Metric, Missing, Run, Scored, evaluate, trec};
+use lrem::train::Training;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -150,8 +151,16 @@ fn trained(args: &DemoArgs, name: &'static str, recipe: &Recipe) -> Result<PathB
         return Ok(model);
     }
     let stop = train::interrupts()?;
-    let device = common::device(args.device, train::multiply(recipe))?;
-    lrem::train::train(device, recipe, &folder, true, &stop, name)?;
+    let training = Training {
+        device: common::device(args.device, train::multiply(recipe))?,
+        recipe,
+        folder: &folder,
+        resume: true,
+        from: None,
+        stop: &stop,
+        label: name,
+    };
+    training.run()?;
     write_atomic(&stamp, |out| out.write_all(text.as_bytes()))?;
     // A finished run is never resumed, and its checkpoint takes three times the model's space.
     lrem::train::checkpoint::remove(&folder)?;

@@ -5,7 +5,7 @@ use super::common::{self, DeviceName};
 use clap::Args;
 use lrem::device::cpu::Multiply;
 use lrem::recipe::{Precision, Recipe};
-use lrem::train;
+use lrem::train::Training;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +21,9 @@ pub struct TrainArgs {
     /// Go on from the newest checkpoint in the folder.
     #[arg(long)]
     resume: bool,
+    /// Model of an earlier cold start: only the reinforcement stage is run, from it.
+    #[arg(long)]
+    from: Option<PathBuf>,
     /// Seed, in place of the recipe's.
     #[arg(long)]
     seed: Option<u64>,
@@ -38,10 +41,20 @@ pub fn run(args: TrainArgs) -> Result<(), Error> {
     if let Some(base) = args.base {
         recipe.model.base = base;
     }
-    let stop = interrupts()?;
-    let multiply = multiply(&recipe);
-    let device = common::device(args.device, multiply)?;
-    let model = train::train(device, &recipe, &args.out, args.resume, &stop, "train")?;
+    if args.from.is_some() && recipe.rl.is_none() {
+        let recipe = args.recipe.display();
+        return Err(format!("{recipe}: --from needs a recipe with a table [rl]").into());
+    }
+    let training = Training {
+        device: common::device(args.device, multiply(&recipe))?,
+        recipe: &recipe,
+        folder: &args.out,
+        resume: args.resume,
+        from: args.from.as_deref(),
+        stop: &*interrupts()?,
+        label: "train",
+    };
+    let model = training.run()?;
     println!("trained model in {}", model.display());
     Ok(())
 }

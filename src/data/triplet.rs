@@ -30,6 +30,9 @@ pub struct Triplet {
     pub cot_long: Option<String>,
     /// Ids of every relevant product; at least one, each once.
     pub items: Vec<String>,
+    /// How relevant every product is, in the order of `items`; absent: 1 each.
+    #[serde(default)]
+    pub grades: Option<Vec<u32>>,
     /// Test queries: whether training holds queries of the same product family.
     #[serde(default)]
     pub block_in_training: Option<bool>,
@@ -89,6 +92,15 @@ fn check(triplet: &Triplet, catalogue: Option<&Catalogue>) -> std::result::Resul
     }
     if triplet.items.is_empty() {
         return Err("`items` is empty; expected at least one product id".into());
+    }
+    if let Some(grades) = &triplet.grades
+        && grades.len() != triplet.items.len()
+    {
+        return Err(format!(
+            "`grades` has {} numbers; expected one for each of the {} items",
+            grades.len(),
+            triplet.items.len()
+        ));
     }
     let mut seen = HashSet::new();
     for item in &triplet.items {

@@ -3,6 +3,7 @@
 //! Every key has a default, the paper's where the paper states one; an unknown key is an error.
 
 mod options;
+mod rl;
 
 use crate::embed::Pooling;
 use crate::text::PromptText;
@@ -11,6 +12,7 @@ pub use options::{
     DataOptions, LossOptions, Mix, ModelOptions, NegativeOptions, Phase, Precision, ThoughtOptions,
     TrainOptions,
 };
+pub use rl::{Baseline, RewardKind, RewardOptions, RlOptions, Variant};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -47,6 +49,9 @@ pub struct Recipe {
     /// Changes of weights during the run, in order; without any, `loss` and `thought.mix` hold
     /// throughout.
     pub phase: Vec<Phase>,
+    /// The second stage; absent: the cold start alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rl: Option<RlOptions>,
 }
 
 impl Recipe {
@@ -85,7 +90,15 @@ impl Recipe {
     pub fn thinks(&self) -> bool {
         let mixes = std::iter::once(&self.thought.mix);
         let mut mixes = mixes.chain(self.phase.iter().filter_map(|p| p.mix.as_ref()));
-        mixes.any(|m| !m.only_direct())
+        mixes.any(|m| !m.only_direct()) || self.rl.is_some()
+    }
+
+    /// The recipe of the first stage alone.
+    pub fn cold_start(&self) -> Recipe {
+        Recipe {
+            rl: None,
+            ..self.clone()
+        }
     }
 
     fn check(&self, path: &Path) -> Result<(), RecipeError> {
@@ -100,7 +113,7 @@ impl Recipe {
         let needs_emb = self.model.pooling == Pooling::Emb
             || (self.loss.sft == 0.0 && mixes.clone().all(|m| m.direct > 0.0 && m.only_direct()));
         let positive = |x: f32| x.is_finite() && x > 0.0;
-        let rules: [(bool, &'static str, &str); 13] = [
+        let rules: [(bool, &'static str, &str); 14] = [
             (t.batch > 0, "train.batch", "expected at least 1"),
             (
                 t.micro_batch > 0,
@@ -154,14 +167,23 @@ impl Recipe {
             ),
             (rising, "phase.from", "expected phases in rising order"),
             (
+                self.rl.is_none()
+                    || (self.thought.budget > 0 && self.model.pooling == Pooling::Emb),
+                "rl",
+                "expected thought.budget above 0 and pooling = \"emb\"",
+            ),
+            (
                 needs_emb,
                 "model.pooling",
                 "thoughts need pooling = \"emb\"; other poolings train direct models",
             ),
         ];
-        match rules.iter().find(|r| !r.0) {
+        let broken = rules.iter().find(|r| !r.0);
+        let broken = broken.map(|&(_, field, message)| (field, message));
+        let rl = self.rl.as_ref();
+        match broken.or_else(|| rl.and_then(RlOptions::problem)) {
             None => Ok(()),
-            Some(&(_, field, message)) => Err(RecipeError::Field {
+            Some((field, message)) => Err(RecipeError::Field {
                 path: path.to_path_buf(),
                 field,
                 message: message.into(),

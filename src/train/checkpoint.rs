@@ -19,13 +19,39 @@ use std::path::{Path, PathBuf};
 pub struct RunState {
     /// Steps done.
     pub step: usize,
+    /// Optimizer updates done; a step may make several.
+    pub updates: u32,
     /// The recipe, to refuse a resume under another one.
     pub recipe: String,
     /// The model's own thoughts, `[query][sample][token]`; empty before the first refresh.
     pub thoughts: Vec<Vec<Vec<u32>>>,
     /// Mined negatives, `[query][item]`; empty before the first refresh.
     pub near_misses: Vec<Vec<u32>>,
+    /// Query-item pairs drawn, where a step may draw more than one batch.
+    pub drawn: usize,
+    /// Embeddings of the catalogue, `[items, hidden]`; empty where nothing searches it. They lie beside
+    /// the other tensors.
+    #[serde(skip)]
+    pub catalogue: Vec<f32>,
 }
+
+impl RunState {
+    /// The state before the first step.
+    pub fn new(recipe: &str) -> RunState {
+        RunState {
+            step: 0,
+            updates: 0,
+            recipe: recipe.to_string(),
+            thoughts: Vec::new(),
+            near_misses: Vec::new(),
+            drawn: 0,
+            catalogue: Vec::new(),
+        }
+    }
+}
+
+/// Name of [`RunState::catalogue`] among the tensors.
+const CATALOGUE: &str = "catalogue";
 
 /// One tensor, copied from the device only when it is written.
 struct Lazy<'a, D: Device> {
@@ -120,6 +146,16 @@ fn write<D: Device>(
             ));
         }
     }
+    let catalogue = device.upload(&state.catalogue)?;
+    if !state.catalogue.is_empty() {
+        let lazy = Lazy {
+            device,
+            buffer: &catalogue,
+            shape: [state.catalogue.len()],
+        };
+        expected += 4 * state.catalogue.len() as u64;
+        tensors.push((CATALOGUE.to_string(), lazy));
+    }
     let path = aside.join("state.safetensors");
     safetensors::serialize_to_file(tensors, None, &path).map_err(|e| TrainError::Checkpoint {
         path: path.clone(),
@@ -197,7 +233,7 @@ pub fn resume<D: Device>(
         message,
     };
     let text = fs::read_to_string(&json).map_err(TrainError::io(&json))?;
-    let state: RunState = serde_json::from_str(&text).map_err(|e| bad(&json, e.to_string()))?;
+    let mut state: RunState = serde_json::from_str(&text).map_err(|e| bad(&json, e.to_string()))?;
     if state.recipe != recipe {
         let message = "was made by another recipe; use its recipe, or another output folder";
         return Err(bad(&json, message.into()));
@@ -233,6 +269,9 @@ pub fn resume<D: Device>(
     for (slot, moment) in slots.iter().zip(optimizer.second.iter_mut()) {
         *moment = device.upload(&read(slot, "second")?)?;
     }
-    optimizer.updates = state.step as u32;
+    optimizer.updates = state.updates;
+    if let Ok(tensor) = stored.tensor(CATALOGUE) {
+        state.catalogue = bytemuck::pod_collect_to_vec(tensor.data());
+    }
     Ok(Some(state))
 }

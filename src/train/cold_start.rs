@@ -6,11 +6,10 @@
 //! both hang from the same query, which is computed once.
 
 use super::batch::{BatchItem, Branch, Sample, TrainBatch};
-use super::checkpoint::{self, RunState};
-use super::metrics::{MetricsLog, Progress};
-use super::objective::{Losses, Objective, Weights};
-use super::optimizer::Optimizer;
+use super::checkpoint::RunState;
+use super::objective::{Losses, Weights};
 use super::schedule::Schedule;
+use super::stage::{Plan, Stage, Update};
 use super::training_set::TrainingSet;
 use super::{TrainError, thoughts};
 use crate::device::Device;
@@ -22,8 +21,7 @@ use crate::recipe::{Mix, Recipe};
 use crate::text::Prompts;
 use serde_json::json;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::AtomicBool;
 
 /// Stream of the random numbers of a step; those of an epoch's shuffle are in [`TrainingSet`].
 const DRAW: u64 = 2 << 32;
@@ -49,78 +47,46 @@ impl<D: Device> ColdStart<'_, D> {
     /// [`TrainError::Interrupted`] after a signal, with the state saved.
     pub fn run(&mut self, resume: bool) -> Result<(), TrainError> {
         let recipe = self.recipe;
-        let text = toml::to_string(recipe).unwrap_or_default();
-        std::fs::create_dir_all(self.folder).map_err(TrainError::io(self.folder))?;
-        let mut optimizer = Optimizer::new(self.model, recipe.optimizer)?;
-        let resumed = if resume {
-            checkpoint::resume(self.folder, &text, self.model, &mut optimizer)?
-        } else {
-            None
-        };
-        let mut state = resumed.unwrap_or(RunState {
-            step: 0,
-            recipe: text,
-            thoughts: Vec::new(),
-            near_misses: Vec::new(),
-        });
         let steps = self.set.steps(recipe);
-        let schedule = Schedule {
-            peak: recipe.train.learning_rate,
-            warmup: recipe.train.warmup,
-            floor: recipe.train.floor,
-            steps,
+        let plan = Plan {
+            folder: self.folder,
+            recipe: toml::to_string(&recipe.cold_start()).unwrap_or_default(),
+            schedule: Schedule {
+                peak: recipe.train.learning_rate,
+                warmup: recipe.train.warmup,
+                floor: recipe.train.floor,
+                steps,
+            },
+            checkpoint_every: recipe.train.checkpoint_every,
+            optimizer: recipe.optimizer,
+            pooling: recipe.model.pooling,
+            label: self.label,
+            stop: self.stop,
         };
-        let mut log = MetricsLog::open(&self.folder.join("metrics.jsonl"), state.step)?;
-        let mut gradients = self.model.zero_gradients()?;
-        let mut objective = Objective::new(self.model, recipe.model.pooling)?;
-        let mut progress = Progress::new(self.label, state.step, steps);
-        while state.step < steps {
-            let started = Instant::now();
-            let step = state.step;
-            let (loss, mix) = recipe.at(step, steps);
-            self.refresh(&mut state, &mix)?;
-            let batch = self.batch(&state, &mix, loss.sft > 0.0);
+        let mut stage = Stage::start(plan, self.model, resume)?;
+        while stage.next() {
+            let (loss, mix) = recipe.at(stage.state.step, steps);
+            self.refresh(&mut stage.state, &mix)?;
+            let batch = self.batch(&stage.state, &mix, loss.sft > 0.0);
             let weights = Weights {
                 sft: loss.sft,
                 info_nce: loss.info_nce,
                 temperature: loss.temperature,
             };
-            let micro = recipe.train.micro_batch;
-            let losses = objective.step(
+            let losses = stage.objective.step(
                 self.model,
                 self.prompts,
                 &batch,
-                micro,
+                recipe.train.micro_batch,
                 &weights,
-                &mut gradients,
+                &mut stage.gradients,
             )?;
-            if !losses.loss.is_finite() {
-                let loss = losses.loss;
-                return Err(TrainError::Diverged { step, loss });
-            }
-            let rate = schedule.rate(step);
-            let norm = optimizer.update(self.model, &mut gradients, rate)?;
-            state.step += 1;
-            let seconds = started.elapsed().as_secs_f64();
-            log.write(&record(
-                state.step,
-                batch.samples.len(),
-                &losses,
-                rate,
-                norm,
-                seconds,
-            ))?;
-            progress.update(state.step, &summary(&losses, seconds));
-            let every = recipe.train.checkpoint_every;
-            let stop = self.stop.load(Ordering::Relaxed);
-            if stop || state.step == steps || (every > 0 && state.step.is_multiple_of(every)) {
-                checkpoint::save(self.folder, &state, self.model, &optimizer)?;
-            }
-            if stop && state.step < steps {
-                return Err(TrainError::Interrupted { step: state.step });
-            }
+            let update = stage.update(self.model, &losses)?;
+            let (step, seconds) = (stage.state.step + 1, stage.seconds());
+            let record = record(step, batch.samples.len(), &losses, &update, seconds);
+            stage.end_step(self.model, &record, &summary(&losses, seconds))?;
         }
-        progress.finish();
+        stage.finish();
         Ok(())
     }
 
@@ -191,7 +157,8 @@ impl<D: Device> ColdStart<'_, D> {
         let (recipe, set) = (self.recipe, self.set);
         let seed = recipe.train.seed;
         let mut random = PhiloxStream::new(seed, DRAW + state.step as u64);
-        let pairs = set.draw(seed, state.step, recipe.train.batch);
+        let drawn = state.step * recipe.train.batch;
+        let pairs = set.draw(seed, drawn..drawn + recipe.train.batch);
         let mut batch = TrainBatch::default();
         let mut rows: Vec<u32> = Vec::new();
         let mut place = |row: u32| match rows.iter().position(|&r| r == row) {
@@ -291,8 +258,7 @@ fn record(
     step: usize,
     samples: usize,
     l: &Losses,
-    rate: f32,
-    norm: f64,
+    update: &Update,
     seconds: f64,
 ) -> serde_json::Value {
     json!({
@@ -302,8 +268,8 @@ fn record(
         "sft_per_token": per_token(l),
         "info_nce": l.contrast.info_nce,
         "accuracy": l.contrast.accuracy(),
-        "learning_rate": rate,
-        "gradient_norm": norm,
+        "learning_rate": update.learning_rate,
+        "gradient_norm": update.gradient_norm,
         "tokens": l.tokens,
         "seconds": seconds,
     })

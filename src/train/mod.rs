@@ -1,4 +1,5 @@
-//! Training: batches, losses, optimizer, schedule, checkpoints; the cold start.
+//! Training: batches, losses, optimizer, schedule, checkpoints; the cold start and the reinforcement
+//! stage.
 
 pub mod batch;
 pub mod checkpoint;
@@ -7,9 +8,11 @@ pub mod contrast;
 pub mod metrics;
 pub mod objective;
 pub mod optimizer;
+pub mod rl;
 pub mod run;
 pub mod schedule;
 
+pub mod stage;
 pub mod thoughts;
 pub mod token_loss;
 pub mod training_set;
@@ -17,4 +20,4 @@ pub mod training_set;
 mod error;
 
 pub use error::TrainError;
-pub use run::train;
+pub use run::Training;

@@ -187,11 +187,36 @@ impl<D: Device> Objective<D> {
         token_loss: &mut impl TokenLoss<D>,
         gradients: &mut Gradients<D>,
     ) -> Result<f64> {
-        let rows = part.predicted.len();
-        if rows == 0 {
+        if part.predicted.is_empty() {
             return Ok(0.0);
         }
+        let (d, rows) = (&*model.device, part.predicted.len());
+        let p = self.predictions(model, part)?;
+        let coefficients = token_loss.coefficients(d, &p.nll, rows)?;
+        if coefficients.iter().any(|&c| c != 0.0) {
+            let width = model.config.hidden_size;
+            let mut dhidden = d.zeros(rows * width)?;
+            let dhead = gradients.head.as_mut().unwrap_or(&mut gradients.embedding);
+            d.linear_cross_entropy_backward(
+                p.shape,
+                &p.hidden,
+                model.head().master()?,
+                &part.predicted,
+                &p.lse,
+                &coefficients,
+                &mut dhidden,
+                dhead,
+            )?;
+            d.pool_backward(&p.plan, width, &dhidden, &mut self.dhidden)?;
+        }
+        let nll = d.download(&p.nll, rows)?;
+        Ok(nll.iter().map(|&x| f64::from(x)).sum())
+    }
+
+    /// The part's predicting rows and their tokens' negative log-probabilities, after its forward.
+    fn predictions(&self, model: &Model<D>, part: &PackedBatch) -> Result<Predictions<D>> {
         let (d, c) = (&*model.device, &model.config);
+        let rows = part.predicted.len();
         let shape = LinearShape {
             m: rows,
             n: c.vocab_size,
@@ -201,27 +226,38 @@ impl<D: Device> Objective<D> {
         let mut hidden = d.zeros(rows * c.hidden_size)?;
         d.pool(&plan, c.hidden_size, &self.acts.hidden, &mut hidden, false)?;
         let (mut nll, mut lse) = (d.zeros(rows)?, d.zeros(rows)?);
-        let head = model.head().master()?;
-        let targets = &part.predicted;
+        let (head, targets) = (model.head().master()?, &part.predicted);
         d.linear_cross_entropy(shape, &hidden, head, targets, &mut nll, &mut lse)?;
-        let coefficients = token_loss.coefficients(d, &nll, rows)?;
-        if coefficients.iter().any(|&c| c != 0.0) {
-            let mut dhidden = d.zeros(rows * c.hidden_size)?;
-            let dhead = gradients.head.as_mut().unwrap_or(&mut gradients.embedding);
-            d.linear_cross_entropy_backward(
-                shape,
-                &hidden,
-                head,
-                targets,
-                &lse,
-                &coefficients,
-                &mut dhidden,
-                dhead,
-            )?;
-            d.pool_backward(&plan, c.hidden_size, &dhidden, &mut self.dhidden)?;
+        Ok(Predictions {
+            shape,
+            plan,
+            hidden,
+            nll,
+            lse,
+        })
+    }
+
+    /// Log-probabilities of a batch's predicted tokens under `model`, branch by branch.
+    pub fn log_probabilities(
+        &mut self,
+        model: &Model<D>,
+        prompts: &Prompts,
+        batch: &TrainBatch,
+        micro_batch: usize,
+    ) -> Result<Vec<f32>> {
+        let samples = TrainBatch {
+            samples: batch.samples.clone(),
+            items: Vec::new(),
+        };
+        let mut found = Vec::new();
+        for part in samples.split(micro_batch) {
+            let part = part.pack(prompts);
+            self.forward(model, &part)?;
+            let nll = self.predictions(model, &part)?.nll;
+            let nll = model.device.download(&nll, part.predicted.len())?;
+            found.extend(nll.iter().map(|x| -x));
         }
-        let nll = d.download(&nll, rows)?;
-        Ok(nll.iter().map(|&x| f64::from(x)).sum())
+        Ok(found)
     }
 
     fn reserve(&mut self, device: &D, len: usize) -> Result<()> {
@@ -231,6 +267,15 @@ impl<D: Device> Objective<D> {
         }
         Ok(())
     }
+}
+
+/// Rows that predict tokens, as `linear_cross_entropy` takes and leaves them.
+struct Predictions<D: Device> {
+    shape: LinearShape,
+    plan: PoolPlan,
+    hidden: D::Buffer<f32>,
+    nll: D::Buffer<f32>,
+    lse: D::Buffer<f32>,
 }
 
 fn view(part: &PackedBatch) -> Batch<'_> {

@@ -1,61 +1,145 @@
-//! A whole run: from a recipe to a trained model folder.
+//! A whole run: from a recipe to trained model folders.
 
 use super::TrainError;
 use super::cold_start::ColdStart;
+use super::rl::{Reinforce, reward};
 use super::training_set::TrainingSet;
-use crate::data::{read_catalogue, read_triplets};
+use crate::data::{Catalogue, read_catalogue, read_triplets};
 use crate::device::Device;
 use crate::embed::{ModelFolder, NewTokens, Settings, save_folder};
 use crate::model::Precision;
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, RlOptions};
+use crate::text::Prompts;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-/// Trains by `recipe` into `folder`: `metrics.jsonl`, `checkpoint-STEP` and, at the end, `model`.
-/// Returns the model's folder.
-///
-/// # Errors
-/// Whatever is wrong with the recipe's files; [`TrainError::Interrupted`] after `stop` was set.
-pub fn train<D: Device>(
-    device: Arc<D>,
-    recipe: &Recipe,
-    folder: &Path,
-    resume: bool,
-    stop: &AtomicBool,
-    label: &str,
-) -> Result<PathBuf, TrainError> {
-    let out = folder.join("model");
-    let new_tokens = NewTokens {
-        like: &recipe.model.new_token_like,
-        noise: recipe.model.new_token_noise,
-        seed: recipe.train.seed,
-    };
-    let base = ModelFolder::open(&recipe.model.base, &new_tokens)?;
-    let settings = Settings {
-        prompt: recipe.prompt.clone(),
-        pooling: recipe.model.pooling,
-        budget: if recipe.thinks() {
-            recipe.thought.budget
-        } else {
-            0
-        },
-    };
-    let prompts = crate::text::Prompts::new(&settings.prompt, &base.tokenizer)?;
-    let catalogue = read_catalogue(&recipe.data.catalogue)?;
-    let triplets = read_triplets(&recipe.data.train, Some(&catalogue))?;
-    let set = TrainingSet::new(recipe, &base.tokenizer, &prompts, &catalogue, &triplets)?;
-    let mut model = base.load(device, None, recipe.model.context)?;
-    let mut run = ColdStart {
-        recipe,
-        model: &mut model,
-        prompts: &prompts,
-        set: &set,
-        folder,
-        stop,
-        label,
-    };
-    run.run(resume)?;
-    save_folder(&out, &model, &base.tokenizer, &settings, Precision::F32)?;
-    Ok(out)
+/// Name of the second stage's folder in a run's.
+const RL: &str = "rl";
+
+/// A run to be made.
+pub struct Training<'a, D: Device> {
+    pub device: Arc<D>,
+    pub recipe: &'a Recipe,
+    /// `metrics.jsonl`, `checkpoint-STEP` and, at the end, `model` of the cold start; the same of the
+    /// reinforcement stage, where the recipe has one, in `rl`.
+    pub folder: &'a Path,
+    /// Goes on from the newest checkpoint.
+    pub resume: bool,
+    /// A model of an earlier cold start, in place of the first stage.
+    pub from: Option<&'a Path>,
+    /// Set by a signal handler: save and stop.
+    pub stop: &'a AtomicBool,
+    /// Name on the progress bar.
+    pub label: &'a str,
+}
+
+impl<D: Device> Training<'_, D> {
+    /// Runs the recipe's stages; returns the folder of the last one's model.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the recipe's files; [`TrainError::Interrupted`] after `stop` was set.
+    pub fn run(&self) -> Result<PathBuf, TrainError> {
+        let recipe = self.recipe;
+        let catalogue = read_catalogue(&recipe.data.catalogue)?;
+        let cold = match self.from {
+            Some(model) => model.to_path_buf(),
+            None => self.cold_start(&catalogue)?,
+        };
+        match &recipe.rl {
+            Some(options) => self.reinforce(options, &catalogue, &cold),
+            None => Ok(cold),
+        }
+    }
+
+    fn cold_start(&self, catalogue: &Catalogue) -> Result<PathBuf, TrainError> {
+        let recipe = self.recipe;
+        let base = self.open(&recipe.model.base)?;
+        let (settings, prompts) = self.prompts(&base)?;
+        let triplets = read_triplets(&recipe.data.train, Some(catalogue))?;
+        let set = TrainingSet::new(
+            recipe,
+            true,
+            &base.tokenizer,
+            &prompts,
+            catalogue,
+            &triplets,
+        )?;
+        let mut model = base.load(self.device.clone(), None, recipe.model.context)?;
+        let mut run = ColdStart {
+            recipe,
+            model: &mut model,
+            prompts: &prompts,
+            set: &set,
+            folder: self.folder,
+            stop: self.stop,
+            label: self.label,
+        };
+        run.run(self.resume)?;
+        let out = self.folder.join("model");
+        save_folder(&out, &model, &base.tokenizer, &settings, Precision::F32)?;
+        Ok(out)
+    }
+
+    fn reinforce(
+        &self,
+        options: &RlOptions,
+        catalogue: &Catalogue,
+        cold: &Path,
+    ) -> Result<PathBuf, TrainError> {
+        let recipe = self.recipe;
+        let base = self.open(cold)?;
+        let (settings, prompts) = self.prompts(&base)?;
+        let pairs = options.train.as_ref().unwrap_or(&recipe.data.train);
+        let pairs = read_triplets(pairs, Some(catalogue))?;
+        let set = TrainingSet::new(recipe, false, &base.tokenizer, &prompts, catalogue, &pairs)?;
+        let load = || base.load(self.device.clone(), None, recipe.model.context);
+        let mut model = load()?;
+        let reference = (options.kl > 0.0).then(load).transpose()?;
+        let rewards: Vec<_> = options
+            .rewards()
+            .iter()
+            .map(|r| (r.weight, reward::reward(r)))
+            .collect();
+        let folder = self.folder.join(RL);
+        let mut run = Reinforce {
+            recipe,
+            options,
+            model: &mut model,
+            reference: reference.as_ref(),
+            prompts: &prompts,
+            tokenizer: &base.tokenizer,
+            set: &set,
+            rewards: &rewards,
+            folder: &folder,
+            stop: self.stop,
+            label: RL,
+        };
+        run.run(self.resume)?;
+        let out = folder.join("model");
+        save_folder(&out, &model, &base.tokenizer, &settings, Precision::F32)?;
+        Ok(out)
+    }
+
+    fn open(&self, path: &Path) -> Result<ModelFolder, TrainError> {
+        let model = &self.recipe.model;
+        let new_tokens = NewTokens {
+            like: &model.new_token_like,
+            noise: model.new_token_noise,
+            seed: self.recipe.train.seed,
+        };
+        Ok(ModelFolder::open(path, &new_tokens)?)
+    }
+
+    fn prompts(&self, base: &ModelFolder) -> Result<(Settings, Prompts), TrainError> {
+        let recipe = self.recipe;
+        let thinks = recipe.thinks();
+        let settings = Settings {
+            prompt: recipe.prompt.clone(),
+            pooling: recipe.model.pooling,
+            budget: if thinks { recipe.thought.budget } else { 0 },
+        };
+        let prompts = Prompts::new(&settings.prompt, &base.tokenizer)?;
+        Ok((settings, prompts))
+    }
 }

@@ -5,6 +5,7 @@ use crate::data::{Catalogue, Triplet};
 use crate::ops::philox::PhiloxStream;
 use crate::recipe::Recipe;
 use crate::text::{Prompts, Tokenizer};
+use std::ops::Range;
 
 /// Streams of random numbers: one shuffle an epoch.
 const SHUFFLE: u64 = 1 << 32;
@@ -17,8 +18,9 @@ pub struct TrainingSet {
     pub(super) gold: Vec<Vec<u32>>,
     /// The query's text as a thought, cut to the budget.
     pub(super) repeated: Vec<Vec<u32>>,
-    /// Catalogue rows of every query's relevant items.
+    /// Catalogue rows of every query's relevant items, and how relevant each is.
     pub(super) relevant: Vec<Vec<u32>>,
+    pub(super) grades: Vec<Vec<u32>>,
     /// Below the item trunk, by catalogue row.
     pub(super) items: Vec<Vec<u32>>,
     /// Query and catalogue row of every training pair.
@@ -26,13 +28,14 @@ pub struct TrainingSet {
 }
 
 impl TrainingSet {
-    /// Tokenizes triplets against their catalogue.
+    /// Tokenizes triplets against their catalogue; without `taught`, they need no thoughts.
     ///
     /// # Errors
-    /// Where a triplet names an unknown item, a sequence exceeds `recipe.model.context`, or there are
-    /// no pairs.
+    /// Where a triplet names an unknown item or lacks a thought, a sequence exceeds
+    /// `recipe.model.context`, or there are no pairs.
     pub fn new(
         recipe: &Recipe,
+        taught: bool,
         tokenizer: &Tokenizer,
         prompts: &Prompts,
         catalogue: &Catalogue,
@@ -45,6 +48,7 @@ impl TrainingSet {
             gold: Vec::new(),
             repeated: Vec::new(),
             relevant: Vec::new(),
+            grades: Vec::new(),
             items: Vec::new(),
             pairs: Vec::new(),
         };
@@ -56,9 +60,12 @@ impl TrainingSet {
         for t in triplets {
             let query = set.queries.len() as u32;
             let long = t.cot_long.as_ref().filter(|_| recipe.data.long_thoughts);
-            let thought = long.or(t.cot.as_ref()).ok_or_else(|| {
-                TrainError::Set(format!("triplet {}: no thought (`cot`) to learn", t.id))
-            })?;
+            let thought = long.or(t.cot.as_ref());
+            if taught && thought.is_none() {
+                let message = format!("triplet {}: no thought (`cot`) to learn", t.id);
+                return Err(TrainError::Set(message));
+            }
+            let thought = thought.map_or("", String::as_str);
             set.queries.push(prompts.query(tokenizer, &t.query)?);
             set.gold.push(prompts.thought(tokenizer, thought, budget)?);
             set.repeated
@@ -73,6 +80,8 @@ impl TrainingSet {
             })?;
             set.pairs.extend(rows.iter().map(|&r| (query, r)));
             set.relevant.push(rows);
+            let same = || vec![1; t.items.len()];
+            set.grades.push(t.grades.clone().unwrap_or_else(same));
         }
         if set.pairs.is_empty() {
             return Err(TrainError::Set(
@@ -98,11 +107,11 @@ impl TrainingSet {
         }
     }
 
-    /// Pairs of a step: consecutive in an endless row of shuffled epochs.
-    pub(super) fn draw(&self, seed: u64, step: usize, batch: usize) -> Vec<(u32, u32)> {
-        let mut drawn = Vec::with_capacity(batch);
+    /// The pairs at `places` of an endless row of shuffled epochs, as query and catalogue row.
+    pub(super) fn draw(&self, seed: u64, places: Range<usize>) -> Vec<(u32, u32)> {
+        let mut drawn = Vec::with_capacity(places.len());
         let (mut epoch, mut order) = (usize::MAX, Vec::new());
-        for at in step * batch..(step + 1) * batch {
+        for at in places {
             if at / self.pairs.len() != epoch {
                 epoch = at / self.pairs.len();
                 order = self.pairs.clone();

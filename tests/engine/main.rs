@@ -3,6 +3,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod golden;
+mod plain;
+mod rl;
+mod shop;
 mod thinking;
 mod tiny;
 mod training;

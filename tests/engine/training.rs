@@ -1,57 +1,10 @@
 //! Whole runs on a tiny model and a tiny shop: learning, stopping, going on, and refusing.
 
-use crate::tiny;
-use lrem::device::cpu::{Cpu, Multiply};
+use crate::shop::{metrics, recipe, run, shop, weights};
 use lrem::recipe::Recipe;
-use lrem::train::{self, TrainError};
-use serde_json::Value;
+use lrem::train::TrainError;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use tempfile::{TempDir, tempdir};
-
-/// A folder with a model and a shop of twelve products in which letters stand for products.
-fn shop() -> TempDir {
-    let folder = tempdir().unwrap();
-    let base = folder.path().join("base");
-    fs::create_dir(&base).unwrap();
-    tiny::write(&base, 1);
-    let (mut catalogue, mut triplets) = (String::new(), String::new());
-    for i in 0..12u8 {
-        let letter = char::from(b'a' + i);
-        catalogue += &format!(r#"{{"id": "P{i}", "title": "{letter}{letter} ware"}}"#);
-        triplets += &format!(
-            r#"{{"id": "Q{i}", "query": "buy {letter}", "kind": "plain", "cot": "{letter}{letter}", "items": ["P{i}"]}}"#
-        );
-        catalogue.push('\n');
-        triplets.push('\n');
-    }
-    fs::write(folder.path().join("catalogue.jsonl"), catalogue).unwrap();
-    fs::write(folder.path().join("train.jsonl"), triplets).unwrap();
-    folder
-}
-
-fn recipe(shop: &Path, more: &str) -> Recipe {
-    let text = format!(
-        r#"
-        [model]
-        base = "{0}/base"
-        context = 64
-        [data]
-        catalogue = "{0}/catalogue.jsonl"
-        train = "{0}/train.jsonl"
-        [prompt]
-        query_prefix = "Query: "
-        query_suffix = " ->"
-        item_prefix = "Item: "
-        item_suffix = "."
-        {more}"#,
-        shop.display()
-    );
-    Recipe::parse(Path::new("recipe.toml"), &text).unwrap()
-}
 
 /// Own thoughts, mined negatives, two phases and parts smaller than a batch, all in nine steps.
 const EVERYTHING: &str = r#"
@@ -77,27 +30,6 @@ const EVERYTHING: &str = r#"
     from = 0.3
     info_nce = 1.0
     sft = 0.2"#;
-
-fn run(recipe: &Recipe, out: &Path, resume: bool, stop: bool) -> Result<PathBuf, TrainError> {
-    let device = Arc::new(Cpu::new(Multiply::F32));
-    let stop = AtomicBool::new(stop);
-    train::train(device, recipe, out, resume, &stop, "test")
-}
-
-/// The lines of `metrics.jsonl` without the time they took.
-fn metrics(out: &Path) -> Vec<Value> {
-    let text = fs::read_to_string(out.join("metrics.jsonl")).unwrap();
-    let line = |line: &str| {
-        let mut value: Value = serde_json::from_str(line).unwrap();
-        value.as_object_mut().unwrap().remove("seconds");
-        value
-    };
-    text.lines().map(line).collect()
-}
-
-fn weights(out: &Path) -> Vec<u8> {
-    fs::read(out.join("model/model.safetensors")).unwrap()
-}
 
 #[test]
 fn a_run_stopped_after_every_step_equals_the_uninterrupted_one() {
