@@ -2,7 +2,7 @@
 //! same work as `lrem bench engine`.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lrem::bench::{ColdStartStep, DECODED, Decode, Encode, PAIRS};
+use lrem::bench::{ColdStartStep, DECODED, Decode, Encode, PAIRS, QUERIES, ROLLOUTS, RlStep};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::embed::{ModelFolder, NewTokens};
 use lrem::ops::linear::WeightFormat;
@@ -43,9 +43,15 @@ fn engine(c: &mut Criterion) {
             });
         }
     }
-    let mut workload = ColdStartStep::new(folder.load(device, None, CONTEXT).unwrap()).unwrap();
+    let masters = || folder.load(device.clone(), None, CONTEXT).unwrap();
+    let mut workload = ColdStartStep::new(masters()).unwrap();
     group.throughput(Throughput::Elements(PAIRS as u64));
     group.bench_function(format!("cold-start step {PAIRS} pairs"), |b| {
+        b.iter(|| workload.run().unwrap());
+    });
+    let mut workload = RlStep::new(masters()).unwrap();
+    group.throughput(Throughput::Elements(QUERIES as u64));
+    group.bench_function(format!("RL step {QUERIES} queries x {ROLLOUTS}"), |b| {
         b.iter(|| workload.run().unwrap());
     });
 }

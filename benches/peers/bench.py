@@ -11,6 +11,8 @@ several) for the same work on SmolLM2-135M, with all cores:
   decode batch B            16 greedy tokens a sequence after a context of 64, B = 1, 8, 64   tok/s
   cold-start step 16 pairs  forward, backward and AdamW of 16 (query, item) pairs with
                             a thought of 16 tokens: equations 4, 7 and 8 of the LREM paper  pairs/s
+  RL step 4 queries x 8     8 thoughts sampled for each of 4 queries, then forward, backward and
+                            AdamW over all of them: equations 14 to 16                      queries/s
 
 Of each, one run to warm up, then the median of some.
 """
@@ -26,6 +28,7 @@ import torch
 # as it has no trunk to share.
 INSTRUCTION, QUERY, THOUGHT, ITEM = 64, 12, 16, 40
 PAIRS = 16
+QUERIES, ROLLOUTS = 4, 8
 
 
 def emit(name, value, unit):
@@ -59,6 +62,8 @@ def torch_bench(folder, dtype):
             emit(f"decode batch {batch}", batch * 16 / time_of_16, "tok/s")
     time_of_step = seconds(cold_start_step(model.train(), tokens), 3)
     emit(f"cold-start step {PAIRS} pairs", PAIRS / time_of_step, "pairs/s")
+    time_of_step = seconds(rl_step(model, tokens), 3)
+    emit(f"RL step {QUERIES} queries x {ROLLOUTS}", QUERIES / time_of_step, "queries/s")
 
 
 def torch_decode(model, ids):
@@ -89,6 +94,35 @@ def cold_start_step(model, tokens):
         similarity = query @ functional.normalize(item, dim=-1).T / 0.05
         nce = functional.cross_entropy(similarity, torch.arange(PAIRS))
         (0.1 * sft + nce).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    return step
+
+
+def rl_step(model, tokens):
+    functional = torch.nn.functional
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-6)
+    # <think> is given; 16 tokens of the thought and its end are drawn.
+    before = INSTRUCTION + QUERY
+    rows = QUERIES * ROLLOUTS
+    queries, items = tokens(rows, before + THOUGHT + 2), tokens(QUERIES, ITEM)
+
+    def step():
+        with torch.no_grad():
+            ids = queries[:, : before + 1]
+            out = model(ids, use_cache=True, logits_to_keep=1)
+            for _ in range(THOUGHT + 1):
+                drawn = out.logits[:, -1].argmax(-1, keepdim=True)
+                out = model(drawn, past_key_values=out.past_key_values, use_cache=True)
+        hidden = model.model(queries).last_hidden_state
+        item = model.model(items).last_hidden_state[:, -1].float()
+        logits = model.lm_head(hidden[:, before:-1]).float()
+        scores = torch.log_softmax(logits, -1).gather(-1, queries[:, before + 1 :, None]).sum((1, 2))
+        query = functional.normalize(hidden[:, -1].float(), dim=-1)
+        similarity = query @ functional.normalize(item, dim=-1).T / 0.05
+        nce = functional.cross_entropy(similarity, torch.arange(rows) % QUERIES)
+        (torch.exp(scores - scores.detach()).mean() + 0.1 * nce).backward()
         optimizer.step()
         optimizer.zero_grad()
 

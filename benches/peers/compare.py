@@ -40,6 +40,7 @@ ROWS = [
     ("decode batch 8 bf16", "decode batch 8", TORCH, 2.0),
     ("decode batch 64 bf16", "decode batch 64", TORCH, 2.5),
     ("cold-start step 16 pairs", "cold-start step 16 pairs", TORCH, 2.5),
+    ("RL step 4 queries x 8", "RL step 4 queries x 8", TORCH, 4.0),
 ]
 
 ISA = "avx2 fma avx_vnni avx512f avx512_vnni avx512_bf16 amx_bf16 amx_int8 asimddp bf16 i8mm sve".split()

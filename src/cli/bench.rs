@@ -3,7 +3,7 @@
 use super::Error;
 use super::common::{self, DeviceName};
 use clap::{Args, Subcommand};
-use lrem::bench::{ColdStartStep, DECODED, Decode, Encode, PAIRS};
+use lrem::bench::{ColdStartStep, DECODED, Decode, Encode, PAIRS, QUERIES, ROLLOUTS, RlStep};
 use lrem::device::cpu::Multiply;
 use lrem::ops::linear::WeightFormat;
 use serde_json::json;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 #[derive(Subcommand)]
 pub enum BenchCommand {
-    /// Prefill, embedding, decoding and the cold-start step, end to end.
+    /// Prefill, embedding, decoding and the steps of both trainings, end to end.
     Engine(EngineArgs),
 }
 
@@ -80,9 +80,15 @@ fn engine(args: &EngineArgs) -> Result<(), Error> {
     }
     let name = format!("cold-start step {PAIRS} pairs");
     if args.wants(&name) {
-        let masters = folder.load(device, None, common::CONTEXT)?;
+        let masters = folder.load(device.clone(), None, common::CONTEXT)?;
         let mut workload = ColdStartStep::new(masters)?;
         args.measure(&name, PAIRS, "pairs/s", || Ok(workload.run()?))?;
+    }
+    let name = format!("RL step {QUERIES} queries x {ROLLOUTS}");
+    if args.wants(&name) {
+        let masters = folder.load(device, None, common::CONTEXT)?;
+        let mut workload = RlStep::new(masters)?;
+        args.measure(&name, QUERIES, "queries/s", || Ok(workload.run()?))?;
     }
     Ok(())
 }

@@ -91,6 +91,20 @@ impl TrainingSet {
         Ok(set)
     }
 
+    /// Queries and items that are tokens already, query `i` belonging to item `i`, without thoughts.
+    pub fn of_tokens(queries: Vec<Vec<u32>>, items: Vec<Vec<u32>>) -> TrainingSet {
+        let rows = 0..queries.len().min(items.len()) as u32;
+        TrainingSet {
+            gold: vec![Vec::new(); queries.len()],
+            repeated: vec![Vec::new(); queries.len()],
+            relevant: rows.clone().map(|row| vec![row]).collect(),
+            grades: vec![vec![1]; queries.len()],
+            pairs: rows.map(|row| (row, row)).collect(),
+            queries,
+            items,
+        }
+    }
+
     /// Number of training pairs.
     pub fn pairs(&self) -> usize {
         self.pairs.len()
