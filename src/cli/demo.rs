@@ -1,7 +1,7 @@
 //! `lrem demo`: the whole method on the bundled shop, from a base model to search results.
 //!
-//! Everything it makes lies in one folder and is used again by the next run: the number of steps, the
-//! two trained models (with their checkpoints, where a run was interrupted) and the three indexes.
+//! Everything it makes lies in one folder and is used again by the next run: the numbers of steps, the
+//! trained models (with their checkpoints, where a run was interrupted) and the indexes.
 
 use super::common::{self, DeviceName, Inference, Weights};
 use super::searcher::{Searcher, Searching, own_thinking};
@@ -13,7 +13,7 @@ use lrem::embed::ThoughtText;
 use lrem::recipe::Recipe;
 use lrem::retrieve::evaluate::{Summary, compare, kinds_of};
 use lrem::retrieve::{Index, Metric, Missing, Run, Scored, evaluate, trec};
-use lrem::train::Training;
+use lrem::train::{RL, Training};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,11 +21,13 @@ use std::time::Duration;
 const DIRECT: &str = "recipes/direct.toml";
 const LREM: &str = "recipes/shop.toml";
 const TEST: &str = "data/shop/test.jsonl";
-/// Time that both trainings together may take.
+/// Time that all trainings together may take.
 const TRAINING: Duration = Duration::from_secs(10 * 60);
-/// What a direct step and an LREM step cost in steps of [`ColdStartStep`] with as many pairs.
-const COST: (f64, f64) = (0.6, 1.4);
-/// Fewest and most optimizer steps of each training.
+/// What a direct step, a cold-start step and half a reinforcement step cost in steps of
+/// [`ColdStartStep`] with the recipe's pairs.
+const COST: [f64; 3] = [0.6, 1.4, 0.8];
+/// Fewest and most optimizer steps of the first two trainings; the reinforcement stage makes half as
+/// many.
 const STEPS: (usize, usize) = (12, 60);
 /// Titles shown for a query.
 const SHOWN: usize = 5;
@@ -35,7 +37,8 @@ pub struct DemoArgs {
     /// Folder for the models and indexes.
     #[arg(long, default_value = "runs/demo")]
     out: PathBuf,
-    /// Optimizer steps of each training; by default as many as take this machine ten minutes.
+    /// Optimizer steps of the direct model and of the cold start, half as many for the reinforcement
+    /// stage; by default as many as take this machine ten minutes.
     #[arg(long)]
     steps: Option<usize>,
     /// Where to compute.
@@ -47,6 +50,8 @@ pub struct DemoArgs {
 struct Method {
     name: &'static str,
     model: PathBuf,
+    /// Where its index lies.
+    index: PathBuf,
     thinks: bool,
 }
 
@@ -67,6 +72,10 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
     for recipe in [&mut direct, &mut lrem] {
         recipe.train.steps = steps;
         recipe.train.checkpoint_every = 10;
+        if let Some(rl) = &mut recipe.rl {
+            rl.steps = steps.div_ceil(2);
+            rl.checkpoint_every = 10;
+        }
     }
     println!(
         "base model {}; {} products, {} test queries; {steps} steps of {} query-product pairs",
@@ -75,27 +84,27 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
         test.len(),
         direct.train.batch
     );
+    let (plain, trained) = (
+        trained(&args, "direct", &direct)?,
+        trained(&args, "lrem", &lrem)?,
+    );
+    let cold = args.out.join("lrem/model");
+    let method = |name, model: &Path, index: &str, thinks| Method {
+        name,
+        model: model.to_path_buf(),
+        index: args.out.join(index),
+        thinks,
+    };
     let methods = [
-        Method {
-            name: "untrained",
-            model: base,
-            thinks: false,
-        },
-        Method {
-            name: "direct",
-            model: trained(&args, "direct", &direct)?,
-            thinks: false,
-        },
-        Method {
-            name: "LREM",
-            model: trained(&args, "lrem", &lrem)?,
-            thinks: true,
-        },
+        method("untrained", &base, "untrained/index", false),
+        method("direct", &plain, "direct/index", false),
+        method("LREM cold start", &cold, "lrem/index", true),
+        method("LREM + RL", &trained, "lrem/rl/index", true),
     ];
     let mut summaries = Vec::new();
     let mut thoughts = None;
     for method in &methods {
-        let searcher = searcher(&args, method, &direct.data.catalogue)?;
+        let searcher = searcher(args.device, method, &direct.data.catalogue)?;
         let (summary, found) = measure(&searcher, &test)?;
         summaries.push((method.name, summary));
         if method.thinks {
@@ -106,8 +115,9 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
     println!("\n{}", compare(&columns));
     println!("{}", thoughts.unwrap_or_default());
     println!(
-        "Search it yourself: target/release/lrem search {0}/lrem/model {0}/lrem/index --titles {1}",
-        args.out.display(),
+        "Search it yourself: target/release/lrem search {} {} --titles {}",
+        trained.display(),
+        methods[3].index.display(),
         direct.data.catalogue.display()
     );
     Ok(())
@@ -135,16 +145,20 @@ fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
     let mut workload = ColdStartStep::new(folder.load(device, None, common::CONTEXT)?)?;
     workload.run()?;
     let step = workload.run()?.as_secs_f64() * recipe.train.batch as f64 / PAIRS as f64;
-    let steps = (TRAINING.as_secs_f64() / (step * (COST.0 + COST.1))) as usize;
+    let steps = (TRAINING.as_secs_f64() / (step * COST.iter().sum::<f64>())) as usize;
     let steps = steps.clamp(STEPS.0, STEPS.1);
     write_atomic(&path, |out| writeln!(out, "{steps}"))?;
     Ok(steps)
 }
 
-/// Trains by `recipe` unless it has been done; returns the model's folder.
+/// Trains by `recipe` unless it has been done; returns the folder of its last stage's model.
 fn trained(args: &DemoArgs, name: &'static str, recipe: &Recipe) -> Result<PathBuf, Error> {
     let folder = args.out.join(name);
-    let (model, stamp) = (folder.join("model"), folder.join("recipe.toml"));
+    let last = match recipe.rl {
+        Some(_) => folder.join(RL),
+        None => folder.clone(),
+    };
+    let (model, stamp) = (last.join("model"), folder.join("recipe.toml"));
     let text = toml::to_string(recipe)?;
     if std::fs::read_to_string(&stamp).is_ok_and(|made_by| made_by == text) {
         println!("{name}: {} is there", model.display());
@@ -162,27 +176,29 @@ fn trained(args: &DemoArgs, name: &'static str, recipe: &Recipe) -> Result<PathB
     };
     training.run()?;
     write_atomic(&stamp, |out| out.write_all(text.as_bytes()))?;
-    // A finished run is never resumed, and its checkpoint takes three times the model's space.
-    lrem::train::checkpoint::remove(&folder)?;
+    // A finished run is never resumed, and a checkpoint takes three times the model's space.
+    for stage in [&folder, &last] {
+        lrem::train::checkpoint::remove(stage)?;
+    }
     Ok(model)
 }
 
 /// The method's model with its index of the catalogue, which is made where it is missing or of
 /// another model.
-fn searcher(args: &DemoArgs, method: &Method, catalogue: &Path) -> Result<Searcher, Error> {
+fn searcher(device: DeviceName, method: &Method, catalogue: &Path) -> Result<Searcher, Error> {
     let inference = Inference {
-        device: args.device,
+        device,
         weights: Weights::Bf16,
     };
-    let folder = args.out.join(method.name.to_lowercase()).join("index");
+    let folder = &method.index;
     let origin = common::open(&method.model)?.origin()?;
-    let current = Index::open(&folder).is_ok_and(|index| index.check_origin(&origin).is_ok());
+    let current = Index::open(folder).is_ok_and(|index| index.check_origin(&origin).is_ok());
     if !current {
         eprintln!("{}: embedding the catalogue", method.name);
-        index::of_catalogue(&method.model, catalogue, &folder, inference)?;
+        index::of_catalogue(&method.model, catalogue, folder, inference)?;
     }
     let think = (!method.thinks).then_some(0);
-    Searcher::open(&method.model, &folder, Searching::new(think, inference))
+    Searcher::open(&method.model, folder, Searching::new(think, inference))
 }
 
 /// Thought (none without thinking) and hits of every query.

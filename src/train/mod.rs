@@ -20,4 +20,4 @@ pub mod training_set;
 mod error;
 
 pub use error::TrainError;
-pub use run::Training;
+pub use run::{RL, Training};

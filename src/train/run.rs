@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Name of the second stage's folder in a run's.
-const RL: &str = "rl";
+pub const RL: &str = "rl";
 
 /// A run to be made.
 pub struct Training<'a, D: Device> {

@@ -44,12 +44,21 @@ mod tests {
         let rewards = [1.0, 2.0, 3.0, 6.0];
         assert_eq!(advantages(Baseline::Mean, &rewards), [-2.0, -1.0, 0.0, 3.0]);
         let std = 3.5f32.sqrt();
-        let want = [-2.0 / std, -1.0 / std, 0.0, 3.0 / std];
-        assert_eq!(advantages(Baseline::Standardised, &rewards), want);
         let others = [11.0 / 3.0, 10.0 / 3.0, 3.0, 2.0];
-        let want: Vec<f32> = rewards.iter().zip(others).map(|(r, o)| r - o).collect();
-        let got = advantages(Baseline::LeaveOneOut, &rewards);
-        assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-6));
+        for (baseline, want) in [
+            (
+                Baseline::Standardised,
+                [-2.0 / std, -1.0 / std, 0.0, 3.0 / std],
+            ),
+            (
+                Baseline::LeaveOneOut,
+                std::array::from_fn(|i| rewards[i] - others[i]),
+            ),
+        ] {
+            let got = advantages(baseline, &rewards);
+            let near = got.iter().zip(want).all(|(g, w)| (g - w).abs() < 1e-6);
+            assert!(near, "{baseline:?}: {got:?} is not {want:?}");
+        }
         assert_eq!(advantages(Baseline::Standardised, &[0.7; 8]), [0.0; 8]);
         assert!(is_flat(&[0.7; 8]) && !is_flat(&rewards));
     }

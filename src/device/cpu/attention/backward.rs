@@ -3,14 +3,15 @@
 //! With `p = exp(q·k·scale − lse)` and `delta = Σ dout·out` of a row: `dv += pᵀ·dout`,
 //! `ds = p ∘ (dout·vᵀ − delta)·scale`, `dq += ds·k`, `dk += dsᵀ·q`.
 
+use super::blocks::{BLOCK_ROWS, QueryBlock, own_visible};
 use super::tiles::{KEYS, LANES, Left, Lines, pack_lines, pack_transposed, panel_words, product};
-use super::{BLOCK_ROWS, own_visible};
 use crate::device::cpu::Isa;
 use crate::device::cpu::math::exp;
 use crate::ops::attention::Heads;
-use crate::ops::forest::{Forest, Segment};
+use crate::ops::forest::Forest;
 use crate::per_isa;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// What both passes read.
 pub struct Saved<'a> {
@@ -68,15 +69,14 @@ impl Saved<'_> {
         }
     }
 
-    /// Loads the rows `first .. first + count` of a segment.
-    fn load(&self, s: &mut Scratch, head: usize, segment: &Segment, first: usize, count: usize) {
+    /// Loads rows of the batch.
+    fn load(&self, s: &mut Scratch, head: usize, rows: Range<usize>) {
         let (h, group) = (self.heads, self.group());
         let width = group * h.head_dim;
         for buffer in [&mut s.queries, &mut s.dout, &mut s.lse, &mut s.delta] {
             buffer.clear();
         }
-        for i in 0..count {
-            let row = segment.rows.start + first + i;
+        for row in rows {
             let q = row * h.qkv_dim() + head * width;
             s.queries.extend_from_slice(&self.qkv[q..q + width]);
             let o = row * h.q_dim() + head * width;
@@ -95,10 +95,11 @@ impl Saved<'_> {
         pack_transposed(self.isa, self.stored(head, 1, row), count, d, &mut s.values);
     }
 
-    /// `p` and `ds` of the loaded rows over the packed tile; row `r` sees the keys of the span before
-    /// `visible[r]`, of which `tile` lie before this tile.
-    fn scores(&self, s: &mut Scratch, rows: usize, tile: usize, count: usize) {
+    /// `p` and `ds` of the loaded rows from `first` on over the packed tile; row `r` of them sees the
+    /// keys of the span before `visible[r]`, of which `tile` lie before this tile.
+    fn scores(&self, s: &mut Scratch, first: usize, tile: usize, count: usize) {
         let d = self.heads.head_dim;
+        let rows = s.visible.len();
         s.p.resize(rows * KEYS, 0.0);
         s.ds.resize(rows * KEYS, 0.0);
         for (left, right, out) in [
@@ -106,7 +107,7 @@ impl Saved<'_> {
             (&s.dout, &s.values, &mut s.ds),
         ] {
             let left = Left {
-                data: left,
+                data: &left[first * d..],
                 row: d,
                 step: 1,
             };
@@ -116,50 +117,36 @@ impl Saved<'_> {
             }
         }
         let scale = 1.0 / (d as f32).sqrt();
-        let (lse, delta) = (&s.lse[..rows], &s.delta[..rows]);
-        let visible = &s.visible[..rows];
+        let (lse, delta) = (&s.lse[first..], &s.delta[first..]);
         differentiate(
-            self.isa, scale, count, tile, visible, lse, delta, &mut s.p, &mut s.ds,
+            self.isa, scale, count, tile, &s.visible, lse, delta, &mut s.p, &mut s.ds,
         );
     }
 
-    /// Gradient by the queries of some rows: `put(row of the batch, head of the group, dq)`.
+    /// Gradient by the queries of a block: `put(row of the batch, head of the group, dq)`.
     pub fn queries(
         &self,
         head: usize,
-        segment: &Segment,
-        first: usize,
-        count: usize,
+        block: &QueryBlock,
         mut put: impl FnMut(usize, usize, &[f32]),
     ) {
         let (d, group, width) = (self.heads.head_dim, self.group(), self.width());
-        let rows = count * group;
         SCRATCH.with_borrow_mut(|s| {
-            self.load(s, head, segment, first, count);
+            self.load(s, head, block.rows.clone());
             s.first.clear();
-            s.first.resize(rows * width, 0.0);
-            for (span, own) in segment
-                .ancestors
-                .iter()
-                .map(|a| (a, false))
-                .chain([(&segment.own, true)])
-            {
+            s.first.resize(block.rows.len() * group * width, 0.0);
+            for run in &block.runs {
+                let (first, rows) = (run.rows.start * group, run.rows.len() * group);
                 s.visible.clear();
-                for i in 0..count {
-                    let seen = if own {
-                        own_visible(segment, first + i)
-                    } else {
-                        span.len
-                    };
-                    s.visible.extend(std::iter::repeat_n(seen, group));
+                for i in 0..run.rows.len() {
+                    s.visible.extend(std::iter::repeat_n(run.seen(i), group));
                 }
-                let len = s.visible.last().copied().unwrap_or(0);
-                for tile in (0..len).step_by(KEYS) {
-                    let keys = KEYS.min(len - tile);
-                    self.pack_tile(s, head, span.start + tile, keys);
-                    self.scores(s, rows, tile, keys);
+                for tile in (0..run.len()).step_by(KEYS) {
+                    let keys = KEYS.min(run.len() - tile);
+                    self.pack_tile(s, head, run.start + tile, keys);
+                    self.scores(s, first, tile, keys);
                     s.lines.resize(panel_words(keys, d), 0.0);
-                    let lines = self.stored(head, 0, span.start + tile);
+                    let lines = self.stored(head, 0, run.start + tile);
                     pack_lines(self.isa, lines, keys, d, &mut s.lines);
                     let ds = Left {
                         data: &s.ds,
@@ -167,14 +154,14 @@ impl Saved<'_> {
                         step: 1,
                     };
                     for (panel, b) in s.lines.chunks_exact(keys * LANES).enumerate() {
-                        let out = &mut s.first[panel * LANES..];
+                        let out = &mut s.first[first * width + panel * LANES..];
                         product(self.isa, rows, keys, ds, b, out, width, true);
                     }
                 }
             }
-            for r in 0..rows {
-                let row = segment.rows.start + first + r / group;
-                put(row, r % group, &s.first[r * width..][..d]);
+            let values = s.first.chunks_exact(width);
+            for (r, dq) in values.enumerate() {
+                put(block.rows.start + r / group, r % group, &dq[..d]);
             }
         });
     }
@@ -213,7 +200,8 @@ impl KeyTask<'_> {
                 let mut first = if is_own { self.start } else { 0 };
                 while first < segment.rows.len() {
                     let count = most.min(segment.rows.len() - first);
-                    s.load(x, self.head, segment, first, count);
+                    let row = segment.rows.start + first;
+                    s.load(x, self.head, row..row + count);
                     x.visible.clear();
                     for i in 0..count {
                         let seen = if is_own {
@@ -223,7 +211,7 @@ impl KeyTask<'_> {
                         };
                         x.visible.extend(std::iter::repeat_n(seen, group));
                     }
-                    self.add(x, count * group);
+                    self.add(x);
                     first += count;
                 }
             }
@@ -236,10 +224,10 @@ impl KeyTask<'_> {
     }
 
     /// Adds what the loaded rows contribute.
-    fn add(&self, x: &mut Scratch, rows: usize) {
+    fn add(&self, x: &mut Scratch) {
         let s = self.saved;
-        let (d, width) = (s.heads.head_dim, s.width());
-        s.scores(x, rows, self.start, self.count);
+        let (d, width, rows) = (s.heads.head_dim, s.width(), x.visible.len());
+        s.scores(x, 0, self.start, self.count);
         x.lines.resize(panel_words(rows, d), 0.0);
         x.more_lines.resize(panel_words(rows, d), 0.0);
         let whole = |data| Lines { data, stride: d };

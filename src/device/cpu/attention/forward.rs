@@ -1,22 +1,18 @@
 //! Forward: a block of query rows against all the keys it sees.
 
-use super::own_visible;
+use super::blocks::{QueryBlock, Run};
 use super::tiles::{KEYS, LANES, Left, Lines, pack_lines, pack_transposed, panel_words, product};
 use crate::device::cpu::Isa;
 use crate::device::cpu::math::exp;
 use crate::ops::attention::Heads;
-use crate::ops::forest::Segment;
 use crate::per_isa;
 use std::cell::RefCell;
 
-/// Some rows of a segment and one key/value head.
+/// A block of rows and one key/value head.
 pub struct QueryTask<'a> {
     pub isa: Isa,
     pub heads: &'a Heads,
-    pub segment: &'a Segment,
-    /// First row within the segment, and number of rows.
-    pub first: usize,
-    pub count: usize,
+    pub block: &'a QueryBlock,
     /// Queries of the group by row of the batch; keys and values of the head by row of their store.
     pub queries: Lines<'a>,
     pub keys: Lines<'a>,
@@ -55,12 +51,12 @@ impl QueryTask<'_> {
     fn run_in(&self, s: &mut Scratch, mut put: impl FnMut(usize, usize, &[f32], f32, f32)) {
         let d = self.heads.head_dim;
         let group = self.heads.num_heads / self.heads.num_kv_heads;
-        let rows = self.count * group;
+        let rows = self.block.rows.len() * group;
         let width = d.div_ceil(LANES) * LANES;
         let scale = 1.0 / (d as f32).sqrt();
         s.queries.resize(rows * d, 0.0);
-        for (i, scaled) in s.queries.chunks_exact_mut(group * d).enumerate() {
-            let row = self.segment.rows.start + self.first + i;
+        let scaled = s.queries.chunks_exact_mut(group * d);
+        for (row, scaled) in self.block.rows.clone().zip(scaled) {
             scale_to(self.isa, self.queries.line(row, group * d), scale, scaled);
         }
         s.out.clear();
@@ -70,22 +66,12 @@ impl QueryTask<'_> {
         s.maximum.resize(rows, f32::NEG_INFINITY);
         s.sum.clear();
         s.sum.resize(rows, 0.0);
-        for span in &self.segment.ancestors {
-            s.visible.clear();
-            s.visible.resize(rows, span.len);
-            self.span(s, span.start, span.len);
+        for run in &self.block.runs {
+            self.stream(s, run, group);
         }
-        s.visible.clear();
-        for i in 0..self.count {
-            let seen = own_visible(self.segment, self.first + i);
-            s.visible.extend(std::iter::repeat_n(seen, group));
-        }
-        let last = own_visible(self.segment, self.first + self.count - 1);
-        self.span(s, self.segment.own.start, last);
         for r in 0..rows {
-            let row = self.segment.rows.start + self.first + r / group;
             put(
-                row,
+                self.block.rows.start + r / group,
                 r % group,
                 &s.out[r * width..][..d],
                 s.maximum[r],
@@ -94,14 +80,20 @@ impl QueryTask<'_> {
         }
     }
 
-    /// Streams the first `len` keys from `start`.
-    fn span(&self, s: &mut Scratch, start: usize, len: usize) {
+    /// Streams the keys of a run past its rows.
+    fn stream(&self, s: &mut Scratch, run: &Run, group: usize) {
         let d = self.heads.head_dim;
-        let rows = s.maximum.len();
+        let (first, rows) = (run.rows.start * group, run.rows.len() * group);
         let width = d.div_ceil(LANES) * LANES;
-        for tile in (0..len).step_by(KEYS) {
-            let count = KEYS.min(len - tile);
-            let at = |lines: Lines<'_>| (start + tile) * lines.stride;
+        s.visible.clear();
+        for i in 0..run.rows.len() {
+            s.visible.extend(std::iter::repeat_n(run.seen(i), group));
+        }
+        let queries = &s.queries[first * d..];
+        let out = &mut s.out[first * width..];
+        for tile in (0..run.len()).step_by(KEYS) {
+            let count = KEYS.min(run.len() - tile);
+            let at = |lines: Lines<'_>| (run.start + tile) * lines.stride;
             let keys = Lines {
                 data: &self.keys.data[at(self.keys)..],
                 ..self.keys
@@ -115,7 +107,7 @@ impl QueryTask<'_> {
             s.values.resize(panel_words(count, d), 0.0);
             pack_lines(self.isa, values, count, d, &mut s.values);
             let q = Left {
-                data: &s.queries,
+                data: queries,
                 row: d,
                 step: 1,
             };
@@ -123,16 +115,15 @@ impl QueryTask<'_> {
                 let scores = &mut s.scores[panel * LANES..];
                 product(self.isa, rows, d, q, b, scores, KEYS, false);
             }
-            let visible = &s.visible[..rows];
             soften(
                 self.isa,
                 count,
                 tile,
-                visible,
+                &s.visible,
                 &mut s.scores,
-                &mut s.maximum,
-                &mut s.sum,
-                &mut s.out,
+                &mut s.maximum[first..],
+                &mut s.sum[first..],
+                out,
                 width,
             );
             let p = Left {
@@ -141,7 +132,7 @@ impl QueryTask<'_> {
                 step: 1,
             };
             for (panel, b) in s.values.chunks_exact(count * LANES).enumerate() {
-                let out = &mut s.out[panel * LANES..];
+                let out = &mut out[panel * LANES..];
                 product(self.isa, rows, count, p, b, out, width, true);
             }
         }

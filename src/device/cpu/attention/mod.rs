@@ -1,12 +1,13 @@
 //! Attention on the CPU.
 //!
-//! A task is a block of query rows of one segment and one key/value head; all query heads of the
-//! group are rows of the same small products. Keys stream in tiles of 64, counted from the start of
+//! A task is a block of query rows and one key/value head; all query heads of the group are rows of the
+//! same small products, and so are the segments below a common trunk. Keys stream in tiles of 64, counted from the start of
 //! each span, with a running maximum and sum (FlashAttention-2), so a row's bits depend on its own
 //! keys alone. The backward pass runs over query blocks for `dq`, then over key tiles for `dk` and
 //! `dv`, summing over everything below a trunk in the order of the rows.
 
 mod backward;
+mod blocks;
 mod forward;
 mod tiles;
 
@@ -14,44 +15,11 @@ use super::parallel::{self, Rows};
 use super::{Cpu, at_least};
 use crate::device::{DeviceError, Result};
 use crate::ops::attention::*;
-use crate::ops::forest::{Forest, Segment};
+use crate::ops::forest::Forest;
 use backward::{KeyTask, Saved};
+use blocks::query_blocks;
 use forward::{QueryTask, scale_to};
 use tiles::{KEYS, Lines};
-
-/// Most rows (tokens · heads of a group) of a query block.
-const BLOCK_ROWS: usize = 96;
-
-/// Query rows of one segment that a task computes.
-struct QueryBlock {
-    segment: usize,
-    /// First row within the segment, and number of rows.
-    first: usize,
-    count: usize,
-}
-
-fn query_blocks(forest: &Forest, group: usize) -> Vec<QueryBlock> {
-    let most = (BLOCK_ROWS / group).max(1);
-    let mut blocks = Vec::new();
-    for (segment, s) in forest.segments.iter().enumerate() {
-        let mut first = 0;
-        while first < s.rows.len() {
-            let count = most.min(s.rows.len() - first);
-            blocks.push(QueryBlock {
-                segment,
-                first,
-                count,
-            });
-            first += count;
-        }
-    }
-    blocks
-}
-
-/// Keys of its own span that row `i` of a segment sees.
-fn own_visible(segment: &Segment, i: usize) -> usize {
-    segment.own.len - segment.rows.len() + i + 1
-}
 
 fn check(op: &'static str, heads: &Heads, forest: &Forest, keys: usize) -> Result<()> {
     let error = |message: String| Err(DeviceError::Argument { op, message });
@@ -146,7 +114,7 @@ impl Attention for Cpu {
             }
         };
         let group = heads.num_heads / heads.num_kv_heads;
-        let blocks = query_blocks(forest, group);
+        let blocks = query_blocks(forest, group, heads.num_kv_heads);
         let out_rows = Rows::new(&mut out[..tokens * q_dim], d);
         let lse_rows = lse
             .as_mut()
@@ -154,13 +122,10 @@ impl Attention for Cpu {
         let kv_heads = heads.num_kv_heads;
         parallel::run(blocks.len() * kv_heads, |task| {
             let (block, head) = (&blocks[task / kv_heads], task % kv_heads);
-            let segment = &forest.segments[block.segment];
             let task = QueryTask {
                 isa: self.isa,
                 heads,
-                segment,
-                first: block.first,
-                count: block.count,
+                block,
                 queries: Lines {
                     data: &qkv[head * group * d..],
                     stride: heads.qkv_dim(),
@@ -238,7 +203,7 @@ impl Attention for Cpu {
         let kv_heads = heads.num_kv_heads;
         let rows = Rows::new(&mut dqkv[..tokens * heads.qkv_dim()], d);
         let row_heads = heads.num_heads + 2 * kv_heads;
-        let blocks = query_blocks(forest, group);
+        let blocks = query_blocks(forest, group, kv_heads);
         let below = descendants(forest);
         let mut tiles = Vec::new();
         for (segment, s) in forest.segments.iter().enumerate() {
@@ -267,8 +232,7 @@ impl Attention for Cpu {
                 });
             } else {
                 let block = &blocks[task / kv_heads - tiles.len()];
-                let segment = &forest.segments[block.segment];
-                saved.queries(head, segment, block.first, block.count, |row, h, dq| {
+                saved.queries(head, block, |row, h, dq| {
                     rows.take(row * row_heads + head * group + h)
                         .copy_from_slice(dq);
                 });
