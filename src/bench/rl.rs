@@ -28,6 +28,8 @@ const THOUGHT: usize = 16;
 /// Reinforcement steps (eq. 9-16): thoughts drawn in the decode loop, one update on all of them.
 pub struct RlStep<D: Device> {
     model: Model<D>,
+    /// The packed copy that draws.
+    sampler: Model<D>,
     prompts: Prompts,
     set: TrainingSet,
     objective: Objective<D>,
@@ -49,6 +51,7 @@ impl<D: Device> RlStep<D> {
             objective: Objective::new(&model, Pooling::Emb)?,
             gradients: model.zero_gradients()?,
             optimizer: Optimizer::new(&model, OptimizerOptions::default())?,
+            sampler: model.packed(WeightFormat::Bf16)?,
             model,
         })
     }
@@ -67,10 +70,9 @@ impl<D: Device> RlStep<D> {
             seed: 5,
         };
         let pairs: Vec<(u32, u32)> = (0..QUERIES as u32).map(|i| (i, i)).collect();
-        let packed = self.model.packed(WeightFormat::Bf16)?;
+        self.sampler.repack(&self.model)?;
         let (model, set) = (&mut self.model, &self.set);
-        let groups = sample(&packed, &self.prompts, set, &pairs, 0, drawing)?;
-        drop(packed);
+        let groups = sample(&self.sampler, &self.prompts, set, &pairs, 0, drawing)?;
         let batch = batch_of(&self.prompts, set, &groups, []);
         let rewards = RlOptions::default().rewards();
         let rewards: Vec<_> = rewards.iter().map(|r| (r.weight, reward(r))).collect();

@@ -125,6 +125,19 @@ impl<D: Device> Model<D> {
         )
     }
 
+    /// Takes over the values of `masters`, from which this copy was [packed](Model::packed).
+    pub fn repack(&mut self, masters: &Model<D>) -> Result<()> {
+        let slots = super::parameters::layout(&self.config);
+        let tensors = self.parameters.iter_mut().zip(masters.parameters.iter());
+        for ((to, from), slot) in tensors.zip(slots.iter()) {
+            match to {
+                Parameter::Packed(packed) => self.device.repack(from.master()?, packed)?,
+                Parameter::Master(to) => self.device.copy(from.master()?, 0, to, 0, slot.len())?,
+            }
+        }
+        Ok(())
+    }
+
     /// Output head: the embedding where it is tied.
     pub fn head(&self) -> &Parameter<D> {
         self.parameters

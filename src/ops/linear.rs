@@ -44,6 +44,10 @@ pub trait Linear: Memory {
     /// Lays out the row-major matrix `w` `[n, k]` in `format`.
     fn pack(&self, w: &[f32], n: usize, k: usize, format: WeightFormat) -> Result<Self::Packed>;
 
+    /// Lays out other values, `w` `[n, k]` on the device, in the place of `packed`, whose shape and format
+    /// stay: for training that decodes with its own weights between updates.
+    fn repack(&self, w: &Self::Buffer<f32>, packed: &mut Self::Packed) -> Result<()>;
+
     /// `y = x · wᵀ + bias`, or `y += x · wᵀ + bias` with `accumulate`.
     ///
     /// A row of `y` has the same bits whatever `m` is and whatever the other rows hold.

@@ -27,6 +27,26 @@ fn group_steps(row: &[f32]) -> Vec<f32> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
+    /// What lay there before leaves no trace, in the products either.
+    #[test]
+    fn repacked_is_packed_anew(shape in shapes(), format in 0usize..3, seed: u64) {
+        let (case, other) = (Case::new(shape, seed), Case::new(shape, !seed));
+        let LinearShape { n, k, .. } = shape;
+        for device in devices() {
+            let new = device.pack(&case.w, n, k, FORMATS[format]).unwrap();
+            let mut again = device.pack(&other.w, n, k, FORMATS[format]).unwrap();
+            device.repack(&case.w, &mut again).unwrap();
+            prop_assert_eq!(bits(&unpacked(&again)), bits(&unpacked(&new)));
+            let product = |w| bits(&case.forward(&device, Weight::Packed(w), false, None));
+            prop_assert_eq!(product(&again), product(&new));
+            if n * k > 0 {
+                let short = case.w[1..].to_vec();
+                let error = device.repack(&short, &mut again).unwrap_err().to_string();
+                prop_assert_eq!(error, format!("repack: weight has {}, expected {}", n * k - 1, n * k));
+            }
+        }
+    }
+
     /// Against the weights as the format holds them.
     #[test]
     fn packed_agrees_with_the_reference(

@@ -13,6 +13,12 @@ impl Linear for Cpu {
         Ok(PackedMatrix::new(self.isa, w, n, k, format))
     }
 
+    fn repack(&self, w: &Vec<f32>, packed: &mut PackedMatrix) -> Result<()> {
+        at_least("repack", "weight", w.len(), packed.n() * packed.k())?;
+        packed.fill(self.isa, w);
+        Ok(())
+    }
+
     fn linear(
         &self,
         shape: LinearShape,

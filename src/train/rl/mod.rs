@@ -98,8 +98,14 @@ impl<D: Device> Reinforce<'_, D> {
             baseline,
             budget: recipe.thought.budget,
         };
+        // Thoughts in training's own precision, so that ratios start at 1.
+        let mut sampler = self.model.packed(match recipe.train.precision {
+            Precision::F32 => WeightFormat::F32,
+            Precision::Bf16 => WeightFormat::Bf16,
+        })?;
         while stage.next() {
-            let groups = self.draw(&mut stage.state, &judge)?;
+            sampler.repack(self.model)?;
+            let groups = self.draw(&sampler, &mut stage.state, &judge)?;
             let drawing = stage.seconds();
             let batch = batch_of(self.prompts, self.set, &groups, self.extra(&stage.state));
             let mut policy = self.policy(options, &judge, &groups, &stage, &batch)?;
@@ -136,18 +142,17 @@ impl<D: Device> Reinforce<'_, D> {
         Ok(())
     }
 
-    /// The thoughts of a step.
-    fn draw(&self, state: &mut RunState, judge: &Judge<'_>) -> DeviceResult<Vec<Group>> {
+    /// The thoughts of a step, by the packed copy `model`.
+    fn draw(
+        &self,
+        model: &Model<D>,
+        state: &mut RunState,
+        judge: &Judge<'_>,
+    ) -> DeviceResult<Vec<Group>> {
         let (o, seed) = (self.options, self.recipe.train.seed);
-        // Thoughts in training's own precision, so that ratios start at 1.
-        let format = match self.recipe.train.precision {
-            Precision::F32 => WeightFormat::F32,
-            Precision::Bf16 => WeightFormat::Bf16,
-        };
-        let model = self.model.packed(format)?;
         let stale = state.catalogue.is_empty() || state.step.is_multiple_of(o.refresh);
         if judge.searches() && stale {
-            state.catalogue = catalogue::embed(&model, self.prompts, self.set)?;
+            state.catalogue = catalogue::embed(model, self.prompts, self.set)?;
         }
         let drawing = Drawing {
             rollouts: o.rollouts,
@@ -160,11 +165,11 @@ impl<D: Device> Reinforce<'_, D> {
             let first = state.drawn;
             state.drawn += o.queries - groups.len();
             let pairs = self.set.draw(seed ^ STAGE, first..state.drawn);
-            let drawn = sample(&model, self.prompts, self.set, &pairs, first, drawing)?;
+            let drawn = sample(model, self.prompts, self.set, &pairs, first, drawing)?;
             if !o.variant.draws_again() {
                 return Ok(drawn);
             }
-            for (group, is_flat) in self.sift(&model, state, judge, drawn)? {
+            for (group, is_flat) in self.sift(model, state, judge, drawn)? {
                 if is_flat { &mut flat } else { &mut groups }.push(group);
             }
             if groups.len() == o.queries {

@@ -29,18 +29,26 @@ thread_local! {
 impl PackedMatrix {
     /// Packs a row-major matrix `w` `[n, k]`.
     pub fn new(isa: Isa, w: &[f32], n: usize, k: usize, format: WeightFormat) -> PackedMatrix {
-        let view = View::new(w, n, k);
-        let panels = |lanes| {
-            let mut panels = Panels::new();
-            panels.fill(isa, lanes, view, NR);
-            panels
-        };
         let data = match format {
-            WeightFormat::F32 => Data::F32(panels(Lanes::F32)),
-            WeightFormat::Bf16 => Data::Bf16(panels(Lanes::Bf16)),
+            WeightFormat::F32 => Data::F32(Panels::new()),
+            WeightFormat::Bf16 => Data::Bf16(Panels::new()),
             WeightFormat::Int8 => Data::Int8(Int8Panels::new(w, n, k)),
         };
-        PackedMatrix { n, k, data }
+        let mut packed = PackedMatrix { n, k, data };
+        if format != WeightFormat::Int8 {
+            packed.fill(isa, w);
+        }
+        packed
+    }
+
+    /// Packs other values, of the same shape, in their place.
+    pub fn fill(&mut self, isa: Isa, w: &[f32]) {
+        let view = View::new(w, self.n, self.k);
+        match &mut self.data {
+            Data::F32(panels) => panels.fill(isa, Lanes::F32, view, NR),
+            Data::Bf16(panels) => panels.fill(isa, Lanes::Bf16, view, NR),
+            Data::Int8(panels) => *panels = Int8Panels::new(w, self.n, self.k),
+        }
     }
 
     /// Rows.
