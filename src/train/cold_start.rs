@@ -64,7 +64,7 @@ impl<D: Device> ColdStart<'_, D> {
             stop: self.stop,
         };
         let mut stage = Stage::start(plan, self.model, resume)?;
-        while stage.next() {
+        while stage.begin_step() {
             let (loss, mix) = recipe.at(stage.state.step, steps);
             self.refresh(&mut stage.state, &mix)?;
             let batch = self.batch(&stage.state, &mix, loss.sft > 0.0);
@@ -90,13 +90,16 @@ impl<D: Device> ColdStart<'_, D> {
         Ok(())
     }
 
-    /// Samples own thoughts and mines negatives where their time has come.
+    /// Samples own thoughts and mines negatives where their time has come, for the queries that are
+    /// drawn until it comes again.
     fn refresh(&self, state: &mut RunState, mix: &Mix) -> Result<(), TrainError> {
         let (recipe, set) = (self.recipe, self.set);
-        let due = |empty: bool, every: usize| empty || state.step.is_multiple_of(every);
-        let think = mix.own > 0.0 && due(state.thoughts.is_empty(), recipe.thought.refresh);
+        let starts = |every: usize| state.step.is_multiple_of(every);
+        let lacks = |&q: &usize| state.thoughts.get(q).is_none_or(Vec::is_empty);
+        let think = mix.own > 0.0
+            && (starts(recipe.thought.refresh) || self.queries(state.step, 1).iter().any(lacks));
         let mine = recipe.negatives.per_pair > 0
-            && due(state.near_misses.is_empty(), recipe.negatives.refresh);
+            && (starts(recipe.negatives.refresh) || state.near_misses.is_empty());
         if !think && !mine {
             return Ok(());
         }
@@ -107,44 +110,49 @@ impl<D: Device> ColdStart<'_, D> {
                 seed: recipe.train.seed ^ ((state.step as u64) << 32),
                 ..Sampling::GREEDY
             };
-            let (samples, budget) = (recipe.thought.samples, recipe.thought.budget);
+            let wanted = self.queries(state.step, recipe.thought.refresh);
             state.thoughts = thoughts::own_thoughts(
                 &model,
                 self.prompts,
                 &set.queries,
-                samples,
-                budget,
+                &wanted,
+                recipe.thought.samples,
+                recipe.thought.budget,
                 sampling,
             )?;
         }
         if mine {
-            let branches: Vec<Vec<u32>> = (0..set.queries.len())
-                .map(|q| {
-                    let mut ids = set.queries[q].clone();
-                    ids.extend(self.branch(state, mix, q, 0));
-                    ids
-                })
-                .collect();
+            let wanted = self.queries(state.step, recipe.negatives.refresh);
+            let branch = |&q: &usize| {
+                let own = state.thoughts.get(q).and_then(|own| own.first());
+                let own = own.filter(|_| mix.own > 0.0);
+                let branch = own.map_or_else(|| self.direct(), |own| self.prompts.branch(own));
+                [set.queries[q].as_slice(), &branch].concat()
+            };
+            let branches: Vec<Vec<u32>> = wanted.iter().map(branch).collect();
             state.near_misses = thoughts::near_misses(
                 &model,
                 self.prompts,
                 recipe.model.pooling,
                 &branches,
-                &set.items,
-                &set.relevant,
+                &wanted,
+                set,
                 recipe.negatives.depth,
             )?;
         }
         Ok(())
     }
 
-    /// The branch with which a query searches: its own thought where the mix has own thoughts,
-    /// otherwise none.
-    fn branch(&self, state: &RunState, mix: &Mix, query: usize, sample: usize) -> Vec<u32> {
-        if mix.own > 0.0 {
-            return self.prompts.branch(&state.thoughts[query][sample]);
-        }
-        self.direct()
+    /// The queries drawn from `step` on until the next multiple of `every`, each once, in order.
+    fn queries(&self, step: usize, every: usize) -> Vec<usize> {
+        let (recipe, set) = (self.recipe, self.set);
+        let end = ((step / every + 1) * every).min(set.steps(recipe));
+        let batch = recipe.train.batch;
+        let pairs = set.draw(recipe.train.seed, step * batch..end * batch);
+        let mut queries: Vec<usize> = pairs.iter().map(|p| p.0 as usize).collect();
+        queries.sort_unstable();
+        queries.dedup();
+        queries
     }
 
     fn direct(&self) -> Vec<u32> {
@@ -180,8 +188,8 @@ impl<D: Device> ColdStart<'_, D> {
                 let ids = match draw(mix, (k as f32 + shift) / draws as f32) {
                     Thought::Gold => gold.clone(),
                     Thought::Own => {
-                        let sample = random.below(state.thoughts[q].len());
-                        self.branch(state, mix, q, sample)
+                        let own = &state.thoughts[q];
+                        self.prompts.branch(&own[random.below(own.len())])
                     }
                     Thought::Empty => self.prompts.branch(&[]),
                     Thought::Query => self.prompts.branch(&set.repeated[q]),

@@ -81,7 +81,7 @@ impl<'a, D: Device> Stage<'a, D> {
     }
 
     /// Whether another step is to be done; its clock starts now.
-    pub fn next(&mut self) -> bool {
+    pub fn begin_step(&mut self) -> bool {
         self.started = Instant::now();
         self.state.step < self.plan.schedule.steps
     }

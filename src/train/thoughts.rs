@@ -1,6 +1,7 @@
 //! What the model itself contributes to its training data: thoughts it sampled and near misses of
 //! its own index. Both are refreshed every few hundred pairs and belong to a checkpoint.
 
+use super::training_set::TrainingSet;
 use crate::device::{Device, Result};
 use crate::embed::encode::BATCH_TOKENS;
 use crate::embed::{Encoder, Pooling, Sequence, Side, normalize};
@@ -13,12 +14,13 @@ use crate::text::Prompts;
 /// Rows decoded at a time.
 const THINK_ROWS: usize = 64;
 
-/// Samples `samples` thoughts about every query (its tokens below the trunk); result
-/// `[query][sample]`.
+/// Samples `samples` thoughts about those of `queries` (their tokens below the trunk) that are `wanted`;
+/// result `[query][sample]`, nothing for the others. A thought does not depend on what else is wanted.
 pub fn own_thoughts<D: Device>(
     model: &Model<D>,
     prompts: &Prompts,
     queries: &[Vec<u32>],
+    wanted: &[usize],
     samples: usize,
     budget: usize,
     sampling: Sampling,
@@ -34,68 +36,61 @@ pub fn own_thoughts<D: Device>(
     let open = THINK_ROWS.div_ceil(samples) + 1;
     let cache = prompts.query_prefix.len() + open * per_query;
     let mut reasoner = Reasoner::new(model, prompts, cache)?;
-    let questions: Vec<Question> = queries
-        .iter()
-        .enumerate()
-        .map(|(i, ids)| Question {
-            ids: ids.clone(),
-            key: (i * samples) as u64,
-        })
-        .collect();
-    let thoughts = reasoner.think(&questions, &options)?;
-    Ok(thoughts
-        .into_iter()
-        .map(|t| t.into_iter().map(|t| t.tokens).collect())
-        .collect())
+    let question = |&q: &usize| Question {
+        ids: queries[q].clone(),
+        key: (q * samples) as u64,
+    };
+    let questions: Vec<Question> = wanted.iter().map(question).collect();
+    let mut own = vec![Vec::new(); queries.len()];
+    for (&q, thoughts) in wanted.iter().zip(reasoner.think(&questions, &options)?) {
+        own[q] = thoughts.into_iter().map(|t| t.tokens).collect();
+    }
+    Ok(own)
 }
 
-/// For every query the `depth` best-ranked items that are not among its relevant ones.
-#[allow(clippy::too_many_arguments)]
+/// For every `wanted` query of the set, which searches with the tokens in `branches`, the `depth`
+/// best-ranked items that are not relevant to it; nothing for the others.
 pub fn near_misses<D: Device>(
     model: &Model<D>,
     prompts: &Prompts,
     pooling: Pooling,
-    queries: &[Vec<u32>],
-    items: &[Vec<u32>],
-    relevant: &[Vec<u32>],
+    branches: &[Vec<u32>],
+    wanted: &[usize],
+    set: &TrainingSet,
     depth: usize,
 ) -> Result<Vec<Vec<u32>>> {
     let width = model.config.hidden_size;
     let mut encoder = Encoder::new(model, prompts, pooling, BATCH_TOKENS)?;
     let mut rows = |side: Side, ids: &[Vec<u32>]| -> Result<Vec<f32>> {
-        let sequences: Vec<Sequence> = ids
-            .iter()
-            .map(|ids| Sequence {
-                side,
-                ids: ids.clone(),
-            })
-            .collect();
+        let sequence = |ids: &Vec<u32>| Sequence {
+            side,
+            ids: ids.clone(),
+        };
+        let sequences: Vec<Sequence> = ids.iter().map(sequence).collect();
         let mut rows = encoder.encode(&sequences)?;
         normalize(&mut rows, width);
         Ok(rows)
     };
-    let (query_rows, item_rows) = (rows(Side::Query, queries)?, rows(Side::Item, items)?);
+    let (query_rows, item_rows) = (rows(Side::Query, branches)?, rows(Side::Item, &set.items)?);
     let d = &*model.device;
-    let most = relevant.iter().map(Vec::len).max().unwrap_or(0);
-    let packed = d.pack(&item_rows, items.len(), width, WeightFormat::F32)?;
+    let items = set.items.len();
+    let most = set.relevant.iter().map(Vec::len).max().unwrap_or(0);
+    let packed = d.pack(&item_rows, items, width, WeightFormat::F32)?;
     let query_rows = d.upload(&query_rows)?;
     let hits = d.top_k(
-        queries.len(),
+        wanted.len(),
         width,
         &query_rows,
-        items.len(),
+        items,
         &packed,
         depth + most,
     )?;
-    Ok(hits
-        .iter()
-        .zip(relevant)
-        .map(|(hits, relevant)| {
-            let misses = hits
-                .iter()
-                .map(|h| h.index)
-                .filter(|i| !relevant.contains(i));
-            misses.take(depth).collect()
-        })
-        .collect())
+    let mut near = vec![Vec::new(); set.queries.len()];
+    for (&q, hits) in wanted.iter().zip(&hits) {
+        let relevant = &set.relevant[q];
+        let misses = hits.iter().map(|h| h.index);
+        let misses = misses.filter(|i| !relevant.contains(i));
+        near[q] = misses.take(depth).collect();
+    }
+    Ok(near)
 }

@@ -103,7 +103,7 @@ impl<D: Device> Reinforce<'_, D> {
             Precision::F32 => WeightFormat::F32,
             Precision::Bf16 => WeightFormat::Bf16,
         })?;
-        while stage.next() {
+        while stage.begin_step() {
             sampler.repack(self.model)?;
             let groups = self.draw(&sampler, &mut stage.state, &judge)?;
             let drawing = stage.seconds();

@@ -69,8 +69,7 @@ fn cut(forest: &Forest, most: usize) -> Vec<QueryBlock> {
         let mut first = 0;
         while first < segment.rows.len() {
             let sibling = |p: &(&Segment, usize, usize)| {
-                p.0.ancestors.first().is_some()
-                    && p.0.ancestors.first() == segment.ancestors.first()
+                !p.0.ancestors.is_empty() && p.0.ancestors.first() == segment.ancestors.first()
             };
             if held == most || !pieces.last().is_none_or(sibling) {
                 blocks.push(block(&pieces));

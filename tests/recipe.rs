@@ -1,0 +1,121 @@
+//! Recipes: the bundled ones, and what is said about wrong ones.
+
+use lrem::ops::grpo::{Average, Ratio};
+use lrem::recipe::{Baseline, Recipe, RewardKind, RlOptions, Variant};
+use std::path::Path;
+
+fn message(text: &str) -> String {
+    let error = Recipe::parse(Path::new("r.toml"), text).unwrap_err();
+    error.to_string()
+}
+
+#[test]
+fn the_bundled_recipes_are_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    let mut stages = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let recipe = Recipe::read(&path).unwrap();
+        let text = toml::to_string(&recipe).unwrap();
+        assert_eq!(
+            Recipe::parse(&path, &text).unwrap(),
+            recipe,
+            "written and read again"
+        );
+        assert_eq!(recipe.cold_start().rl, None);
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        stages.push((name, recipe.rl.is_some()));
+    }
+    stages.sort();
+    let want = [("direct", false), ("paper", true), ("shop", true)];
+    assert_eq!(stages, want.map(|(name, rl)| (name.to_string(), rl)));
+}
+
+#[test]
+fn the_papers_recipe_has_the_papers_numbers() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/paper.toml");
+    let rl = Recipe::read(&path).unwrap().rl.unwrap();
+    assert_eq!((rl.rollouts, rl.learning_rate), (8, 1e-6));
+    assert_eq!((rl.grpo, rl.info_nce, rl.kl), (1.0, 0.1, 0.0));
+    let rewards: Vec<_> = rl.rewards().iter().map(|r| (r.kind, r.weight)).collect();
+    let want = [
+        (RewardKind::Format, 0.5),
+        (RewardKind::Length, 0.2),
+        (RewardKind::Rank, 1.0),
+    ];
+    assert_eq!(rewards, want);
+    let (baseline, loss) = rl.loss(16);
+    assert_eq!(baseline, Baseline::Standardised);
+    assert_eq!(
+        (loss.ratio, loss.average),
+        (Ratio::Thought, Average::Thoughts)
+    );
+}
+
+#[test]
+fn a_clip_of_the_recipe_replaces_the_variants() {
+    let options = RlOptions {
+        variant: Variant::Dapo,
+        ..RlOptions::default()
+    };
+    assert_eq!(options.loss(16).1.clip, (0.2, 0.28));
+    let clip = Some((0.1, 0.4));
+    assert_eq!(RlOptions { clip, ..options }.loss(16).1.clip, (0.1, 0.4));
+}
+
+#[test]
+fn wrong_recipes_are_refused_in_one_line() {
+    for (text, want) in [
+        (
+            "[rl]\nvarient = \"grpo\"",
+            "r.toml: line 2: unknown field `varient`, expected one of `variant`,",
+        ),
+        (
+            "[rl]\nvariant = \"ppo\"",
+            "r.toml: line 2: unknown variant `ppo`, expected one of `grpo`, `dr_grpo`, `dapo`, `gspo`, `rloo`",
+        ),
+        (
+            "[rl]\nrollouts = 1",
+            "r.toml: rl.rollouts: expected at least 2: a thought is judged against its group",
+        ),
+        (
+            "[rl]\nupdates = 0",
+            "r.toml: rl.updates: expected at least 1",
+        ),
+        (
+            "[rl]\nclip = [0.2, -1.0]",
+            "r.toml: rl.clip: expected two numbers of at least 0",
+        ),
+        (
+            "[rl]\ntemperature = 0.0",
+            "r.toml: rl.temperature: expected a number above 0",
+        ),
+        (
+            "[[rl.reward]]\nkind = \"luck\"",
+            "r.toml: line 2: unknown variant `luck`, expected one of `format`, `length`, `rank`,",
+        ),
+        (
+            "[[rl.reward]]\nkind = \"graded\"\ncutoff = 0",
+            "r.toml: rl.reward.cutoff, rl.reward.slack: expected at least 1",
+        ),
+        (
+            "[thought]\nbudget = 0\n[rl]",
+            "r.toml: rl: expected thought.budget above 0 and pooling = \"emb\"",
+        ),
+        (
+            "[thought]\ndraws = 0",
+            "r.toml: thought.draws: expected at least 1",
+        ),
+        (
+            "[train]\nbatch = 0",
+            "r.toml: train.batch: expected at least 1",
+        ),
+        (
+            "[thought]\nmix = { gold = 0.0 }",
+            "r.toml: thought.mix: expected weights of at least 0, not all 0",
+        ),
+    ] {
+        let got = message(text);
+        assert!(got.starts_with(want) && !got.contains('\n'), "{got}");
+    }
+}
