@@ -107,6 +107,10 @@ fn wrong_recipes_are_refused_in_one_line() {
             "r.toml: thought.draws: expected at least 1",
         ),
         (
+            "[thought]\nwithheld = 1.0",
+            "r.toml: thought.withheld: expected a share from 0 to less than 1",
+        ),
+        (
             "[train]\nbatch = 0",
             "r.toml: train.batch: expected at least 1",
         ),

@@ -4,7 +4,6 @@ use super::{ITEM, QUERY, draw, prompts};
 use crate::device::{Device, DeviceError, Result};
 use crate::embed::Pooling;
 use crate::model::{Gradients, Model};
-use crate::ops::linear::WeightFormat;
 use crate::ops::philox::PhiloxStream;
 use crate::reason::Thought;
 use crate::recipe::RlOptions;
@@ -51,7 +50,7 @@ impl<D: Device> RlStep<D> {
             objective: Objective::new(&model, Pooling::Emb)?,
             gradients: model.zero_gradients()?,
             optimizer: Optimizer::new(&model, OptimizerOptions::default())?,
-            sampler: model.packed(WeightFormat::Bf16)?,
+            sampler: model.sampler()?,
             model,
         })
     }
@@ -70,7 +69,7 @@ impl<D: Device> RlStep<D> {
             seed: 5,
         };
         let pairs: Vec<(u32, u32)> = (0..QUERIES as u32).map(|i| (i, i)).collect();
-        self.sampler.repack(&self.model)?;
+        self.sampler.follow(&self.model)?;
         let (model, set) = (&mut self.model, &self.set);
         let groups = sample(&self.sampler, &self.prompts, set, &pairs, 0, drawing)?;
         let batch = batch_of(&self.prompts, set, &groups, []);

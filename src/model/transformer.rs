@@ -4,7 +4,7 @@ use super::activations::Activations;
 use super::config::ModelConfig;
 use super::kv_cache::KvCache;
 use super::parameters::{Parameters, Projection};
-use crate::device::{Device, DeviceError, Result};
+use crate::device::{Buffer, Device, DeviceError, Result};
 use crate::ops::attention::{Heads, KeysValues};
 use crate::ops::forest::Forest;
 use crate::ops::linear::{LinearShape, Weight, WeightFormat};
@@ -125,14 +125,29 @@ impl<D: Device> Model<D> {
         )
     }
 
-    /// Takes over the values of `masters`, from which this copy was [packed](Model::packed).
-    pub fn repack(&mut self, masters: &Model<D>) -> Result<()> {
-        let slots = super::parameters::layout(&self.config);
-        let tensors = self.parameters.iter_mut().zip(masters.parameters.iter());
-        for ((to, from), slot) in tensors.zip(slots.iter()) {
+    /// A packed copy that computes what training computes, to draw thoughts from between updates: its
+    /// products round as training's do, and its embeddings not at all.
+    pub fn sampler(&self) -> Result<Model<D>> {
+        let mut copy = self.packed(self.device.training_format())?;
+        let table = super::parameters::layout(&self.config).embedding.len();
+        let embedding = self
+            .device
+            .download(self.parameters.embedding.master()?, table)?;
+        let embedding = Parameter::Master(self.device.upload(&embedding)?);
+        let packed = std::mem::replace(&mut copy.parameters.embedding, embedding);
+        copy.parameters.head.get_or_insert(packed);
+        Ok(copy)
+    }
+
+    /// Takes over the values of `masters`, from which this [sampler](Model::sampler) was made.
+    pub fn follow(&mut self, masters: &Model<D>) -> Result<()> {
+        let tied = masters.parameters.head.is_none().then(|| masters.head());
+        let from = masters.parameters.iter().chain(tied);
+        for (to, from) in self.parameters.iter_mut().zip(from) {
+            let from = from.master()?;
             match to {
-                Parameter::Packed(packed) => self.device.repack(from.master()?, packed)?,
-                Parameter::Master(to) => self.device.copy(from.master()?, 0, to, 0, slot.len())?,
+                Parameter::Packed(packed) => self.device.repack(from, packed)?,
+                Parameter::Master(to) => self.device.copy(from, 0, to, 0, from.len())?,
             }
         }
         Ok(())

@@ -41,6 +41,9 @@ pub trait Linear: Memory {
     /// A weight laid out for this device's fastest inference product.
     type Packed: Send + Sync;
 
+    /// The format whose inference products round as this device's training products do.
+    fn training_format(&self) -> WeightFormat;
+
     /// Lays out the row-major matrix `w` `[n, k]` in `format`.
     fn pack(&self, w: &[f32], n: usize, k: usize, format: WeightFormat) -> Result<Self::Packed>;
 

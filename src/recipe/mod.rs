@@ -113,7 +113,7 @@ impl Recipe {
         let needs_emb = self.model.pooling == Pooling::Emb
             || (self.loss.sft == 0.0 && mixes.clone().all(|m| m.direct > 0.0 && m.only_direct()));
         let positive = |x: f32| x.is_finite() && x > 0.0;
-        let rules: [(bool, &'static str, &str); 14] = [
+        let rules: [(bool, &'static str, &str); 15] = [
             (t.batch > 0, "train.batch", "expected at least 1"),
             (
                 t.micro_batch > 0,
@@ -154,6 +154,11 @@ impl Recipe {
                 self.thought.draws > 0,
                 "thought.draws",
                 "expected at least 1",
+            ),
+            (
+                (0.0..1.0).contains(&self.thought.withheld),
+                "thought.withheld",
+                "expected a share from 0 to less than 1",
             ),
             (
                 self.thought.samples > 0,

@@ -159,6 +159,10 @@ pub struct ThoughtOptions {
     /// Embeddings of a pair's query in a step, each with a thought drawn from the mix; the draws are
     /// stratified, so that with weights of a third and two thirds three draws are one and two.
     pub draws: usize,
+    /// Share of the queries whose thought is withheld: it is never learned, so the model's own thoughts
+    /// about them are as good as about new queries, and only these queries are embedded with own
+    /// thoughts (others without, where the mix says own). 0: every query is both learned and embedded.
+    pub withheld: f32,
     /// Steps between refreshes of the model's own thoughts.
     pub refresh: usize,
     /// Own thoughts kept per query at a refresh.
@@ -173,6 +177,7 @@ impl Default for ThoughtOptions {
             budget: 16,
             mix: Mix::default(),
             draws: 1,
+            withheld: 0.0,
             refresh: 50,
             samples: 2,
             temperature: 1.0,

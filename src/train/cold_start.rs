@@ -23,8 +23,10 @@ use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Stream of the random numbers of a step; those of an epoch's shuffle are in [`TrainingSet`].
+/// Streams of random numbers: a step's draws, and which queries' thoughts are withheld; those of an
+/// epoch's shuffle are in [`TrainingSet`].
 const DRAW: u64 = 2 << 32;
+const WITHHELD: u64 = 4 << 32;
 
 /// A cold-start run.
 pub struct ColdStart<'a, D: Device> {
@@ -95,7 +97,8 @@ impl<D: Device> ColdStart<'_, D> {
     fn refresh(&self, state: &mut RunState, mix: &Mix) -> Result<(), TrainError> {
         let (recipe, set) = (self.recipe, self.set);
         let starts = |every: usize| state.step.is_multiple_of(every);
-        let lacks = |&q: &usize| state.thoughts.get(q).is_none_or(Vec::is_empty);
+        let lacks =
+            |&q: &usize| self.uses_own(q) && state.thoughts.get(q).is_none_or(Vec::is_empty);
         let think = mix.own > 0.0
             && (starts(recipe.thought.refresh) || self.queries(state.step, 1).iter().any(lacks));
         let mine = recipe.negatives.per_pair > 0
@@ -110,7 +113,8 @@ impl<D: Device> ColdStart<'_, D> {
                 seed: recipe.train.seed ^ ((state.step as u64) << 32),
                 ..Sampling::GREEDY
             };
-            let wanted = self.queries(state.step, recipe.thought.refresh);
+            let mut wanted = self.queries(state.step, recipe.thought.refresh);
+            wanted.retain(|&q| self.uses_own(q));
             state.thoughts = thoughts::own_thoughts(
                 &model,
                 self.prompts,
@@ -155,6 +159,18 @@ impl<D: Device> ColdStart<'_, D> {
         queries
     }
 
+    /// Whether the query's thought is never learned.
+    fn withheld(&self, query: usize) -> bool {
+        let share = self.recipe.thought.withheld;
+        let mut random = PhiloxStream::new(self.recipe.train.seed, WITHHELD + query as u64);
+        share > 0.0 && random.uniform() < share
+    }
+
+    /// Whether the query is embedded with own thoughts where the mix says so.
+    fn uses_own(&self, query: usize) -> bool {
+        self.recipe.thought.withheld == 0.0 || self.withheld(query)
+    }
+
     fn direct(&self) -> Vec<u32> {
         let emb = self.recipe.model.pooling.appends_emb();
         emb.then_some(self.prompts.emb).into_iter().collect()
@@ -181,19 +197,19 @@ impl<D: Device> ColdStart<'_, D> {
             let target = place(row);
             let gold = self.prompts.branch(&set.gold[q]);
             // The teacher's thought is learned once, whether a query embeds with it or not.
-            let mut learns = supervised;
+            let mut learns = supervised && !self.withheld(q);
             let (shift, draws) = (random.uniform(), recipe.thought.draws);
             let mut branches = Vec::with_capacity(draws + 1);
             for k in 0..draws {
                 let ids = match draw(mix, (k as f32 + shift) / draws as f32) {
                     Thought::Gold => gold.clone(),
-                    Thought::Own => {
+                    Thought::Own if self.uses_own(q) => {
                         let own = &state.thoughts[q];
                         self.prompts.branch(&own[random.below(own.len())])
                     }
                     Thought::Empty => self.prompts.branch(&[]),
                     Thought::Query => self.prompts.branch(&set.repeated[q]),
-                    Thought::Direct => self.direct(),
+                    Thought::Own | Thought::Direct => self.direct(),
                 };
                 let teacher = learns && ids == gold;
                 learns &= !teacher;

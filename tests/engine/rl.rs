@@ -409,6 +409,24 @@ fn a_run_stopped_after_every_step_equals_the_uninterrupted_one() {
     }
 }
 
+/// The decode loop's log-probabilities are the training forward's in bf16 too.
+#[test]
+fn ratios_start_at_one_in_every_precision() {
+    let shop = shop();
+    for precision in ["f32", "bf16"] {
+        let more = EVERYTHING.replace("\"f32\"", &format!("{precision:?}"));
+        let recipe = recipe(shop.path(), &more);
+        let out = shop.path().join(precision);
+        run(&recipe, &out, false, false).unwrap();
+        for line in metrics(&out.join("rl")) {
+            assert!(
+                line["policy_gap"].as_f64().unwrap() < 1e-5,
+                "{precision}: {line}"
+            );
+        }
+    }
+}
+
 #[test]
 fn the_reward_rises() {
     let shop = shop();

@@ -2,7 +2,7 @@
 
 use crate::tiny;
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::recipe::Recipe;
+use lrem::recipe::{Precision, Recipe};
 use lrem::train::{TrainError, Training};
 use serde_json::Value;
 use std::fs;
@@ -52,9 +52,13 @@ pub fn recipe(shop: &Path, more: &str) -> Recipe {
     Recipe::parse(Path::new("recipe.toml"), &text).unwrap()
 }
 
+/// Trains in f32 products, or in the recipe's where the processor has them.
 pub fn run(recipe: &Recipe, out: &Path, resume: bool, stop: bool) -> Result<PathBuf, TrainError> {
     let training = Training {
-        device: Arc::new(Cpu::new(Multiply::F32)),
+        device: Arc::new(Cpu::new(match recipe.train.precision {
+            Precision::F32 => Multiply::F32,
+            Precision::Bf16 => Multiply::Bf16,
+        })),
         recipe,
         folder: out,
         resume,

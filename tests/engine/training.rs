@@ -6,7 +6,7 @@ use lrem::train::TrainError;
 use std::fs;
 use std::process::Command;
 
-/// Own thoughts, mined negatives, two phases and parts smaller than a batch, all in nine steps.
+/// Own thoughts about queries whose gold ones are withheld, mined negatives, two phases and parts smaller than a batch, all in nine steps.
 const EVERYTHING: &str = r#"
     [train]
     batch = 4
@@ -18,6 +18,8 @@ const EVERYTHING: &str = r#"
     [thought]
     budget = 3
     refresh = 2
+    draws = 2
+    withheld = 0.4
     mix = { gold = 1.0, own = 1.0, empty = 0.5, query = 0.5, direct = 0.5 }
     [negatives]
     per_pair = 1

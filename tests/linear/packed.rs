@@ -47,6 +47,19 @@ proptest! {
         }
     }
 
+    /// A copy packed for drawing thoughts computes what training computes.
+    #[test]
+    fn the_training_format_has_the_bits_of_training(shape in shapes(), seed: u64) {
+        let case = Case::new(shape, seed);
+        let inexact: Vec<f32> = case.w.iter().map(|w| w * 1.01).collect();
+        for device in devices() {
+            let packed = device.pack(&inexact, shape.n, shape.k, device.training_format()).unwrap();
+            let drawn = case.forward(&device, Weight::Packed(&packed), true, None);
+            let trained = case.forward(&device, Weight::Master(&inexact), true, None);
+            prop_assert_eq!(bits(&drawn), bits(&trained));
+        }
+    }
+
     /// Against the weights as the format holds them.
     #[test]
     fn packed_agrees_with_the_reference(

@@ -1,12 +1,19 @@
 //! Linear on the CPU: packed panels for inference, a general product for training.
 
-use super::gemm::{PackedMatrix, View, gemm, multiply_packed};
+use super::gemm::{Lanes, PackedMatrix, View, gemm, multiply_packed};
 use super::{Cpu, at_least};
 use crate::device::{DeviceError, Result};
 use crate::ops::linear::*;
 
 impl Linear for Cpu {
     type Packed = PackedMatrix;
+
+    fn training_format(&self) -> WeightFormat {
+        match Lanes::for_training(self.isa, self.multiply) {
+            Lanes::Bf16 => WeightFormat::Bf16,
+            _ => WeightFormat::F32,
+        }
+    }
 
     fn pack(&self, w: &[f32], n: usize, k: usize, format: WeightFormat) -> Result<PackedMatrix> {
         at_least("pack", "weight", w.len(), n * k)?;

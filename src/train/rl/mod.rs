@@ -28,9 +28,8 @@ use crate::embed::encode::BATCH_TOKENS;
 use crate::embed::{Encoder, Pooling, Sequence, Side};
 use crate::model::Model;
 use crate::ops::grpo::GrpoOptions;
-use crate::ops::linear::WeightFormat;
 use crate::ops::philox::PhiloxStream;
-use crate::recipe::{Precision, Recipe, RlOptions};
+use crate::recipe::{Recipe, RlOptions};
 use crate::text::{Prompts, Tokenizer};
 use judge::{Judge, Judgement};
 use policy::PolicyLoss;
@@ -98,13 +97,9 @@ impl<D: Device> Reinforce<'_, D> {
             baseline,
             budget: recipe.thought.budget,
         };
-        // Thoughts in training's own precision, so that ratios start at 1.
-        let mut sampler = self.model.packed(match recipe.train.precision {
-            Precision::F32 => WeightFormat::F32,
-            Precision::Bf16 => WeightFormat::Bf16,
-        })?;
+        let mut sampler = self.model.sampler()?;
         while stage.begin_step() {
-            sampler.repack(self.model)?;
+            sampler.follow(self.model)?;
             let groups = self.draw(&sampler, &mut stage.state, &judge)?;
             let drawing = stage.seconds();
             let batch = batch_of(self.prompts, self.set, &groups, self.extra(&stage.state));

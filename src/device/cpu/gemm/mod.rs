@@ -12,7 +12,8 @@ mod packed;
 
 use super::parallel::{self, Rows};
 use super::{Isa, Multiply};
-use kernel::{Lanes, TILE};
+pub use kernel::Lanes;
+use kernel::TILE;
 use pack::Panels;
 pub use packed::{PackedMatrix, multiply_packed, multiply_packed_rows};
 use std::cell::RefCell;
