@@ -3,6 +3,7 @@
 mod errors;
 mod resume;
 mod round_trip;
+mod train;
 
 use std::fs;
 use std::path::{Path, PathBuf};
