@@ -23,11 +23,10 @@ const LREM: &str = "recipes/shop.toml";
 const TEST: &str = "data/shop/test.jsonl";
 /// Time that all trainings together may take.
 const TRAINING: Duration = Duration::from_secs(10 * 60);
-/// What a direct step, a cold-start step and half a reinforcement step cost in steps of
+/// What a step of the direct model, of the cold start and of the reinforcement stage costs in steps of
 /// [`ColdStartStep`] with the recipe's pairs.
-const COST: [f64; 3] = [0.6, 1.4, 0.8];
-/// Fewest and most optimizer steps of the first two trainings; the reinforcement stage makes half as
-/// many.
+const COST: [f64; 3] = [0.6, 1.1, 1.4];
+/// Fewest and most optimizer steps of each training.
 const STEPS: (usize, usize) = (12, 60);
 /// Titles shown for a query.
 const SHOWN: usize = 5;
@@ -37,8 +36,7 @@ pub struct DemoArgs {
     /// Folder for the models and indexes.
     #[arg(long, default_value = "runs/demo")]
     out: PathBuf,
-    /// Optimizer steps of the direct model and of the cold start, half as many for the reinforcement
-    /// stage; by default as many as take this machine ten minutes.
+    /// Optimizer steps of each training; by default as many as take this machine ten minutes.
     #[arg(long)]
     steps: Option<usize>,
     /// Where to compute.
@@ -73,7 +71,7 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
         recipe.train.steps = steps;
         recipe.train.checkpoint_every = 10;
         if let Some(rl) = &mut recipe.rl {
-            rl.steps = steps.div_ceil(2);
+            rl.steps = steps;
             rl.checkpoint_every = 10;
         }
     }
