@@ -1,0 +1,3 @@
+//! A virtual NVIDIA GPU: a CUDA driver library that executes PTX on the CPU.
+
+pub mod numeric;
