@@ -44,7 +44,7 @@ pub fn compare<T: PartialOrd>(comparison: Comparison, a: T, b: T) -> bool {
     let ordered = a.partial_cmp(&b).is_some();
     match comparison {
         Comparison::Eq => a == b,
-        Comparison::Ne => a < b || a > b,
+        Comparison::Ne => a != b && ordered,
         Comparison::Lt => a < b,
         Comparison::Le => a <= b,
         Comparison::Gt => a > b,

@@ -11,7 +11,7 @@ use super::rounding::{Rounding, round_magnitude};
 #[inline(always)]
 pub fn add(rounding: Rounding, a: f64, b: f64) -> f64 {
     let sum = a + b;
-    if rounding == Rounding::Rn || !sum.is_finite() && !(a.is_finite() && b.is_finite()) {
+    if rounding == Rounding::Rn || !(a.is_finite() && b.is_finite()) {
         return quiet(sum, [a, b]);
     }
     soft_sum(rounding, Exact::of(a), Exact::of(b))

@@ -19,11 +19,10 @@ impl Isa {
         {
             use std::arch::is_x86_feature_detected as has;
             if has!("avx2") && has!("fma") {
-                let wide = has!("avx512f") && has!("avx512bw") && has!("avx512dq");
-                return if wide && has!("avx512vl") {
-                    Isa::Avx512
-                } else {
-                    Isa::Avx2
+                let bits_and_bytes = has!("avx512f") && has!("avx512bw");
+                return match bits_and_bytes && has!("avx512dq") && has!("avx512vl") {
+                    true => Isa::Avx512,
+                    false => Isa::Avx2,
                 };
             }
         }
@@ -34,9 +33,22 @@ impl Isa {
 /// Defines a function whose body is compiled once per instruction set.
 ///
 /// Loops in it are vectorised by the compiler for each; helpers called in the body must be
-/// `#[inline(always)]`. Results are the same for all: only `mul_add` fuses.
+/// `#[inline(always)]`. Results are the same for all: only `mul_add` fuses. `narrow` before the
+/// function keeps it to vectors of 256 bits, for bodies whose arrays are 8 wide.
 macro_rules! per_isa {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $crate::numeric::isa::per_isa! {
+            @ "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl";
+            $(#[$meta])* $vis fn $name($($arg : $ty),*) $(-> $ret)? $body
+        }
+    };
+    (narrow $(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident : $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
+        $crate::numeric::isa::per_isa! {
+            @ "avx2,fma";
+            $(#[$meta])* $vis fn $name($($arg : $ty),*) $(-> $ret)? $body
+        }
+    };
+    (@ $widest:literal; $(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident : $ty:ty),*) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
         #[inline]
         $vis fn $name($($arg: $ty),*) $(-> $ret)? {
@@ -47,14 +59,14 @@ macro_rules! per_isa {
                 use $crate::numeric::isa::Isa;
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-                #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-                fn avx512($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
+                #[target_feature(enable = $widest)]
+                fn widest($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
                 match Isa::detect() {
                     Isa::Portable => body($($arg),*),
                     // SAFETY: `detect` found the features that the function is compiled for.
                     Isa::Avx2 => unsafe { avx2($($arg),*) },
                     // SAFETY: as above.
-                    Isa::Avx512 => unsafe { avx512($($arg),*) },
+                    Isa::Avx512 => unsafe { widest($($arg),*) },
                 }
             }
             #[cfg(not(target_arch = "x86_64"))]

@@ -203,7 +203,7 @@ proptest! {
         let unsigned = u32::from(short_a as u16) * u32::from(short_b as u16);
         prop_assert_eq!(mul_hi_u16(short_a as u16, short_b as u16), (unsigned >> 16) as u16);
         prop_assert_eq!(i64::from(mul_hi_s32(x, y)), (i64::from(x) * i64::from(y)) >> 32);
-        prop_assert_eq!(mul_hi_u32(x as u32, y as u32), (u64::from(x as u32) * u64::from(y as u32) >> 32) as u32);
+        prop_assert_eq!(mul_hi_u32(x as u32, y as u32), ((u64::from(x as u32) * u64::from(y as u32)) >> 32) as u32);
         // Twenty-four bits: the sign is bit 23.
         let low = |v: i32| i64::from(v & 0xff_ffff) - if v >> 23 & 1 == 1 { 1 << 24 } else { 0 };
         let signed = low(x) * low(y);

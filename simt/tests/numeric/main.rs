@@ -10,6 +10,7 @@ mod fragments;
 mod halves;
 mod inputs;
 mod integers;
+mod lanes;
 mod minmax;
 mod mma;
 mod reference;

@@ -35,7 +35,7 @@ macro_rules! carries {
             let half = match part {
                 Part::Lo => a.wrapping_mul(b),
                 Part::Hi => {
-                    (<$wide_u>::from(a) * <$wide_u>::from(b) >> <$unsigned>::BITS) as $unsigned
+                    ((<$wide_u>::from(a) * <$wide_u>::from(b)) >> <$unsigned>::BITS) as $unsigned
                 }
             };
             $addc(half, c, carry)
@@ -52,7 +52,9 @@ macro_rules! carries {
         ) -> ($signed, bool) {
             let half = match part {
                 Part::Lo => a.wrapping_mul(b),
-                Part::Hi => (<$wide_s>::from(a) * <$wide_s>::from(b) >> <$signed>::BITS) as $signed,
+                Part::Hi => {
+                    ((<$wide_s>::from(a) * <$wide_s>::from(b)) >> <$signed>::BITS) as $signed
+                }
             };
             let (sum, carry) = $addc(half as $unsigned, c as $unsigned, carry);
             (sum as $signed, carry)

@@ -1,6 +1,7 @@
 //! Element types of matrix operands, and how registers hold them.
 
-use crate::numeric::format::{BF16, E2M1, E2M3, E3M2, E4M3, E5M2, F16};
+use crate::numeric::format::{E2M1, E2M3, E3M2, E4M3, E5M2};
+use crate::numeric::narrow::f16_to_f32;
 
 /// Element type of the multiplicands A and B.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,13 +59,14 @@ impl Element {
         }
     }
 
-    /// The value of floating-point element `i` of a register; exact. Integer types are none of this.
+    /// The value of floating-point element `i` of a register, exact; NaN is some NaN.
+    /// Integer types and f64 have none.
     #[inline(always)]
     pub fn float(self, register: u32, i: usize) -> f32 {
         let byte = register >> (8 * i) & 0xff;
         match self {
-            Element::F16 => F16.to_f32(register >> (16 * i) & 0xffff),
-            Element::Bf16 => BF16.to_f32(register >> (16 * i) & 0xffff),
+            Element::F16 => f16_to_f32((register >> (16 * i)) as u16),
+            Element::Bf16 => f32::from_bits(register >> (16 * i) << 16),
             Element::Tf32 => f32::from_bits(register & !0x1fff),
             Element::E4m3 => E4M3.to_f32(byte),
             Element::E5m2 => E5M2.to_f32(byte),

@@ -11,34 +11,14 @@ use crate::numeric::isa::per_isa;
 const ROWS: usize = 8;
 const COLUMNS: usize = 8;
 
-/// `d[i][j] += Σ a[i][k] · b[k][j]` for the 8 rows of `a` and `d` from `row` on and 8 columns.
-#[inline(always)]
-pub(super) fn block<const K: usize>(
-    row: usize,
-    a: &[[f32; K]],
-    b: &[[f32; COLUMNS]; K],
-    d: &mut [[f32; COLUMNS]],
-) {
-    let a: &[[f32; K]; ROWS] = a[row..][..ROWS].try_into().expect("eight rows");
-    let d: &mut [[f32; COLUMNS]; ROWS] = (&mut d[row..][..ROWS]).try_into().expect("eight rows");
-    let mut sums = *d;
-    for k in 0..K {
-        for i in 0..ROWS {
-            for j in 0..COLUMNS {
-                sums[i][j] = a[i][k].mul_add(b[k][j], sums[i][j]);
-            }
-        }
-    }
-    *d = sums;
-}
-
 per_isa! {
     /// `d += a · b` with `a` of `m × k`, `b` of `k × n` and `d` of `m × n`, all by rows.
     ///
     /// # Panics
     /// Where a slice is shorter than its matrix, or `m` or `n` no multiple of 8.
     pub fn accumulate(m: usize, n: usize, k: usize, a: &[f32], b: &[f32], d: &mut [f32]) {
-        assert!(m % ROWS == 0 && n % COLUMNS == 0, "{m} × {n} is not made of 8 × 8 blocks");
+        let whole = m.is_multiple_of(ROWS) && n.is_multiple_of(COLUMNS);
+        assert!(whole, "{m} × {n} is not made of 8 × 8 blocks");
         for j in (0..n).step_by(COLUMNS) {
             for i in (0..m).step_by(ROWS) {
                 let mut sums = [[0f32; COLUMNS]; ROWS];

@@ -2,6 +2,7 @@
 
 use super::super::element::Element;
 use super::super::fragment::Shape;
+use super::tiles::transposed;
 use crate::numeric::isa::per_isa;
 
 /// `mma.sync` of `.s8`, `.u8`, `.s4`, `.u4`: shapes m8n8 and m16n8 with k of 16, 32 and 64.
@@ -40,7 +41,7 @@ type Accumulators<'a> = &'a mut [[u32; 32]];
 macro_rules! compiled {
     ($name:ident, $k:literal, $e:literal) => {
         per_isa! {
-            fn $name(
+            narrow fn $name(
                 shape: Shape,
                 satfinite: bool,
                 a_type: Element,
@@ -59,15 +60,22 @@ compiled!(bytes32, 32, 4);
 compiled!(nibbles32, 32, 8);
 compiled!(nibbles64, 64, 8);
 
-/// Elements `e` of the words, in the signedness of `element`, whose width is `32 / E`.
+/// Element `e` of a word of `E`; `sign` is the weight of the sign bit of signed types, else 0.
 #[inline(always)]
-fn values<const E: usize>(element: Element, word: u32, e: usize) -> i32 {
+fn value<const E: usize>(sign: i32, word: u32, e: usize) -> i32 {
     let bits = 32 / E;
-    // To the top and down again, so that the shift extends it.
-    let top = word << (32 - bits * (e + 1));
+    let code = (word >> (bits * e)) as i32 & ((1 << bits) - 1);
+    // Without a branch: codes from the sign's weight on wrap around to below zero.
+    (code ^ sign) - sign
+}
+
+/// See [`value`].
+#[inline(always)]
+fn sign(element: Element) -> i32 {
     match element {
-        Element::S8 | Element::S4 => top as i32 >> (32 - bits),
-        _ => (top >> (32 - bits)) as i32,
+        Element::S8 => 0x80,
+        Element::S4 => 0x8,
+        _ => 0,
     }
 }
 
@@ -81,42 +89,53 @@ fn multiply<const K: usize, const E: usize>(
     b: Registers<'_>,
     d: Accumulators<'_>,
 ) {
-    let down = shape.m / 8;
-    let blocks = K / (4 * E);
-    assert!(a.len() == down * blocks && b.len() == blocks && d.len() == 2 * down);
+    let (rows, blocks) = (shape.m / 8, K / (4 * E));
+    assert!(a.len() == rows * blocks && b.len() == blocks && d.len() == 2 * rows);
+    let (a_sign, b_sign) = (sign(a_type), sign(b_type));
     let mut b_tile = [[0i32; 8]; K];
     for (along, register) in b.iter().enumerate() {
-        for rank in 0..4 {
-            let words: [u32; 8] = std::array::from_fn(|column| register[4 * column + rank]);
+        for (rank, words) in transposed(register).iter().enumerate() {
             for e in 0..E {
-                let row = words.map(|word| values::<E>(b_type, word, e));
-                b_tile[(4 * along + rank) * E + e] = row;
-            }
-        }
-    }
-    for row in 0..shape.m {
-        let mut sums = [0i32; 8];
-        for along in 0..blocks {
-            for rank in 0..4 {
-                let word = a[along * down + row / 8][row % 8 * 4 + rank];
-                for e in 0..E {
-                    let a = values::<E>(a_type, word, e);
-                    let b = &b_tile[(4 * along + rank) * E + e];
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum += a * b;
-                    }
+                for (b, word) in b_tile[(4 * along + rank) * E + e].iter_mut().zip(words) {
+                    *b = value::<E>(b_sign, *word, e);
                 }
             }
         }
-        for (column, sum) in sums.into_iter().enumerate() {
-            let c = &mut d[row / 8 * 2 + column % 2][row % 8 * 4 + column / 2];
-            let (wrapped, clamped) = (
-                (*c as i32).wrapping_add(sum),
-                (*c as i32).saturating_add(sum),
-            );
-            *c = if satfinite { clamped } else { wrapped } as u32;
+    }
+    for (down, pair) in d.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+        for row in 0..8 {
+            let mut tile = [0i32; K];
+            for along in 0..blocks {
+                let words = &a[along * rows + down][4 * row..][..4];
+                for (values, word) in tile[4 * E * along..].chunks_exact_mut(E).zip(words) {
+                    for (e, a) in values.iter_mut().enumerate() {
+                        *a = value::<E>(a_sign, *word, e);
+                    }
+                }
+            }
+            let sums = row_of_products(&tile, &b_tile);
+            for (column, sum) in sums.into_iter().enumerate() {
+                let c = &mut pair[column % 2][4 * row + column / 2];
+                let (wrapped, clamped) = (
+                    (*c as i32).wrapping_add(sum),
+                    (*c as i32).saturating_add(sum),
+                );
+                *c = if satfinite { clamped } else { wrapped } as u32;
+            }
         }
     }
+}
+
+/// A row of A times B.
+#[inline(always)]
+fn row_of_products<const K: usize>(a: &[i32; K], b: &[[i32; 8]; K]) -> [i32; 8] {
+    let mut sums = [0; 8];
+    for (a, b) in a.iter().zip(b) {
+        for (sum, b) in sums.iter_mut().zip(b) {
+            *sum += a * b;
+        }
+    }
+    sums
 }
 
 /// `.bitOp` of `mma` with `.b1`.
