@@ -285,3 +285,38 @@ fn swizzles_permute_their_lines() {
         }
     }
 }
+
+/// Tiles as Triton 3.9 lays them out for sm_90a in a product of A `[128, 64]` by B `[64, 128]`, bf16 by
+/// rows: the address a thread's `cp.async` writes 16 bytes of a row to, and the descriptors of its
+/// `wgmma`, which read A along k and B along n.
+#[test]
+fn tiles_of_a_compiler() {
+    // Thread t writes columns 8 · (t % 8) of row t / 8, and of every 16th row after it.
+    let a_address = |row: u32, k: u32| {
+        let (thread, more) = (row % 16 * 8 + k / 8, row / 16);
+        (((thread * 16) & 2032) ^ ((thread * 2) & 112)) + more * 2048
+    };
+    // Thread t writes columns 8 · (t % 16) of row t / 16, and of every 8th row after it.
+    let b_address = |k: u32, column: u32| {
+        let (thread, more) = (k % 8 * 16 + column / 8, k / 8);
+        let line = (thread & 7) << 4 | (thread & 112) << 3;
+        (line ^ (thread & 112) | thread << 10 & 8192) + more * 1024
+    };
+    for (step, k) in (0..4).flat_map(|step| (0..16).map(move |k| (step, k))) {
+        for row in 0..128 {
+            let start = u64::from(2 * step + row / 64 * 512);
+            let a = Descriptor::decode(0x4000_0040_0000_0000 | start);
+            assert_eq!((a.leading, a.stride, a.swizzle), (0, 1024, Swizzle::B128));
+            let got = a.address(Major::K, 16, row % 64, k);
+            let k = 16 * step + k;
+            assert_eq!(got, a_address(row, k) + k % 8 * 2, "A {row} {k}");
+        }
+        for column in 0..128 {
+            let b = Descriptor::decode(0x4000_0040_0200_0000 | u64::from(128 * step));
+            assert_eq!((b.leading, b.stride), (8192, 1024));
+            let got = b.address(Major::Mn, 16, column, k);
+            let expected = b_address(16 * step + k, column) + column % 8 * 2;
+            assert_eq!(got, expected, "B {column} {k}");
+        }
+    }
+}

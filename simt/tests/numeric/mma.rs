@@ -1,15 +1,13 @@
-//! `mma` against matrices multiplied plainly: A and B drawn, laid into registers by the ISA's
-//! formulas (checked in `fragments`), D read back and compared with sums in f64 or integers.
+//! Floating-point `mma` against matrices multiplied plainly: A and B drawn, laid into registers by the
+//! ISA's formulas (checked in `fragments`), D read back and compared with sums in f64.
 
+use crate::reference::{self as exact, Spec};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use simt::numeric::Rounding;
 use simt::numeric::matrix::element::Element;
-use simt::numeric::matrix::fragment::{self, Layout, Shape, quad};
-use simt::numeric::matrix::mma::{self, Accumulator, BitOperation};
-use simt::numeric::matrix::product;
-
-use crate::reference::{self as exact, Spec};
+use simt::numeric::matrix::fragment::{self, Shape};
+use simt::numeric::matrix::{mma, product};
 
 const FLOATS: [(Element, Spec); 8] = [
     (Element::F16, exact::F16),
@@ -36,17 +34,17 @@ fn place(element: Element, code: u32) -> u32 {
 }
 
 /// Pseudo-random words of a seed (splitmix64).
-struct Words(u64);
+pub struct Words(pub u64);
 
 impl Words {
-    fn next(&mut self) -> u32 {
+    pub fn next(&mut self) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         ((z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32) as u32
     }
 
     /// A finite code of moderate size, so that sums round but do not overflow.
-    fn code(&mut self, spec: &Spec) -> u32 {
+    pub fn code(&mut self, spec: &Spec) -> u32 {
         loop {
             let code = self.next() & ((1u64 << spec.bits()) - 1) as u32;
             let value = spec.decode(u64::from(code)).abs();
@@ -57,7 +55,7 @@ impl Words {
     }
 }
 
-type Matrix = Vec<Vec<f64>>;
+pub type Matrix = Vec<Vec<f64>>;
 
 /// Draws an operand of `rows × columns` and lays it into registers.
 fn draw(
@@ -90,14 +88,14 @@ fn draw(
 }
 
 /// The sum and the sum of magnitudes of `c + Σ a·b`.
-fn plain(a: &Matrix, b: &Matrix, row: usize, column: usize, c: f64) -> (f64, f64) {
+pub fn plain(a: &Matrix, b: &Matrix, row: usize, column: usize, c: f64) -> (f64, f64) {
     let products = a[row].iter().zip(b).map(|(a, b)| a * b[column]);
     products.fold((c, c.abs()), |(sum, size), p| (sum + p, size + p.abs()))
 }
 
 /// Rounding errors of `k` additions in f32, each within 2^−24 of a partial sum, which no sum of
 /// magnitudes falls short of; (1 + 2^−24)^k is taken as twice its first term.
-fn bound(k: usize, size: f64) -> f64 {
+pub fn bound(k: usize, size: f64) -> f64 {
     2.0 * (k + 1) as f64 * 2f64.powi(-24) * size
 }
 
@@ -241,210 +239,6 @@ fn doubles_of_every_shape() {
                     .fold(c[row][column], |s, (a, b)| a.mul_add(b[column], s));
                 if rounding == Rounding::Rn {
                     assert_eq!(got, fused);
-                }
-            }
-        }
-    }
-}
-
-fn integer_case(
-    seed: u64,
-    shape: Shape,
-    a_type: Element,
-    b_type: Element,
-) -> Result<(), TestCaseError> {
-    let mut words = Words(seed);
-    let per_register = a_type.per_register();
-    let mut operand = |count: usize| -> Vec<[u32; 32]> {
-        // Often all elements are extreme, to overflow the accumulator.
-        let fill = match words.next() % 4 {
-            0 => {
-                0x8888_8888
-                    & if per_register == 8 {
-                        u32::MAX
-                    } else {
-                        0x8080_8080
-                    }
-            }
-            1 => u32::MAX,
-            _ => {
-                return (0..count)
-                    .map(|_| std::array::from_fn(|_| words.next()))
-                    .collect();
-            }
-        };
-        vec![[fill; 32]; count]
-    };
-    let ra = operand(shape.a_registers(per_register));
-    let rb = operand(shape.b_registers(per_register));
-    let c: Vec<[u32; 32]> = (0..shape.c_elements())
-        .map(|_| {
-            std::array::from_fn(|_| match words.next() % 4 {
-                0 => i32::MAX as u32 - words.next() % 99,
-                1 => i32::MIN as u32 + words.next() % 99,
-                _ => words.next(),
-            })
-        })
-        .collect();
-    let value = |element: Element, registers: &[[u32; 32]], lane: usize, i: usize| {
-        let bits = element.bits() as u32;
-        let code = registers[i / per_register][lane] >> (bits as usize * (i % per_register));
-        let code = i64::from(code) & ((1 << bits) - 1);
-        let signed = matches!(element, Element::S8 | Element::S4);
-        code - if signed && code >> (bits - 1) == 1 {
-            1 << bits
-        } else {
-            0
-        }
-    };
-    let mut a = vec![vec![0i64; shape.k]; shape.m];
-    let mut b = vec![vec![0i64; 8]; shape.k];
-    for lane in 0..32 {
-        for i in 0..ra.len() * per_register {
-            let (row, k) = fragment::a(shape, per_register, lane, i);
-            a[row][k] = value(a_type, &ra, lane, i);
-        }
-        for i in 0..rb.len() * per_register {
-            let (k, column) = fragment::b(per_register, lane, i);
-            b[k][column] = value(b_type, &rb, lane, i);
-        }
-    }
-    for satfinite in [false, true] {
-        let mut d = c.clone();
-        mma::mma_s32(shape, satfinite, a_type, b_type, &ra, &rb, &mut d);
-        for lane in 0..32 {
-            for (i, d) in d.iter().enumerate() {
-                let (row, column) = fragment::c(lane, i);
-                let sum: i64 = a[row].iter().zip(&b).map(|(a, b)| a * b[column]).sum();
-                let sum = sum + i64::from(c[i][lane] as i32);
-                let clamped = sum.clamp(i64::from(i32::MIN), i64::from(i32::MAX));
-                let expected = if satfinite { clamped } else { sum } as u32;
-                prop_assert_eq!(
-                    d[lane],
-                    expected,
-                    "{:?} {:?} {:?} {}",
-                    shape,
-                    a_type,
-                    b_type,
-                    satfinite
-                );
-            }
-        }
-    }
-    Ok(())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
-
-    #[test]
-    fn integers_of_every_shape(seed: u64) {
-        for (m, k, types) in [
-            (8, 16, [Element::S8, Element::U8]), (16, 16, [Element::S8, Element::U8]),
-            (16, 32, [Element::S8, Element::U8]), (8, 32, [Element::S4, Element::U4]),
-            (16, 32, [Element::S4, Element::U4]), (16, 64, [Element::S4, Element::U4]),
-        ] {
-            for a_type in types {
-                for b_type in types {
-                    integer_case(seed, Shape::new(m, 8, k), a_type, b_type)?;
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn single_bits(seed: u64) {
-        let mut words = Words(seed);
-        for shape in [Shape::new(8, 8, 128), Shape::new(16, 8, 128), Shape::new(16, 8, 256)] {
-            let mut operand = |count: usize| -> Vec<[u32; 32]> {
-                (0..count).map(|_| std::array::from_fn(|_| words.next())).collect()
-            };
-            let (ra, rb) = (operand(shape.a_registers(32)), operand(shape.b_registers(32)));
-            let c = operand(shape.c_elements());
-            let mut a = vec![vec![false; shape.k]; shape.m];
-            let mut b = vec![vec![false; 8]; shape.k];
-            for lane in 0..32 {
-                for i in 0..ra.len() * 32 {
-                    let (row, k) = fragment::a(shape, 32, lane, i);
-                    a[row][k] = ra[i / 32][lane] >> (i % 32) & 1 == 1;
-                }
-                for i in 0..rb.len() * 32 {
-                    let (k, column) = fragment::b(32, lane, i);
-                    b[k][column] = rb[i / 32][lane] >> (i % 32) & 1 == 1;
-                }
-            }
-            for operation in [BitOperation::Xor, BitOperation::And] {
-                let mut d = c.clone();
-                mma::mma_b1(shape, operation, &ra, &rb, &mut d);
-                for lane in 0..32 {
-                    for (i, d) in d.iter().enumerate() {
-                        let (row, column) = fragment::c(lane, i);
-                        let ones = a[row].iter().zip(&b).filter(|(a, b)| match operation {
-                            BitOperation::Xor => **a != b[column],
-                            BitOperation::And => **a && b[column],
-                        });
-                        prop_assert_eq!(d[lane], c[i][lane].wrapping_add(ones.count() as u32));
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn quads(seed: u64) {
-        let mut words = Words(seed);
-        let layouts = [Layout::Row, Layout::Col];
-        let types = [Accumulator::F16, Accumulator::F32];
-        for (a_layout, b_layout) in layouts.into_iter().flat_map(|a| layouts.map(|b| (a, b))) {
-            for (c_type, d_type) in types.into_iter().flat_map(|c| types.map(|d| (c, d))) {
-                let mut pair = || words.code(&exact::F16) << 16 | words.code(&exact::F16);
-                let mut operand = || std::array::from_fn(|_| std::array::from_fn(|_| pair()));
-                let (ra, rb): ([[u32; 32]; 2], [[u32; 32]; 2]) = (operand(), operand());
-                let half = |r: &[[u32; 32]], lane: usize, i: usize| {
-                    exact::F16.decode(u64::from(r[i / 2][lane] >> (16 * (i % 2)) & 0xffff))
-                };
-                let rc: Vec<[u32; 32]> = match c_type {
-                    Accumulator::F16 => (0..4).map(|_| std::array::from_fn(|_| pair())).collect(),
-                    Accumulator::F32 => (0..8)
-                        .map(|_| std::array::from_fn(|_| (words.next() as i32 as f32 * 2f32.powi(-26)).to_bits()))
-                        .collect(),
-                };
-                let read = |kind: Accumulator, r: &[[u32; 32]], lane: usize, i: usize| match kind {
-                    Accumulator::F16 => half(r, lane, i),
-                    Accumulator::F32 => f64::from(f32::from_bits(r[i][lane])),
-                };
-                let place = |kind: Accumulator, lane: usize, i: usize| match kind {
-                    Accumulator::F16 => quad::c_f16(lane, i),
-                    Accumulator::F32 => quad::c_f32(lane, i),
-                };
-                let mut rd = vec![[0u32; 32]; if d_type == Accumulator::F16 { 4 } else { 8 }];
-                mma::mma_quad(a_layout, b_layout, &ra, &rb, c_type, &rc, d_type, &mut rd);
-                for product in 0..4 {
-                    let own = |lane: &usize| quad::product(*lane) == product;
-                    let (mut a, mut b) = (vec![vec![0.0; 4]; 8], vec![vec![0.0; 8]; 4]);
-                    let mut c = vec![vec![0.0; 8]; 8];
-                    for lane in (0..32).filter(own) {
-                        for i in 0..4 {
-                            let (row, k) = quad::a(a_layout, lane, i);
-                            a[row][k] = half(&ra, lane, i);
-                            let (k, column) = quad::b(b_layout, lane, i);
-                            b[k][column] = half(&rb, lane, i);
-                        }
-                        for i in 0..8 {
-                            let (row, column) = place(c_type, lane, i);
-                            c[row][column] = read(c_type, &rc, lane, i);
-                        }
-                    }
-                    for (lane, i) in (0..32).filter(own).flat_map(|l| (0..8).map(move |i| (l, i))) {
-                        let (row, column) = place(d_type, lane, i);
-                        let (sum, size) = plain(&a, &b, row, column, c[row][column]);
-                        let got = read(d_type, &rd, lane, i);
-                        let narrow = match d_type {
-                            Accumulator::F16 => sum.abs() * 2f64.powi(-11) + 2f64.powi(-25),
-                            Accumulator::F32 => 0.0,
-                        };
-                        prop_assert!((got - sum).abs() <= bound(4, size) + narrow, "{} {}", got, sum);
-                    }
                 }
             }
         }
