@@ -98,13 +98,18 @@ impl Descriptor {
     /// or 32) each.
     #[inline(always)]
     pub fn address(&self, major: Major, bits: u32, row: u32, k: u32) -> u32 {
-        // Along the contiguous dimension: a unit of 16 bytes and a byte in it.
         let (contiguous, other) = match major {
             Major::K => (k, row),
             Major::Mn => (row, k),
         };
         let byte = contiguous * bits / 8;
-        let (unit, within) = (byte / 16, byte % 16);
+        self.unit_address(major, byte / 16, other) + byte % 16
+    }
+
+    /// Shared-memory byte address of 16 bytes that lie together, whatever the swizzle: `unit` counts
+    /// them along the contiguous dimension, `other` is the index in the other one.
+    #[inline(always)]
+    pub fn unit_address(&self, major: Major, unit: u32, other: u32) -> u32 {
         let (eighth, block) = (other % 8, other / 8);
         let line = 1 << self.swizzle.exchanged();
         let offset = match (major, self.swizzle) {
@@ -119,7 +124,7 @@ impl Descriptor {
                     + block * self.stride
             }
         };
-        let plain = self.start + offset + within;
+        let plain = self.start + offset;
         // Bits 7 to 9 count the lines of a pattern from the pattern's own start.
         let phase = plain.wrapping_sub(self.base << 7);
         plain ^ self.swizzle.apply(phase) ^ phase
