@@ -1,4 +1,4 @@
-//! Numbers as the GPU computes them: pure functions of one lane, or of the 32 lanes of a warp.
+//! Numbers as the GPU computes them: pure functions of one lane, for matrices of a warp's registers.
 //!
 //! Written from the PTX ISA ("Parallel Thread Execution ISA", sections named in each file); nothing
 //! here knows programs, memory or threads. Codes of 16 bits and less are integers: an f16 is a `u16`.
@@ -12,8 +12,7 @@ pub mod double;
 pub mod format;
 pub mod half;
 pub mod integer;
-pub mod isa;
-pub mod lanes;
+mod isa;
 pub mod matrix;
 pub mod minmax;
 pub mod narrow;

@@ -11,7 +11,6 @@ mod halves;
 mod inputs;
 mod integer_arithmetic;
 mod integers;
-mod lanes;
 mod minmax;
 mod mma;
 mod mma_integer;

@@ -76,17 +76,4 @@ impl Element {
             _ => 0.0,
         }
     }
-
-    /// The value of integer element `i` of a register.
-    #[inline(always)]
-    pub fn integer(self, register: u32, i: usize) -> i32 {
-        let shifted = register >> (self.bits() * i);
-        match self {
-            Element::S8 => i32::from(shifted as i8),
-            Element::U8 => i32::from(shifted as u8),
-            Element::S4 => (shifted as i32) << 28 >> 28,
-            Element::U4 => (shifted & 0xf) as i32,
-            _ => 0,
-        }
-    }
 }
