@@ -35,7 +35,7 @@ pub fn frame_offset(w: &Warp, offset: u64) -> u64 {
 pub fn decode<'a>(
     source: &'a Instruction<'a>,
     scope: &mut Scope<'a, '_>,
-    callees: &Callees<'_, 'a>,
+    callees: &mut Callees<'_, 'a>,
 ) -> Result<Vec<Raw>> {
     let mut i = Instr::new(source, scope);
     i.flag("uni");
@@ -102,6 +102,7 @@ pub fn decode<'a>(
     }
 
     let line = source.line;
+    let callee_index = callees.layout.indices.get(callee).copied();
     let mut at = 0u64;
     let mut place = |variable: &Variable<'_>| {
         let offset = at.next_multiple_of(u64::from(variable.align.max(1)));
@@ -140,6 +141,12 @@ pub fn decode<'a>(
                 before.push(frame_store_value(used, ty, offset, line)?);
             }
         }
+    }
+    callees.calls.outgoing = callees.calls.outgoing.max(at.next_multiple_of(16) as u32);
+    match callee_index {
+        _ if register.is_some() => callees.calls.through_pointers = true,
+        Some(index) => callees.calls.direct.push(index),
+        None => {}
     }
     i.uses.truncate(1);
     let mut call = Raw::implied(exec, i.uses, i.imm, line);

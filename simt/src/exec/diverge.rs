@@ -175,18 +175,20 @@ impl Warp {
         self.joins.len() as u32 - 1
     }
 
-    /// Adds threads to the split that stands where they do, or as a new one; frame and join are those
+    /// Adds threads to another split that stands where they do, or as a new one; frame and join are those
     /// of the running split.
     pub fn add(&mut self, pc: u32, lanes: u32) {
-        let same = |s: &&mut Split| {
-            s.pc == pc
+        let current = self.current;
+        let same = |(at, s): &(usize, &mut Split)| {
+            *at != current
+                && s.pc == pc
                 && s.join == self.join
                 && s.frame_base == self.frame_base
                 && s.local_base == self.local_base
                 && s.state == State::Ready
         };
-        match self.splits.iter_mut().find(same) {
-            Some(split) => split.lanes |= lanes,
+        match self.splits.iter_mut().enumerate().find(same) {
+            Some((_, split)) => split.lanes |= lanes,
             None => self.splits.push(Split {
                 pc,
                 lanes,

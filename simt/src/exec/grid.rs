@@ -66,7 +66,7 @@ impl Launch {
         let entry = &program.functions[function];
         Launch {
             shared_bytes: entry.shared.next_multiple_of(16) + shape.dynamic_shared,
-            local_bytes: entry.local,
+            local_bytes: program.stack(function),
             function,
             grid: shape.grid,
             block: shape.block,

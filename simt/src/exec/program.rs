@@ -74,6 +74,17 @@ pub struct Program {
     pub files: Vec<(u32, String)>,
 }
 
+/// Whom a function calls.
+#[derive(Debug, Default, Clone)]
+pub struct Calls {
+    /// Indices of functions.
+    pub direct: Vec<u32>,
+    /// Any function may be called.
+    pub through_pointers: bool,
+    /// Most bytes of arguments and results of one call.
+    pub outgoing: u32,
+}
+
 /// An entry or a function.
 #[derive(Debug, Default, Clone)]
 pub struct Function {
@@ -87,6 +98,7 @@ pub struct Function {
     pub registers: u32,
     /// Bytes of local memory a thread needs for this function alone.
     pub local: u32,
+    pub calls: Calls,
     /// Offset and size in bytes of each parameter, in order.
     pub params: Vec<(u32, u32)>,
     /// Bytes of all parameters.
@@ -102,5 +114,40 @@ impl Program {
     /// The function or entry of that name.
     pub fn function(&self, name: &str) -> Option<&Function> {
         self.functions.iter().find(|f| f.name == name)
+    }
+
+    /// Bytes of local memory that a thread needs which starts at a function. What recursion needs
+    /// nobody knows: it gets a fixed room.
+    pub fn stack(&self, function: usize) -> u32 {
+        const RECURSION: u32 = 32 << 10;
+        let mut on_the_way = vec![false; self.functions.len()];
+        let mut recursive = false;
+        let bytes = self.deepest(function, &mut on_the_way, &mut recursive);
+        bytes.saturating_add(if recursive { RECURSION } else { 0 })
+    }
+
+    fn deepest(&self, at: usize, on_the_way: &mut [bool], recursive: &mut bool) -> u32 {
+        let function = &self.functions[at];
+        if std::mem::replace(&mut on_the_way[at], true) {
+            *recursive = true;
+            return 0;
+        }
+        let mut below = function.calls.outgoing;
+        for callee in &function.calls.direct {
+            below = below.max(self.deepest(*callee as usize, on_the_way, recursive));
+        }
+        on_the_way[at] = false;
+        if function.calls.through_pointers {
+            // A pointer may lead anywhere, also back.
+            *recursive = true;
+            let largest = self
+                .functions
+                .iter()
+                .filter(|f| !f.is_entry)
+                .map(|f| f.local)
+                .max();
+            below = below.max(largest.unwrap_or(0));
+        }
+        function.local.saturating_add(below)
     }
 }

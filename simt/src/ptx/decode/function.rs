@@ -5,7 +5,7 @@ use super::instr::{Flow, Instr};
 use super::layout::{Layout, place_shared};
 use super::scope::{Constants, Scope, Symbol};
 use crate::exec;
-use crate::exec::program::{NONE, Program};
+use crate::exec::program::{Calls, NONE, Program};
 use crate::ptx::ast::*;
 use crate::ptx::types::{Space, Type};
 use crate::ptx::{Result, error};
@@ -19,8 +19,8 @@ pub struct Callees<'l, 'a> {
     pub prototypes: HashMap<&'a str, (Vec<Variable<'a>>, Vec<Variable<'a>>)>,
     /// Offsets of the returns and parameters of the function being decoded that are registers.
     pub returns: Vec<(&'a str, Type, u64)>,
-    /// Index of the function being decoded.
-    pub index: u32,
+    /// Whom the function being decoded calls.
+    pub calls: Calls,
 }
 
 /// Decodes a function with a body onto the end of a program.
@@ -37,7 +37,7 @@ pub fn decode<'a>(
         tables: HashMap::new(),
         prototypes: HashMap::new(),
         returns: Vec::new(),
-        index: layout.indices[function.name],
+        calls: Calls::default(),
     };
     let mut walk = Walk {
         scope: &mut scope,
@@ -52,6 +52,7 @@ pub fn decode<'a>(
     walk.statements(body)?;
     walk.close(function.line)?;
     let (code, labels) = (walk.code, walk.labels);
+    let calls = std::mem::take(&mut callees.calls);
 
     let mut decoded = exec::program::Function {
         name: function.name.to_owned(),
@@ -60,6 +61,7 @@ pub fn decode<'a>(
         param_bytes: params.last().map_or(0, |(at, size)| at + size),
         params,
         shared: shared as u32,
+        calls,
         ..Default::default()
     };
     emit::emit(&code, &labels, &mut scope, program, &mut decoded)?;
