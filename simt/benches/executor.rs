@@ -38,6 +38,7 @@ impl Bench {
             grid: [grid, 1, 1],
             block: [block, 1, 1],
             cluster: None,
+            cooperative: false,
             dynamic_shared: shared,
         };
         let memory = self.arena.allocations();

@@ -429,6 +429,20 @@ fn barriers_that_count() {
 }
 
 #[test]
+fn blocks_that_wait_for_later_ones() {
+    let (stream, function) = ours("relay");
+    let blocks = 12u32;
+    let mut turn = stream.clone_htod(&[0u32]).unwrap();
+    let mut sums = stream.clone_htod(&vec![!0u32; blocks as usize]).unwrap();
+    let mut launch = stream.launch_builder(&function);
+    launch.arg(&mut turn).arg(&mut sums);
+    // SAFETY: the arguments are those of the kernel.
+    unsafe { launch.launch_cooperative(config(blocks, 64, 0)) }.unwrap();
+    let expected: Vec<u32> = (0..blocks).map(|b| (b..blocks).sum()).collect();
+    assert_eq!(stream.clone_dtoh(&sums).unwrap(), expected);
+}
+
+#[test]
 fn norms_of_rows() {
     let (rows, dim, width, eps) = (5usize, 576usize, 576i32, 1e-5f32);
     let stream = stream();

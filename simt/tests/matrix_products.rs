@@ -42,6 +42,7 @@ fn cute_product() {
         .arg(&m32)
         .arg(&n32)
         .arg(&k32);
+    // SAFETY: the arguments are those of the kernel.
     unsafe { launch.launch(config) }.unwrap();
     let c = stream.clone_dtoh(&c).unwrap();
     for row in 0..m {
@@ -53,23 +54,19 @@ fn cute_product() {
     }
 }
 
-#[test]
-fn triton_product() {
+/// Triton's kernel of one architecture: C = A · B.
+fn triton_product(ptx: &str, shared: u32) {
     let (m, n, k) = (128usize, 256usize, 320usize);
     let mut random = Random::new();
     let stream = stream();
-    let gemm = kernel(&stream, include_str!("ptx/triton_matmul_sm80.ptx"), "mm");
-    let shared = 65536;
+    let gemm = kernel(&stream, ptx, "mm");
     gemm.set_attribute(
         CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES,
         shared as i32,
     )
     .unwrap();
     let (a, b) = (whole(&mut random, m * k), whole(&mut random, k * n));
-    let (a_there, b_there) = (
-        stream.clone_htod(cast_slice::<bf16, u16>(&a)).unwrap(),
-        stream.clone_htod(cast_slice::<bf16, u16>(&b)).unwrap(),
-    );
+    let there = [&a, &b].map(|x| stream.clone_htod(cast_slice::<bf16, u16>(x)).unwrap());
     let mut c = stream.clone_htod(&vec![f32::NAN; m * n]).unwrap();
     let config = LaunchConfig {
         grid_dim: (m as u32 / 128, n as u32 / 128, 1),
@@ -78,19 +75,56 @@ fn triton_product() {
     };
     let (m32, n32, k32, none) = (m as i32, n as i32, k as i32, 0u64);
     let mut launch = stream.launch_builder(&gemm);
-    launch
-        .arg(&a_there)
-        .arg(&b_there)
-        .arg(&mut c)
-        .arg(&m32)
-        .arg(&n32)
-        .arg(&k32);
-    launch.arg(&none).arg(&none);
+    launch.arg(&there[0]).arg(&there[1]).arg(&mut c);
+    launch.arg(&m32).arg(&n32).arg(&k32).arg(&none).arg(&none);
+    // SAFETY: the arguments are those of the kernel.
     unsafe { launch.launch(config) }.unwrap();
     let c = stream.clone_dtoh(&c).unwrap();
     for row in 0..m {
         for column in 0..n {
             let product = |i: usize| f32::from(a[row * k + i]) * f32::from(b[i * n + column]);
+            let sum: f32 = (0..k).map(product).sum();
+            assert_eq!(c[row * n + column], sum, "row {row}, column {column}");
+        }
+    }
+}
+
+#[test]
+fn triton_product_with_mma() {
+    triton_product(include_str!("ptx/triton_matmul_sm80.ptx"), 65536);
+}
+
+#[test]
+fn triton_product_with_wgmma() {
+    triton_product(include_str!("ptx/triton_matmul_sm90.ptx"), 98304);
+}
+
+#[test]
+fn cute_tile_with_wgmma() {
+    let (m, n, k) = (64usize, 128usize, 64usize);
+    let mut random = Random::new();
+    let stream = stream();
+    let tile = kernel(
+        &stream,
+        include_str!("ptx/cute_sm90_wgmma.ptx"),
+        "wgmma_tile",
+    );
+    let (a, b) = (whole(&mut random, m * k), whole(&mut random, n * k));
+    let there = [&a, &b].map(|x| stream.clone_htod(cast_slice::<bf16, u16>(x)).unwrap());
+    let mut c = stream.clone_htod(&vec![f32::NAN; m * n]).unwrap();
+    let config = LaunchConfig {
+        grid_dim: (1, 1, 1),
+        block_dim: (128, 1, 1),
+        shared_mem_bytes: 24576,
+    };
+    let mut launch = stream.launch_builder(&tile);
+    launch.arg(&there[0]).arg(&there[1]).arg(&mut c);
+    // SAFETY: the arguments are those of the kernel.
+    unsafe { launch.launch(config) }.unwrap();
+    let c = stream.clone_dtoh(&c).unwrap();
+    for row in 0..m {
+        for column in 0..n {
+            let product = |i: usize| f32::from(a[row * k + i]) * f32::from(b[column * k + i]);
             let sum: f32 = (0..k).map(product).sum();
             assert_eq!(c[row * n + column], sum, "row {row}, column {column}");
         }

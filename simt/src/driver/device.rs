@@ -91,7 +91,7 @@ fn id(ordinal: c_int) -> Result<[u8; 16]> {
 fn attribute_of(attribute: c_uint, ordinal: c_int) -> Result<c_int> {
     let chip = device(ordinal)?.chip;
     let value = match attribute {
-        1 | 2 | 3 => 1024,
+        1..=3 => 1024,
         4 => 64,
         5 => i32::MAX as u32,
         6 | 7 => 65535,
@@ -123,7 +123,7 @@ fn attribute_of(attribute: c_uint, ordinal: c_int) -> Result<c_int> {
         51 => 32,
         75 => chip.major,
         76 => chip.minor,
-        78 | 79 | 80 => 1,
+        78..=80 => 1,
         81 => chip.shared_per_multiprocessor,
         83 => 1,
         84 | 85 => 0,
@@ -133,13 +133,14 @@ fn attribute_of(attribute: c_uint, ordinal: c_int) -> Result<c_int> {
         88 | 89 => 0,
         90 => 1,
         91 => 1,
-        92 | 93 | 94 | 95 | 96 => 0,
+        92..=94 | 96 => 0,
+        95 => 1,
         97 => chip.shared_per_block,
         99 => 1,
         106 => chip.blocks_per_multiprocessor,
         111 => SHARED_RESERVED,
         115 => 1,
-        1..=160 => 0,
+        _ if (1..=160).contains(&attribute) => 0,
         _ => return Err(Error::InvalidValue),
     };
     Ok(value as c_int)

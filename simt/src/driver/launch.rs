@@ -163,6 +163,14 @@ unsafe fn launch(
     let function = FUNCTIONS.get(handle)?;
     shape.cluster = shape.cluster.or(function.entry().limits.required_cluster);
     check(&function, &shape, &device.chip)?;
+    if shape.cooperative {
+        let threads = shape.block.iter().product();
+        let each = super::occupancy::blocks(&function, threads, shape.dynamic_shared as usize)?;
+        let blocks: u64 = shape.grid.iter().map(|n| u64::from(*n)).product();
+        if blocks > u64::from(each * device.chip.multiprocessors) {
+            return Err(Error::CooperativeLaunchTooLarge);
+        }
+    }
     if shape.cluster.is_some_and(|c| c.iter().product::<u32>() > 1) {
         return super::unsupported::note("launch with clusters of several blocks");
     }
@@ -205,11 +213,34 @@ super::api! {
             grid: [grid_x, grid_y, grid_z],
             block: [block_x, block_y, block_z],
             cluster: None,
+            cooperative: false,
             dynamic_shared: shared,
         };
         launch(function, shape, stream, params, extra)
     }
-    /// As `cuLaunchKernel`, with attributes: of these, clusters count.
+    /// As `cuLaunchKernel`, with blocks that may wait for one another.
+    fn cuLaunchCooperativeKernel(
+        function: usize,
+        grid_x: c_uint,
+        grid_y: c_uint,
+        grid_z: c_uint,
+        block_x: c_uint,
+        block_y: c_uint,
+        block_z: c_uint,
+        shared: c_uint,
+        stream: usize,
+        params: *const *const u8,
+    ) {
+        let shape = Shape {
+            grid: [grid_x, grid_y, grid_z],
+            block: [block_x, block_y, block_z],
+            cluster: None,
+            cooperative: true,
+            dynamic_shared: shared,
+        };
+        launch(function, shape, stream, params, std::ptr::null())
+    }
+    /// As `cuLaunchKernel`, with attributes: of these, clusters and cooperation count.
     fn cuLaunchKernelEx(
         config: *const Config,
         function: usize,
@@ -217,14 +248,12 @@ super::api! {
         extra: *const *const c_void,
     ) {
         let config = config.as_ref().ok_or(Error::InvalidValue)?;
-        let mut cluster = None;
+        let (mut cluster, mut cooperative) = (None, false);
         for at in 0..config.count as usize {
             let attribute = &*config.attributes.add(at);
             match attribute.id {
                 CLUSTER_DIMENSION => cluster = Some([0, 1, 2].map(|axis| attribute.value[axis])),
-                COOPERATIVE if attribute.value[0] != 0 => {
-                    return super::unsupported::note("cooperative launch");
-                }
+                COOPERATIVE => cooperative = attribute.value[0] != 0,
                 _ => {}
             }
         }
@@ -232,6 +261,7 @@ super::api! {
             grid: config.grid,
             block: config.block,
             cluster,
+            cooperative,
             dynamic_shared: config.shared,
         };
         launch(function, shape, config.stream, params, extra)

@@ -7,6 +7,7 @@ use crate::exec::program::Program;
 use crate::ptx::decode::Image;
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_uint, c_void};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// A loaded module.
@@ -14,6 +15,8 @@ pub struct Module {
     program: Arc<Program>,
     images: Vec<Image>,
     device: usize,
+    /// The device's when its variables were placed.
+    epoch: usize,
     /// ISA version of the text, 10 · major + minor.
     pub version: u32,
     /// Handles of functions that have been asked for.
@@ -67,6 +70,7 @@ fn load(source: &str) -> std::result::Result<Module, (Error, String)> {
         program: Arc::new(program),
         images,
         device: context.device,
+        epoch: device.epoch.load(Ordering::Relaxed),
         version: ast.version.0 * 10 + ast.version.1,
         handles: Mutex::default(),
     })
@@ -184,7 +188,9 @@ fn unload(handle: usize) -> Result<()> {
     for function in lock(&module.handles).values() {
         FUNCTIONS.remove(*function)?;
     }
-    if let Some(device) = super::state::devices()?.get(module.device) {
+    if let Some(device) = super::state::devices()?.get(module.device)
+        && device.epoch.load(Ordering::Relaxed) == module.epoch
+    {
         let mut arena = lock(&device.arena);
         for image in &module.images {
             arena.free(image.address);

@@ -6,7 +6,7 @@ use super::{Error, Result, put};
 use std::ffi::{c_int, c_uint};
 
 /// Blocks of `threads` threads that a multiprocessor holds at once.
-fn blocks(function: &Function, threads: u32, dynamic: usize) -> Result<u32> {
+pub fn blocks(function: &Function, threads: u32, dynamic: usize) -> Result<u32> {
     if threads == 0 {
         return Err(Error::InvalidValue);
     }

@@ -22,6 +22,8 @@ pub struct Device {
     /// Contexts that exist on it.
     contexts: AtomicUsize,
     pub launches: AtomicU64,
+    /// How often all its memory has been given back: what is older holds none of it.
+    pub epoch: AtomicUsize,
 }
 
 /// A context: what is current on a thread.
@@ -103,6 +105,7 @@ pub fn devices() -> Result<&'static [Device]> {
                 primary: Mutex::new((0, 0)),
                 contexts: AtomicUsize::new(0),
                 launches: AtomicU64::new(0),
+                epoch: AtomicUsize::new(0),
             })
         };
         (0..count).map_while(device).collect()
@@ -156,6 +159,7 @@ impl Device {
     pub fn destroy_context(&self, handle: usize) -> Result<()> {
         CONTEXTS.remove(handle)?;
         if self.contexts.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.epoch.fetch_add(1, Ordering::Relaxed);
             lock(&self.arena).free_all();
         }
         Ok(())

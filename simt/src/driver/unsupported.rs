@@ -45,7 +45,6 @@ unsupported! {
     cuImportExternalSemaphore
     cuIpcGetMemHandle
     cuIpcOpenMemHandle_v2
-    cuLaunchCooperativeKernel
     cuLinkAddData_v2
     cuLinkComplete
     cuLinkCreate_v2

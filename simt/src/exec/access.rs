@@ -60,6 +60,15 @@ pub trait Memory: 'static {
     /// # Errors
     /// [`Step::Fault`], with the warp's fault set.
     fn pointers(w: &mut Warp, i: &Inst, at: &mut Pointers, bytes: u32) -> Result<(), Step>;
+
+    /// The same for memory that is written: all but parameters.
+    ///
+    /// # Errors
+    /// As [`Memory::pointers`].
+    #[inline(always)]
+    fn writable(w: &mut Warp, i: &Inst, at: &mut Pointers, bytes: u32) -> Result<(), Step> {
+        Self::pointers(w, i, at, bytes)
+    }
 }
 
 #[cold]
@@ -112,7 +121,7 @@ impl Memory for Global {
         if !is_aligned(at, bytes) {
             return Err(misaligned(w, Space::Global, at, bytes));
         }
-        let slot = (std::ptr::from_ref(i) as usize >> 6) & 7;
+        let slot = (std::ptr::from_ref(i) as usize / size_of::<Inst>()) % w.ranges.len();
         let (first, end) = w.ranges[slot];
         if all_within(at, first, end.wrapping_sub(u64::from(bytes))) {
             return Ok(());
@@ -121,16 +130,19 @@ impl Memory for Global {
     }
 }
 
-#[cold]
+/// The allocations of addresses that are not in the one that this instruction hit last.
 #[inline(never)]
 fn find_allocations(w: &mut Warp, slot: usize, at: &Pointers, bytes: u32) -> Result<(), Step> {
+    let Some((first, end)) = w.block().launch().memory.find(at[0]) else {
+        return Err(illegal(w, Space::Global, at[0], bytes));
+    };
+    if end - first >= u64::from(bytes) && all_within(at, first, end - u64::from(bytes)) {
+        w.ranges[slot] = (first, end);
+        return Ok(());
+    }
     for address in at {
-        let found = w.block().launch().memory.find(*address);
-        match found {
-            Some((first, end)) if end - *address >= u64::from(bytes) => {
-                w.ranges[slot] = (first, end)
-            }
-            _ => return Err(illegal(w, Space::Global, *address, bytes)),
+        if !w.block().launch().memory.holds(*address, bytes.into()) {
+            return Err(illegal(w, Space::Global, *address, bytes));
         }
     }
     Ok(())
@@ -251,6 +263,15 @@ impl Memory for Generic {
             return Global::pointers(w, i, at, bytes);
         }
         within(w, at, window, bytes)
+    }
+
+    #[inline(always)]
+    fn writable(w: &mut Warp, i: &Inst, at: &mut Pointers, bytes: u32) -> Result<(), Step> {
+        let in_params = |a: &u64| a & WINDOW_MASK == PARAM_WINDOW;
+        if let Some(bad) = at.iter().copied().find(in_params) {
+            return Err(illegal(w, Space::Param, bad, bytes));
+        }
+        Self::pointers(w, i, at, bytes)
     }
 }
 

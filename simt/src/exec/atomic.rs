@@ -61,7 +61,7 @@ fn apply<T: Word, F: Fn(T, T, T) -> T + Copy + 'static>(space: Space, _: F) -> E
         unsafe {
             let f = closure::<F>();
             let mut at = addresses(w, i, i.places[1], mask);
-            if let Err(step) = S::pointers(w, i, &mut at, size_of::<T>() as u32) {
+            if let Err(step) = S::writable(w, i, &mut at, size_of::<T>() as u32) {
                 return step;
             }
             let b = *w.row::<T>(i.places[2]);
@@ -79,8 +79,9 @@ fn apply<T: Word, F: Fn(T, T, T) -> T + Copy + 'static>(space: Space, _: F) -> E
             }
             if i.places[0] != NONE {
                 w.put(i.places[0], mask, &out);
+                // Who asks what was there may be waiting for it to change.
+                w.spin();
             }
-            w.spin();
         }
         Step::Next
     }

@@ -59,8 +59,8 @@ impl Block {
         self.barriers[index as usize].borrow().passes
     }
 
-    /// Makes this the block of that index in the grid, all its threads at the entry's start.
-    fn start(&mut self, index: u64, warps: &mut Vec<Warp>) {
+    /// Makes this the block of that index in the grid.
+    fn place(&mut self, index: u64) {
         // SAFETY: as in `launch`; taken apart from `self`, which changes.
         let launch = unsafe { &*self.launch };
         let [x, y, _] = launch.grid.map(u64::from);
@@ -78,63 +78,6 @@ impl Block {
         for barrier in &mut self.barriers {
             *barrier.get_mut() = Default::default();
         }
-        let threads: u32 = launch.block.iter().product();
-        let count = threads.div_ceil(32) as usize;
-        warps.resize_with(count, Warp::new);
-        let living = self.living.get_mut();
-        living.clear();
-        let function = &launch.program.functions[launch.function];
-        for first in (0..threads).step_by(32) {
-            living.push(!0 >> (32 - (threads - first).min(32)));
-        }
-        for (index, warp) in warps.iter_mut().enumerate() {
-            let first = index as u32 * 32;
-            warp.start(self, function, first, (threads - first).min(32));
-        }
-    }
-
-    /// Runs the block of that index to its end.
-    ///
-    /// # Errors
-    /// The first fault of one of its threads.
-    pub fn run(&mut self, index: u64, warps: &mut Vec<Warp>) -> Result<(), Report> {
-        self.start(index, warps);
-        let mut living = warps.len();
-        let mut done = vec![false; living];
-        while living > 0 {
-            self.stirred.set(false);
-            let mut progress = false;
-            for (at, warp) in warps.iter_mut().enumerate() {
-                if done[at] {
-                    continue;
-                }
-                let before = (warp.pc, warp.active);
-                match warp.run() {
-                    Outcome::Done => {
-                        done[at] = true;
-                        living -= 1;
-                        progress = true;
-                        // SAFETY: global and shared memory of the launch are still there.
-                        unsafe { warp.copies.wait_all(!0) };
-                        self.exited(at, warp.dead);
-                    }
-                    Outcome::Yielded => progress = true,
-                    Outcome::Waiting => progress |= (warp.pc, warp.active) != before,
-                    Outcome::Fault => {
-                        let fault = warp.fault.clone().unwrap_or(Fault::Trap);
-                        return Err(self.report(fault, warp));
-                    }
-                }
-                if self.launch().is_over() {
-                    return Err(self.report(Fault::Timeout, warp));
-                }
-            }
-            if !progress && !self.stirred.get() && living > 0 {
-                let stuck = done.iter().position(|d| !d).unwrap_or(0);
-                return Err(self.report(Fault::Deadlock, &warps[stuck]));
-            }
-        }
-        Ok(())
     }
 
     fn report(&self, fault: Fault, warp: &Warp) -> Report {
@@ -148,5 +91,107 @@ impl Block {
             block: self.id,
             warp: warp.first_thread / 32,
         }
+    }
+}
+
+/// A block with its warps, in the middle of its work.
+pub struct Resident {
+    /// In a place of its own: its warps point to it.
+    block: Box<Block>,
+    warps: Vec<Warp>,
+    done: Vec<bool>,
+    living: usize,
+}
+
+impl Resident {
+    /// No block yet.
+    pub fn new(launch: &Launch) -> Resident {
+        Resident {
+            block: Box::new(Block::new(launch)),
+            warps: Vec::new(),
+            done: Vec::new(),
+            living: 0,
+        }
+    }
+
+    /// Takes up the block of that index, all its threads at the entry's start.
+    pub fn start(&mut self, index: u64) {
+        self.block.place(index);
+        let block = &*self.block;
+        let launch = block.launch();
+        let threads: u32 = launch.block.iter().product();
+        let count = threads.div_ceil(32) as usize;
+        self.warps.resize_with(count, Warp::new);
+        self.done.clear();
+        self.done.resize(count, false);
+        self.living = count;
+        let function = &launch.program.functions[launch.function];
+        let mut living = block.living.borrow_mut();
+        living.clear();
+        for first in (0..threads).step_by(32) {
+            living.push(!0 >> (32 - (threads - first).min(32)));
+        }
+        for (warp, first) in self.warps.iter_mut().zip((0..threads).step_by(32)) {
+            warp.start(block, function, first, (threads - first).min(32));
+        }
+    }
+
+    /// Whether all its threads have exited.
+    pub fn is_done(&self) -> bool {
+        self.living == 0
+    }
+
+    /// Gives every warp a turn; `false`: none of them could do anything.
+    ///
+    /// # Errors
+    /// The first fault of a thread.
+    pub fn turn(&mut self) -> Result<bool, Report> {
+        let block = &*self.block;
+        block.stirred.set(false);
+        let mut progress = false;
+        for (at, warp) in self.warps.iter_mut().enumerate() {
+            if self.done[at] {
+                continue;
+            }
+            let before = (warp.pc, warp.active);
+            match warp.run() {
+                Outcome::Done => {
+                    self.done[at] = true;
+                    self.living -= 1;
+                    progress = true;
+                    // SAFETY: global and shared memory of the launch are still there.
+                    unsafe { warp.copies.wait_all(!0) };
+                }
+                Outcome::Yielded => progress = true,
+                Outcome::Waiting => progress |= (warp.pc, warp.active) != before,
+                Outcome::Fault => {
+                    let fault = warp.fault.clone().unwrap_or(Fault::Trap);
+                    return Err(block.report(fault, warp));
+                }
+            }
+            if block.launch().is_over() {
+                return Err(block.report(Fault::Timeout, warp));
+            }
+        }
+        Ok(progress || block.stirred.get())
+    }
+
+    /// Runs the block to its end.
+    ///
+    /// # Errors
+    /// The first fault of one of its threads.
+    pub fn finish(&mut self) -> Result<(), Report> {
+        while !self.is_done() {
+            if !self.turn()? {
+                return Err(self.stuck());
+            }
+        }
+        Ok(())
+    }
+
+    /// The report of a block whose threads all wait.
+    pub fn stuck(&self) -> Report {
+        let at = self.done.iter().position(|done| !done).unwrap_or(0);
+        self.block.report(Fault::Deadlock, &self.warps[at])
     }
 }

@@ -271,6 +271,8 @@ impl Warp {
         self.dead |= lanes;
         self.leave(self.join, NONE, lanes);
         self.wake_warp_waiters();
+        self.block()
+            .exited(self.first_thread as usize / 32, self.dead);
         self.without(lanes)
     }
 
@@ -378,8 +380,10 @@ impl Warp {
                     self.splits[other].passed = true;
                 }
             }
+            // Where all have come, the instruction sees that for itself.
+            let is_whole = members & !self.dead & !self.splits[at].lanes == 0;
             self.splits[at].state = State::Ready;
-            self.splits[at].passed = true;
+            self.splits[at].passed = !is_whole;
             return;
         }
     }

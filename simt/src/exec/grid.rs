@@ -1,9 +1,8 @@
 //! A launch: the blocks of a grid, spread over host threads.
 
-use super::block::Block;
+use super::block::Resident;
 use super::fault::Report;
 use super::program::Program;
-use super::warp::Warp;
 use crate::memory::Allocations;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,6 +25,8 @@ pub struct Launch {
     /// Blocks of a cluster; ones where there are none.
     pub cluster: [u32; 3],
     pub has_clusters: bool,
+    /// Blocks may wait for one another: all are there from the start.
+    pub cooperative: bool,
     pub dynamic_shared: u32,
     /// Static and dynamic shared memory of a block, in bytes.
     pub shared_bytes: u32,
@@ -50,6 +51,7 @@ pub struct Shape {
     pub grid: [u32; 3],
     pub block: [u32; 3],
     pub cluster: Option<[u32; 3]>,
+    pub cooperative: bool,
     pub dynamic_shared: u32,
 }
 
@@ -72,6 +74,7 @@ impl Launch {
             block: shape.block,
             cluster: shape.cluster.unwrap_or([1; 3]),
             has_clusters: shape.cluster.is_some(),
+            cooperative: shape.cooperative,
             dynamic_shared: shape.dynamic_shared,
             params,
             memory,
@@ -113,7 +116,9 @@ impl Launch {
     pub fn run(&self, threads: usize) -> Result<(), Report> {
         let blocks: u64 = self.grid.iter().map(|n| u64::from(*n)).product();
         let threads = threads.min(blocks as usize).max(1);
-        if threads == 1 {
+        if self.cooperative {
+            self.work_together(blocks);
+        } else if threads == 1 {
             self.work(blocks);
         } else {
             super::pool::on_all(threads, &|| self.work(blocks));
@@ -126,22 +131,51 @@ impl Launch {
 
     /// Runs blocks, in rising order, until there are none.
     fn work(&self, blocks: u64) {
-        let mut block = Block::new(self);
-        let mut warps: Vec<Warp> = Vec::new();
+        let mut resident = Resident::new(self);
         loop {
             let index = self.next_block.fetch_add(1, Ordering::Relaxed);
             if index >= blocks || self.over.load(Ordering::Relaxed) {
                 return;
             }
-            if let Err(report) = block.run(index, &mut warps) {
-                self.over.store(true, Ordering::Relaxed);
-                let mut first = match self.fault.lock() {
-                    Ok(first) => first,
-                    Err(poisoned) => poisoned.into_inner(),
-                };
-                first.get_or_insert(report);
+            resident.start(index);
+            if let Err(report) = resident.finish() {
+                self.stop(report);
                 return;
             }
         }
+    }
+
+    /// Runs all blocks at once, in turns, so that they can wait for one another.
+    fn work_together(&self, blocks: u64) {
+        let mut residents: Vec<Resident> = (0..blocks)
+            .map(|index| {
+                let mut resident = Resident::new(self);
+                resident.start(index);
+                resident
+            })
+            .collect();
+        while !residents.is_empty() {
+            let mut progress = false;
+            for resident in &mut residents {
+                match resident.turn() {
+                    Ok(moved) => progress |= moved,
+                    Err(report) => return self.stop(report),
+                }
+            }
+            if !progress {
+                return self.stop(residents[0].stuck());
+            }
+            residents.retain(|resident| !resident.is_done());
+        }
+    }
+
+    /// Ends the launch with a fault.
+    fn stop(&self, report: Report) {
+        self.over.store(true, Ordering::Relaxed);
+        let mut first = match self.fault.lock() {
+            Ok(first) => first,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        first.get_or_insert(report);
     }
 }

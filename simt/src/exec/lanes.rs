@@ -24,7 +24,7 @@ impl<T: Value> Value for [T; 2] {}
 pub unsafe fn closure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
     // SAFETY: a type of size 0 has no bits to get wrong, and the caller holds one of it.
-    unsafe { std::mem::MaybeUninit::<F>::uninit().assume_init() }
+    unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
 /// The version of an instruction for this processor.

@@ -77,7 +77,7 @@ unsafe fn rows<S: Memory, const N: usize>(
     let used = (!0u32 >> (32 - 8 * N)) & mask;
     // SAFETY: the decoder took a row of addresses there.
     let mut at = unsafe { addresses(w, i, place, if used == 0 { mask } else { used }) };
-    S::pointers(w, i, &mut at, 16)?;
+    S::writable(w, i, &mut at, 16)?;
     Ok(at)
 }
 
@@ -288,18 +288,23 @@ fn multiply(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     })
 }
 
-/// The registers at some places.
-unsafe fn registers<T: super::lanes::Value, const N: usize>(
+/// Copies the registers at some places side by side, as far as there are places.
+#[inline(always)]
+unsafe fn registers<'r, T: super::lanes::Value, const N: usize>(
     w: &Warp,
     places: &[u32],
-) -> [[T; 32]; N] {
-    // SAFETY: the decoder took that many rows of `T`.
+    room: &'r mut std::mem::MaybeUninit<[[T; 32]; N]>,
+) -> &'r mut [[T; 32]] {
+    let count = places.len().min(N);
+    let first = room.as_mut_ptr().cast::<[T; 32]>();
+    // SAFETY: the decoder took rows of `T`; the first `count` are written before they are read.
     unsafe {
-        std::array::from_fn(|r| {
-            places
-                .get(r)
-                .map_or([T::default(); 32], |p| *w.row::<T>(*p))
-        })
+        for (at, place) in places[..count].iter().enumerate() {
+            first
+                .add(at)
+                .copy_from_nonoverlapping(w.row::<T>(*place), 1);
+        }
+        std::slice::from_raw_parts_mut(first, count)
     }
 }
 
@@ -334,11 +339,16 @@ macro_rules! products {
                 const MOST: usize = $count;
                 let count = if MOST == 2 { $p.shape.c_elements() / 2 } else { $p.shape.c_elements() };
                 let o = operands(w, i, $p, count);
-                let (a, b): ([[$t; 32]; 8], [[$t; 32]; 4]) = (registers(w, o.a), registers(w, o.b));
-                let ($a, $b) = (&a[..o.a.len()], &b[..o.b.len()]);
-                let mut $acc: [[$t; 32]; MOST] = registers(w, o.c);
+                let mut rooms = (
+                    std::mem::MaybeUninit::<[[$t; 32]; 8]>::uninit(),
+                    std::mem::MaybeUninit::<[[$t; 32]; 4]>::uninit(),
+                    std::mem::MaybeUninit::<[[$t; 32]; MOST]>::uninit(),
+                );
+                let $a = &*registers(w, o.a, &mut rooms.0);
+                let $b = &*registers(w, o.b, &mut rooms.1);
+                let $acc = registers(w, o.c, &mut rooms.2);
                 $f;
-                for (place, row) in o.d.iter().zip(&$acc) {
+                for (place, row) in o.d.iter().zip(&*$acc) {
                     w.put(*place, mask, row);
                 }
             }
@@ -348,14 +358,10 @@ macro_rules! products {
 }
 
 products! {
-    float32, u32, 4, |p, a, b, acc| mma::mma_f32(p.shape, p.a, p.b, a, b, &mut acc);
-    float16, u32, 2, |p, a, b, acc| mma::mma_f16(p.shape, p.a, p.b, a, b, &mut acc);
+    float32, u32, 4, |p, a, b, acc| mma::mma_f32(p.shape, p.a, p.b, a, b, acc.try_into().expect("the decoder took four"));
+    float16, u32, 2, |p, a, b, acc| mma::mma_f16(p.shape, p.a, p.b, a, b, acc.try_into().expect("the decoder took two"));
     integers, u32, 4, |p, a, b, acc| {
-        let count = p.shape.c_elements();
-        mma::mma_s32(p.shape, p.saturate, p.a, p.b, a, b, &mut acc[..count])
+        mma::mma_s32(p.shape, p.saturate, p.a, p.b, a, b, acc)
     };
-    float64, u64, 4, |p, a, b, acc| {
-        let count = p.shape.c_elements();
-        mma::mma_f64(p.shape, Rounding::Rn, a, b, &mut acc[..count])
-    };
+    float64, u64, 4, |p, a, b, acc| mma::mma_f64(p.shape, Rounding::Rn, a, b, acc);
 }

@@ -302,7 +302,7 @@ fn write<S: Memory, M: Value, D: Value, F: Fn(D) -> M + Copy + 'static>(_: F) ->
             };
             let places: &[u32] = std::slice::from_raw_parts(places.as_ptr(), count + 1);
             let mut at = addresses(w, i, places[0], mask);
-            if let Err(step) = S::pointers(w, i, &mut at, (count * size_of::<M>()) as u32) {
+            if let Err(step) = S::writable(w, i, &mut at, (count * size_of::<M>()) as u32) {
                 return step;
             }
             for (index, place) in places[1..].iter().enumerate() {

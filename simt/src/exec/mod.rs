@@ -4,6 +4,9 @@
 //! instruction's modifiers and operands and answers with the code that executes it. What a family
 //! does not take is refused when the program is loaded.
 
+// A lane is an index into many rows at once; iterators over them would hide which lanes meet.
+#![allow(clippy::needless_range_loop)]
+
 mod access;
 mod async_copy;
 mod asynchronous;
@@ -34,6 +37,7 @@ pub(crate) mod special;
 mod sync;
 pub mod warp;
 mod warp_wide;
+mod warpgroup;
 
 use crate::ptx::ast::Instruction;
 use crate::ptx::decode::instr::Instr;
@@ -71,6 +75,7 @@ const FAMILIES: &[&[Entry]] = &[
     sync::TABLE,
     async_copy::TABLE,
     matrix::TABLE,
+    warpgroup::TABLE,
     misc::TABLE,
 ];
 

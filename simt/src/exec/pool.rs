@@ -23,14 +23,12 @@ struct Done {
 pub fn on_all(threads: usize, task: &(dyn Fn() + Sync)) {
     static WORKERS: OnceLock<Mutex<Vec<Worker>>> = OnceLock::new();
     let done = Done::default();
+    let pointer = &raw const done;
     // SAFETY: this function does not return before every worker has finished with both, which the
     // loop at the end waits for; neither it nor `task` unwinds (a panic aborts below).
-    let (still, shared): (Task, &'static Done) = unsafe {
-        (
-            std::mem::transmute::<&(dyn Fn() + Sync), Task>(task),
-            &*(&raw const done),
-        )
-    };
+    let still: Task = unsafe { std::mem::transmute::<&(dyn Fn() + Sync), Task>(task) };
+    // SAFETY: as above.
+    let shared: &'static Done = unsafe { &*pointer };
     *lock(&done.left) = threads - 1;
     {
         let mut workers = lock(WORKERS.get_or_init(Mutex::default));

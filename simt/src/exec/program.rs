@@ -120,34 +120,34 @@ impl Program {
     /// nobody knows: it gets a fixed room.
     pub fn stack(&self, function: usize) -> u32 {
         const RECURSION: u32 = 32 << 10;
-        let mut on_the_way = vec![false; self.functions.len()];
+        let mut known = vec![None; self.functions.len()];
         let mut recursive = false;
-        let bytes = self.deepest(function, &mut on_the_way, &mut recursive);
+        let bytes = self.deepest(function, &mut known, &mut recursive);
         bytes.saturating_add(if recursive { RECURSION } else { 0 })
     }
 
-    fn deepest(&self, at: usize, on_the_way: &mut [bool], recursive: &mut bool) -> u32 {
-        let function = &self.functions[at];
-        if std::mem::replace(&mut on_the_way[at], true) {
-            *recursive = true;
-            return 0;
+    /// Bytes for a function and the deepest chain of calls below it. In `known` a function that is
+    /// being looked at has 0: to come back to it is recursion.
+    fn deepest(&self, at: usize, known: &mut [Option<u32>], recursive: &mut bool) -> u32 {
+        if let Some(bytes) = known[at] {
+            *recursive |= bytes == 0;
+            return bytes;
         }
+        known[at] = Some(0);
+        let function = &self.functions[at];
         let mut below = function.calls.outgoing;
         for callee in &function.calls.direct {
-            below = below.max(self.deepest(*callee as usize, on_the_way, recursive));
+            below = below.max(self.deepest(*callee as usize, known, recursive));
         }
-        on_the_way[at] = false;
         if function.calls.through_pointers {
             // A pointer may lead anywhere, also back.
             *recursive = true;
-            let largest = self
-                .functions
-                .iter()
-                .filter(|f| !f.is_entry)
-                .map(|f| f.local)
-                .max();
-            below = below.max(largest.unwrap_or(0));
+            let others = self.functions.iter().filter(|f| !f.is_entry);
+            below = below.max(others.map(|f| f.local).max().unwrap_or(0));
         }
-        function.local.saturating_add(below)
+        // Never 0, which means something else.
+        let bytes = function.local.saturating_add(below).max(16);
+        known[at] = Some(bytes);
+        bytes
     }
 }

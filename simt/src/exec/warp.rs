@@ -39,7 +39,7 @@ pub struct Warp {
     pub pc: u32,
     lists: *const Place,
     /// Allocations that accesses hit last, by instruction: first byte and one past the last.
-    pub ranges: [(u64, u64); 8],
+    pub ranges: [(u64, u64); 32],
 
     block: *const Block,
     registers: Vec<Line>,
@@ -76,7 +76,7 @@ impl Warp {
             dead: !0,
             pc: 0,
             lists: std::ptr::null(),
-            ranges: [(1, 0); 8],
+            ranges: [(1, 0); 32],
             block: std::ptr::null(),
             registers: Vec::new(),
             frame_base: 0,
@@ -105,7 +105,7 @@ impl Warp {
         self.block = block;
         self.constants = program.constants.as_ptr().cast();
         self.lists = program.lists.as_ptr();
-        self.ranges = [(1, 0); 8];
+        self.ranges = [(1, 0); 32];
         self.first_thread = first_thread;
         self.active = !0 >> (32 - threads);
         self.dead = !self.active;

@@ -203,6 +203,17 @@ __global__ void barriers(int* out) {
     out[256 + t] = __syncthreads_and(t < 127) * 2 + __syncthreads_or(t == 5);
 }
 
+// Blocks that wait for one another, which only a cooperative launch lets them: each adds its number to
+// what the one before it left.
+__global__ void relay(unsigned* turn, unsigned* sums) {
+    if (threadIdx.x == 0) {
+        while (atomicAdd(turn, 0u) != gridDim.x - 1 - blockIdx.x) {}
+        sums[blockIdx.x] = blockIdx.x + (blockIdx.x + 1 < gridDim.x ? sums[blockIdx.x + 1] : 0);
+        __threadfence();
+        atomicAdd(turn, 1u);
+    }
+}
+
 // Long arithmetic loops, for the bench.
 __global__ void fma_loop(float* out, int rounds, float a, float b) {
     float x0 = threadIdx.x, x1 = x0 + 1, x2 = x0 + 2, x3 = x0 + 3;

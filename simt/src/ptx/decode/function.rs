@@ -273,7 +273,7 @@ impl<'a> Walk<'_, 'a, '_, '_> {
             last.guard == NONE
                 && matches!(last.flow, Flow::Branch(_) | Flow::Leave | Flow::Table(_))
         });
-        if !ends || self.labels.iter().any(|at| *at == self.code.len()) {
+        if !ends || self.labels.contains(&self.code.len()) {
             self.push(exec::control::implied_return(line));
         }
         Ok(())
