@@ -1,0 +1,269 @@
+//! `cuLaunchKernel` and its kin.
+
+use super::chip::Chip;
+use super::function::{FUNCTIONS, Function};
+use super::state::{current, lock};
+use super::{Error, Result};
+use crate::exec::grid::{ChipLimits, Launch, Shape};
+use std::ffi::{c_uint, c_void};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// `CUlaunchConfig`
+#[repr(C)]
+pub struct Config {
+    grid: [c_uint; 3],
+    block: [c_uint; 3],
+    shared: c_uint,
+    stream: usize,
+    attributes: *const Attribute,
+    count: c_uint,
+}
+
+/// `CUlaunchAttribute`
+#[repr(C)]
+pub struct Attribute {
+    id: c_uint,
+    _pad: c_uint,
+    value: [u32; 16],
+}
+
+const COOPERATIVE: c_uint = 2;
+const CLUSTER_DIMENSION: c_uint = 4;
+
+/// Ends of the `extra` list.
+const EXTRA_END: usize = 0;
+const EXTRA_POINTER: usize = 1;
+const EXTRA_SIZE: usize = 2;
+
+/// Host threads that a launch may use: `SIMT_THREADS`, or all of the machine.
+fn threads() -> usize {
+    static THREADS: OnceLock<usize> = OnceLock::new();
+    *THREADS.get_or_init(|| {
+        let asked = std::env::var("SIMT_THREADS")
+            .ok()
+            .and_then(|n| n.parse().ok());
+        let all = || std::thread::available_parallelism().map_or(1, |n| n.get());
+        asked.filter(|n| *n > 0).unwrap_or_else(all)
+    })
+}
+
+/// Longest that a launch may run: `SIMT_TIMEOUT` in seconds, or forever.
+fn timeout() -> Option<Duration> {
+    static TIMEOUT: OnceLock<Option<Duration>> = OnceLock::new();
+    *TIMEOUT.get_or_init(|| {
+        let seconds: f64 = std::env::var("SIMT_TIMEOUT").ok()?.parse().ok()?;
+        Duration::try_from_secs_f64(seconds).ok()
+    })
+}
+
+/// Argument bytes from a list of pointers, or from a buffer that `extra` names.
+unsafe fn arguments(
+    function: &Function,
+    params: *const *const u8,
+    extra: *const *const c_void,
+) -> Result<Vec<u8>> {
+    let entry = function.entry();
+    let mut bytes = vec![0; entry.param_bytes as usize];
+    if !extra.is_null() {
+        let (mut buffer, mut size, mut at) = (std::ptr::null::<u8>(), 0, 0);
+        loop {
+            // SAFETY: the list goes on until its end is marked.
+            unsafe {
+                match extra.add(at).read() as usize {
+                    EXTRA_END => break,
+                    EXTRA_POINTER => buffer = extra.add(at + 1).read().cast(),
+                    EXTRA_SIZE => size = extra.add(at + 1).read().cast::<usize>().read(),
+                    _ => return Err(Error::InvalidValue),
+                }
+            }
+            at += 2;
+        }
+        if buffer.is_null() && !bytes.is_empty() {
+            return Err(Error::InvalidValue);
+        }
+        let length = size.min(bytes.len());
+        // SAFETY: the buffer has as many bytes as the list says.
+        unsafe { bytes.as_mut_ptr().copy_from(buffer, length) };
+        return Ok(bytes);
+    }
+    if params.is_null() && !entry.params.is_empty() {
+        return Err(Error::InvalidValue);
+    }
+    for (index, (offset, size)) in entry.params.iter().enumerate() {
+        // SAFETY: there is a pointer for every parameter, to as many bytes as it has.
+        unsafe {
+            let from = params.add(index).read();
+            if from.is_null() {
+                return Err(Error::InvalidValue);
+            }
+            bytes
+                .as_mut_ptr()
+                .add(*offset as usize)
+                .copy_from(from, *size as usize);
+        }
+    }
+    Ok(bytes)
+}
+
+fn check(function: &Function, shape: &Shape, chip: &Chip) -> Result<()> {
+    let entry = function.entry();
+    let threads = shape
+        .block
+        .iter()
+        .try_fold(1u32, |n, k| n.checked_mul(*k))
+        .unwrap_or(u32::MAX);
+    let [x, y, z] = shape.block;
+    let [gx, gy, gz] = shape.grid;
+    if threads == 0 || threads > 1024 || x > 1024 || y > 1024 || z > 64 {
+        return Err(Error::InvalidValue);
+    }
+    if gx == 0 || gy == 0 || gz == 0 || gx > i32::MAX as u32 || gy > 65535 || gz > 65535 {
+        return Err(Error::InvalidValue);
+    }
+    if entry
+        .limits
+        .required_threads
+        .is_some_and(|required| required != shape.block)
+    {
+        return Err(Error::InvalidValue);
+    }
+    if threads > function.max_threads() {
+        return Err(Error::LaunchOutOfResources);
+    }
+    let limit = function.dynamic_limit.load(Ordering::Relaxed);
+    let total = u64::from(shape.dynamic_shared) + u64::from(entry.shared);
+    if shape.dynamic_shared > limit || total > u64::from(chip.shared_per_block) {
+        return Err(Error::InvalidValue);
+    }
+    if let Some(cluster) = shape.cluster {
+        let fits = shape
+            .grid
+            .iter()
+            .zip(cluster)
+            .all(|(g, c)| c > 0 && g % c == 0);
+        if !fits || cluster.iter().product::<u32>() > 8 {
+            return Err(Error::InvalidClusterSize);
+        }
+    }
+    Ok(())
+}
+
+unsafe fn launch(
+    handle: usize,
+    mut shape: Shape,
+    stream: usize,
+    params: *const *const u8,
+    extra: *const *const c_void,
+) -> Result<()> {
+    super::stream::check(stream)?;
+    let context = current()?;
+    let device = context.device()?;
+    let function = FUNCTIONS.get(handle)?;
+    shape.cluster = shape.cluster.or(function.entry().limits.required_cluster);
+    check(&function, &shape, &device.chip)?;
+    if shape.cooperative {
+        let threads = shape.block.iter().product();
+        let each = super::occupancy::blocks(&function, threads, shape.dynamic_shared as usize)?;
+        let blocks: u64 = shape.grid.iter().map(|n| u64::from(*n)).product();
+        if blocks > u64::from(each * device.chip.multiprocessors) {
+            return Err(Error::CooperativeLaunchTooLarge);
+        }
+    }
+    if shape.cluster.is_some_and(|c| c.iter().product::<u32>() > 1) {
+        return super::unsupported::note("launch with clusters of several blocks");
+    }
+    // SAFETY: the caller's promise.
+    let params = unsafe { arguments(&function, params, extra) }?;
+    let memory = lock(&device.arena).allocations();
+    let limits = ChipLimits {
+        multiprocessors: device.chip.multiprocessors,
+        warps_per_sm: device.chip.threads_per_multiprocessor / 32,
+    };
+    let program = std::sync::Arc::clone(&function.program);
+    let mut launch = Launch::new(program, function.index, &shape, params, memory, limits);
+    launch.id = device.launches.fetch_add(1, Ordering::Relaxed);
+    launch.timeout = timeout();
+    if let Err(report) = launch.run(threads()) {
+        eprintln!("simt: {report}");
+        let error = super::error::of_fault(&report.fault);
+        context.broken.store(error as u32, Ordering::Relaxed);
+        // As on the chip, it is the calls after the launch that tell.
+    }
+    Ok(())
+}
+
+super::api! {
+    /// Runs an entry on a grid.
+    fn cuLaunchKernel(
+        function: usize,
+        grid_x: c_uint,
+        grid_y: c_uint,
+        grid_z: c_uint,
+        block_x: c_uint,
+        block_y: c_uint,
+        block_z: c_uint,
+        shared: c_uint,
+        stream: usize,
+        params: *const *const u8,
+        extra: *const *const c_void,
+    ) {
+        let shape = Shape {
+            grid: [grid_x, grid_y, grid_z],
+            block: [block_x, block_y, block_z],
+            cluster: None,
+            cooperative: false,
+            dynamic_shared: shared,
+        };
+        launch(function, shape, stream, params, extra)
+    }
+    /// As `cuLaunchKernel`, with blocks that may wait for one another.
+    fn cuLaunchCooperativeKernel(
+        function: usize,
+        grid_x: c_uint,
+        grid_y: c_uint,
+        grid_z: c_uint,
+        block_x: c_uint,
+        block_y: c_uint,
+        block_z: c_uint,
+        shared: c_uint,
+        stream: usize,
+        params: *const *const u8,
+    ) {
+        let shape = Shape {
+            grid: [grid_x, grid_y, grid_z],
+            block: [block_x, block_y, block_z],
+            cluster: None,
+            cooperative: true,
+            dynamic_shared: shared,
+        };
+        launch(function, shape, stream, params, std::ptr::null())
+    }
+    /// As `cuLaunchKernel`, with attributes: of these, clusters and cooperation count.
+    fn cuLaunchKernelEx(
+        config: *const Config,
+        function: usize,
+        params: *const *const u8,
+        extra: *const *const c_void,
+    ) {
+        let config = config.as_ref().ok_or(Error::InvalidValue)?;
+        let (mut cluster, mut cooperative) = (None, false);
+        for at in 0..config.count as usize {
+            let attribute = &*config.attributes.add(at);
+            match attribute.id {
+                CLUSTER_DIMENSION => cluster = Some([0, 1, 2].map(|axis| attribute.value[axis])),
+                COOPERATIVE => cooperative = attribute.value[0] != 0,
+                _ => {}
+            }
+        }
+        let shape = Shape {
+            grid: config.grid,
+            block: config.block,
+            cluster,
+            cooperative,
+            dynamic_shared: config.shared,
+        };
+        launch(function, shape, config.stream, params, extra)
+    }
+}

@@ -1,0 +1,197 @@
+//! A block: its shared memory, its barriers, and the turns of its warps.
+
+use super::fault::{Fault, Report};
+use super::grid::Launch;
+use super::program::Line;
+use super::warp::{Outcome, Warp};
+use std::cell::{Cell, RefCell, UnsafeCell};
+
+/// Barriers of a block (PTX ISA, `barrier`).
+pub const BARRIERS: u32 = 16;
+
+/// What the warps of a block share. Only one host thread at a time uses a block.
+pub struct Block {
+    launch: *const Launch,
+    pub id: [u32; 3],
+    /// The multiprocessor that it pretends to be on.
+    pub sm: u32,
+    shared: UnsafeCell<Vec<Line>>,
+    /// Bytes of shared memory.
+    pub shared_bytes: u32,
+    pub barriers: [RefCell<super::barrier::Barrier>; BARRIERS as usize],
+    /// Living lanes of every warp.
+    pub living: RefCell<Vec<u32>>,
+    /// Something happened that a waiting warp may wait for.
+    pub stirred: Cell<bool>,
+}
+
+impl Block {
+    /// A block without shared memory, to be given some by [`Block::start`].
+    pub fn new(launch: &Launch) -> Block {
+        Block {
+            launch,
+            id: [0; 3],
+            sm: 0,
+            shared: UnsafeCell::new(Vec::new()),
+            shared_bytes: 0,
+            barriers: Default::default(),
+            living: RefCell::default(),
+            stirred: Cell::new(false),
+        }
+    }
+
+    /// The launch that the block belongs to.
+    #[inline(always)]
+    pub fn launch(&self) -> &Launch {
+        // SAFETY: `Launch::run` keeps the launch alive and in place while its blocks exist.
+        unsafe { &*self.launch }
+    }
+
+    /// The first byte of shared memory.
+    #[inline(always)]
+    pub fn shared(&self) -> *mut u8 {
+        // SAFETY: the vector is only resized in `start`, when no warp runs.
+        unsafe { (*self.shared.get()).as_mut_ptr().cast() }
+    }
+
+    /// How often a barrier has passed.
+    pub fn barrier_passes(&self, index: u32) -> u64 {
+        self.barriers[index as usize].borrow().passes
+    }
+
+    /// Makes this the block of that index in the grid.
+    fn place(&mut self, index: u64) {
+        // SAFETY: as in `launch`; taken apart from `self`, which changes.
+        let launch = unsafe { &*self.launch };
+        let [x, y, _] = launch.grid.map(u64::from);
+        self.id = [
+            (index % x) as u32,
+            (index / x % y) as u32,
+            (index / x / y) as u32,
+        ];
+        self.sm = (index % u64::from(launch.limits.multiprocessors)) as u32;
+        self.shared_bytes = launch.shared_bytes;
+        let shared = self.shared.get_mut();
+        shared.clear();
+        // What shared memory holds at first is undefined; a constant makes runs repeat.
+        shared.resize((launch.shared_bytes as usize).div_ceil(64), Line([0; 64]));
+        for barrier in &mut self.barriers {
+            *barrier.get_mut() = Default::default();
+        }
+    }
+
+    fn report(&self, fault: Fault, warp: &Warp) -> Report {
+        let program = &self.launch().program;
+        let pc = warp.pc as usize;
+        Report {
+            fault,
+            kernel: program.functions[self.launch().function].name.clone(),
+            ptx_line: program.lines.get(pc).copied().unwrap_or(0),
+            source_line: program.sources.get(pc).map_or(0, |s| s.1),
+            block: self.id,
+            warp: warp.first_thread / 32,
+        }
+    }
+}
+
+/// A block with its warps, in the middle of its work.
+pub struct Resident {
+    /// In a place of its own: its warps point to it.
+    block: Box<Block>,
+    warps: Vec<Warp>,
+    done: Vec<bool>,
+    living: usize,
+}
+
+impl Resident {
+    /// No block yet.
+    pub fn new(launch: &Launch) -> Resident {
+        Resident {
+            block: Box::new(Block::new(launch)),
+            warps: Vec::new(),
+            done: Vec::new(),
+            living: 0,
+        }
+    }
+
+    /// Takes up the block of that index, all its threads at the entry's start.
+    pub fn start(&mut self, index: u64) {
+        self.block.place(index);
+        let block = &*self.block;
+        let launch = block.launch();
+        let threads: u32 = launch.block.iter().product();
+        let count = threads.div_ceil(32) as usize;
+        self.warps.resize_with(count, Warp::new);
+        self.done.clear();
+        self.done.resize(count, false);
+        self.living = count;
+        let function = &launch.program.functions[launch.function];
+        let mut living = block.living.borrow_mut();
+        living.clear();
+        for first in (0..threads).step_by(32) {
+            living.push(!0 >> (32 - (threads - first).min(32)));
+        }
+        for (warp, first) in self.warps.iter_mut().zip((0..threads).step_by(32)) {
+            warp.start(block, function, first, (threads - first).min(32));
+        }
+    }
+
+    /// Whether all its threads have exited.
+    pub fn is_done(&self) -> bool {
+        self.living == 0
+    }
+
+    /// Gives every warp a turn; `false`: none of them could do anything.
+    ///
+    /// # Errors
+    /// The first fault of a thread.
+    pub fn turn(&mut self) -> Result<bool, Report> {
+        let block = &*self.block;
+        block.stirred.set(false);
+        let mut progress = false;
+        for (at, warp) in self.warps.iter_mut().enumerate() {
+            if self.done[at] {
+                continue;
+            }
+            let before = (warp.pc, warp.active);
+            match warp.run() {
+                Outcome::Done => {
+                    self.done[at] = true;
+                    self.living -= 1;
+                    progress = true;
+                    // SAFETY: global and shared memory of the launch are still there.
+                    unsafe { warp.copies.wait_all(!0) };
+                }
+                Outcome::Yielded => progress = true,
+                Outcome::Waiting => progress |= (warp.pc, warp.active) != before,
+                Outcome::Fault => {
+                    let fault = warp.fault.clone().unwrap_or(Fault::Trap);
+                    return Err(block.report(fault, warp));
+                }
+            }
+            if block.launch().is_over() {
+                return Err(block.report(Fault::Timeout, warp));
+            }
+        }
+        Ok(progress || block.stirred.get())
+    }
+
+    /// Runs the block to its end.
+    ///
+    /// # Errors
+    /// The first fault of one of its threads.
+    pub fn finish(&mut self) -> Result<(), Report> {
+        while !self.is_done() {
+            if !self.turn()? {
+                return Err(self.stuck());
+            }
+        }
+        Ok(())
+    }
+
+    /// The report of a block whose threads all wait.
+    pub fn stuck(&self) -> Report {
+        let at = self.done.iter().position(|done| !done).unwrap_or(0);
+        self.block.report(Fault::Deadlock, &self.warps[at])
+    }
+}

@@ -1,0 +1,171 @@
+//! Device memory: a reserved range of host addresses, handed out in pieces.
+
+use super::Allocations;
+use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
+use std::collections::BTreeMap;
+
+/// Every allocation starts at a multiple of this many bytes, as `cuMemAlloc` promises.
+const ALIGN: u64 = 256;
+/// Unused bytes after every allocation, so that a pointer just past one is in none.
+const GAP: u64 = 256;
+/// From this size on, freed memory goes back to the host at once.
+const GIVE_BACK: u64 = 1 << 20;
+
+/// There is no room for that many bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("out of device memory")]
+pub struct OutOfMemory;
+
+/// The memory of one device.
+pub struct Arena {
+    map: MmapMut,
+    /// Free ranges: first byte to length, no two touching.
+    free: BTreeMap<u64, u64>,
+    /// Allocations: first byte to (length as asked, length taken).
+    used: BTreeMap<u64, (u64, u64)>,
+    /// Bytes handed out.
+    taken: u64,
+    /// Memory of others that a kernel may touch: pinned host memory. First byte to length.
+    foreign: BTreeMap<u64, u64>,
+    snapshot: Option<Allocations>,
+}
+
+impl Arena {
+    /// Reserves `bytes`; the host gives pages only when they are written.
+    ///
+    /// # Errors
+    /// The host does not give that many addresses.
+    pub fn new(bytes: u64) -> std::io::Result<Arena> {
+        let length = usize::try_from(bytes).map_err(std::io::Error::other)?;
+        let map = MmapOptions::new()
+            .len(length)
+            .no_reserve_swap()
+            .map_anon()?;
+        let first = map.as_ptr() as u64;
+        Ok(Arena {
+            map,
+            free: BTreeMap::from([(first, bytes)]),
+            used: BTreeMap::new(),
+            taken: 0,
+            foreign: BTreeMap::new(),
+            snapshot: None,
+        })
+    }
+
+    /// All of it, in bytes.
+    pub fn total(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// Whether an address is in the reserved range.
+    pub fn is_inside(&self, address: u64) -> bool {
+        let first = self.map.as_ptr() as u64;
+        (first..first + self.total()).contains(&address)
+    }
+
+    /// What is left, in bytes, though not in one piece.
+    pub fn available(&self) -> u64 {
+        self.total() - self.taken
+    }
+
+    /// Takes the first free range that is large enough. The bytes are undefined.
+    ///
+    /// # Errors
+    /// No free range is large enough.
+    pub fn allocate(&mut self, bytes: u64) -> Result<u64, OutOfMemory> {
+        let length = bytes
+            .checked_next_multiple_of(ALIGN)
+            .and_then(|n| n.checked_add(GAP))
+            .ok_or(OutOfMemory)?;
+        let (&first, &room) = self
+            .free
+            .iter()
+            .find(|(_, room)| **room >= length)
+            .ok_or(OutOfMemory)?;
+        self.free.remove(&first);
+        if room > length {
+            self.free.insert(first + length, room - length);
+        }
+        self.used.insert(first, (bytes, length));
+        self.taken += length;
+        self.snapshot = None;
+        Ok(first)
+    }
+
+    /// Gives an allocation back; `false` if none starts there.
+    pub fn free(&mut self, first: u64) -> bool {
+        let Some((_, length)) = self.used.remove(&first) else {
+            return false;
+        };
+        self.taken -= length;
+        self.snapshot = None;
+        let (mut start, mut end) = (first, first + length);
+        if let Some((&before, &room)) = self.free.range(..first).next_back()
+            && before + room == first
+        {
+            self.free.remove(&before);
+            start = before;
+        }
+        if let Some(room) = self.free.remove(&end) {
+            end += room;
+        }
+        self.free.insert(start, end - start);
+        if length >= GIVE_BACK {
+            let offset = (first - self.map.as_ptr() as u64).next_multiple_of(4096) as usize;
+            let whole = ((length - 4096) / 4096 * 4096) as usize;
+            // SAFETY: nobody owns these bytes; what they hold is undefined from here on. That the
+            // host may not take them back is no error.
+            let _ = unsafe {
+                self.map
+                    .unchecked_advise_range(UncheckedAdvice::DontNeed, offset, whole)
+            };
+        }
+        true
+    }
+
+    /// Gives everything back.
+    pub fn free_all(&mut self) {
+        while let Some((&first, _)) = self.used.first_key_value() {
+            self.free(first);
+        }
+        self.foreign.clear();
+        self.snapshot = None;
+    }
+
+    /// The allocation that holds an address: its first byte and its length in bytes.
+    pub fn find(&self, address: u64) -> Option<(u64, u64)> {
+        let inside =
+            |(&first, &length): (&u64, &u64)| (address < first + length).then_some((first, length));
+        let own = self.used.range(..=address).next_back();
+        own.and_then(|(first, (length, _))| inside((first, length)))
+            .or_else(|| self.foreign.range(..=address).next_back().and_then(inside))
+    }
+
+    /// Lets kernels touch host memory.
+    pub fn register(&mut self, first: u64, bytes: u64) {
+        self.foreign.insert(first, bytes);
+        self.snapshot = None;
+    }
+
+    /// Takes that back; `false` if none was registered there.
+    pub fn unregister(&mut self, first: u64) -> bool {
+        self.snapshot = None;
+        self.foreign.remove(&first).is_some()
+    }
+
+    /// What a launch may touch.
+    pub fn allocations(&mut self) -> Allocations {
+        let (used, foreign) = (&self.used, &self.foreign);
+        self.snapshot
+            .get_or_insert_with(|| {
+                let own = used
+                    .iter()
+                    .map(|(first, (length, _))| (*first, first + length));
+                let others = foreign
+                    .iter()
+                    .map(|(first, length)| (*first, first + length));
+                Allocations::new(own.chain(others).collect())
+            })
+            .clone()
+    }
+}

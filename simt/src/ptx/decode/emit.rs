@@ -1,0 +1,174 @@
+//! Decoded instructions to the code that runs: registers to places in a frame, labels to counters,
+//! and marks where diverged threads meet.
+
+use super::flow;
+use super::instr::{Flow, Instr, Use};
+use super::liveness;
+use super::scope::Scope;
+use crate::exec::control;
+use crate::exec::program::{CONSTANT, Exec, Function, Inst, NONE, Place, Program};
+use crate::ptx::{Result, error};
+
+/// An instruction whose operands are still virtual registers.
+#[derive(Debug, Clone)]
+pub struct Raw {
+    pub exec: Exec,
+    pub guard: Place,
+    pub flip: u32,
+    pub uses: Vec<Use>,
+    pub in_list: bool,
+    pub aux: u32,
+    pub imm: u64,
+    pub flow: Flow,
+    /// Threads may part here and meet at the next instruction.
+    pub parts: bool,
+    pub line: u32,
+    pub source: (u32, u32),
+}
+
+impl Raw {
+    /// A decoded instruction under its guard.
+    pub fn new(exec: Exec, instr: Instr<'_, '_, '_>, guard: Place, flip: u32) -> Raw {
+        Raw {
+            exec,
+            guard,
+            flip,
+            uses: instr.uses,
+            in_list: instr.in_list,
+            aux: instr.aux,
+            imm: instr.imm,
+            flow: instr.flow,
+            parts: false,
+            line: instr.line,
+            source: (0, 0),
+        }
+    }
+
+    /// An instruction that no line of the text says by itself.
+    pub fn implied(exec: Exec, uses: Vec<Use>, imm: u64, line: u32) -> Raw {
+        Raw {
+            exec,
+            guard: NONE,
+            flip: 0,
+            uses,
+            in_list: false,
+            aux: 0,
+            imm,
+            flow: Flow::Next,
+            parts: false,
+            line,
+            source: (0, 0),
+        }
+    }
+}
+
+/// Appends a function's code to the program.
+pub fn emit(
+    code: &[Raw],
+    labels: &[usize],
+    scope: &mut Scope<'_, '_>,
+    program: &mut Program,
+    function: &mut Function,
+) -> Result<()> {
+    let graph = flow::Graph::new(code, labels);
+    let meets = graph.meets(code);
+    let frame = liveness::allocate(code, &graph, &*scope);
+    if frame.bytes > 1 << 26 {
+        return error(code.first().map_or(0, |raw| raw.line), "too many registers");
+    }
+    let place = |virtual_place: Place| match virtual_place {
+        NONE => NONE,
+        constant if constant & CONSTANT != 0 => constant,
+        register => frame.places[register as usize],
+    };
+
+    function.start = program.code.len() as u32;
+    function.frame = frame.bytes;
+    function.registers = frame.registers;
+    function.specials = scope
+        .specials
+        .iter()
+        .map(|(&(special, bits), &register)| (special, place(register), bits))
+        .collect();
+    function.specials.sort_by_key(|(_, place, _)| *place);
+
+    // Where each instruction will stand, with the marks before some of them.
+    let mut is_meet = vec![false; code.len() + 1];
+    for meet in meets.iter().flatten() {
+        is_meet[*meet] = true;
+    }
+    for (index, raw) in code.iter().enumerate() {
+        if raw.parts {
+            is_meet[index + 1] = true;
+        }
+    }
+    let mut counter = vec![0; code.len() + 1];
+    let mut next = function.start;
+    for index in 0..code.len() {
+        counter[index] = next;
+        next += 1 + u32::from(is_meet[index]);
+    }
+    counter[code.len()] = next;
+
+    for (index, raw) in code.iter().enumerate() {
+        if is_meet[index] {
+            let mark = Raw::implied(control::meet, Vec::new(), 0, raw.line);
+            push(program, &mark, [NONE; 6], 0, 0, raw.source);
+        }
+        let meet = match meets[index] {
+            Some(meet) => counter[meet],
+            None => NONE,
+        };
+        let imm = match &raw.flow {
+            Flow::Branch(label) => {
+                u64::from(counter[labels[*label as usize]]) | u64::from(meet) << 32
+            }
+            Flow::Table(table) => {
+                let table = table
+                    .iter()
+                    .map(|label| counter[labels[*label as usize]])
+                    .collect();
+                program.targets.push(table);
+                (program.targets.len() as u64 - 1) | u64::from(meet) << 32
+            }
+            Flow::Next | Flow::Leave => raw.imm,
+        };
+        let mut places = [NONE; 6];
+        let mut list = 0;
+        if raw.uses.len() > 6 || raw.in_list {
+            list = program.lists.len() as u32;
+            program
+                .lists
+                .extend(raw.uses.iter().map(|u| place(u.place)));
+        } else {
+            for (to, from) in places.iter_mut().zip(&raw.uses) {
+                *to = place(from.place);
+            }
+        }
+        let mut raw = raw.clone();
+        raw.guard = place(raw.guard);
+        push(program, &raw, places, list, imm, raw.source);
+    }
+    Ok(())
+}
+
+fn push(
+    program: &mut Program,
+    raw: &Raw,
+    places: [Place; 6],
+    list: u32,
+    imm: u64,
+    source: (u32, u32),
+) {
+    program.code.push(Inst {
+        exec: raw.exec,
+        guard: raw.guard,
+        flip: raw.flip,
+        places,
+        list,
+        aux: raw.aux,
+        imm,
+    });
+    program.lines.push(raw.line);
+    program.sources.push(source);
+}

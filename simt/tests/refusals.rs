@@ -1,0 +1,164 @@
+//! What is no PTX, or no PTX of this machine, is refused with its line; nothing that a text says makes
+//! the front panic.
+
+use proptest::prelude::*;
+use simt::ptx::{Error, decode::decode, parser::parse};
+
+fn load(text: &str) -> Result<(), Error> {
+    let module = parse(text)?;
+    let mut allocate = |bytes: u64, _| (bytes < 1 << 30).then_some(1 << 20);
+    decode(&module, &mut allocate).map(drop)
+}
+
+fn body(instructions: &str) -> String {
+    format!(
+        ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 p)\n{{\n\
+         .reg .pred %p<4>;\n.reg .b16 %h<4>;\n.reg .b32 %r<8>;\n.reg .b64 %d<8>;\n{instructions}\nret;\n}}\n"
+    )
+}
+
+#[test]
+fn refusals_name_opcode_and_line() {
+    for (instruction, part) in [
+        (
+            "frobnicate.u32 %r1, %r2;",
+            "frobnicate: unknown instruction",
+        ),
+        ("add.u33 %r1, %r2, %r3;", "add: "),
+        (
+            "add.u32.wobble %r1, %r2, %r3;",
+            "add: unsupported modifier .wobble",
+        ),
+        ("add.u32 %r1, %r2;", "add: too few operands"),
+        ("add.u32 %r1, %r2, %r3, %r4;", "add: too many operands"),
+        (
+            "add.u32 %r1, %r2, %d3;",
+            "add: a register of type .b64 for .u32",
+        ),
+        ("add.u32 %r1, %r2, %r8;", "add: unknown name %r8"),
+        ("bra NOWHERE;", "bra: unknown label NOWHERE"),
+        (
+            "ld.global.v3.u32 %r1, [%d1];",
+            "ld: unsupported modifier .v3",
+        ),
+        ("mul.u32 %r1, %r2, %r3;", "mul: "),
+        ("sin.f32 %r1, %r2;", "sin: "),
+        ("@%r1 mov.u32 %r1, %r2;", "%r1 is no predicate"),
+        (
+            "tcgen05.wait::ld.sync.aligned;",
+            "tcgen05: unknown instruction",
+        ),
+        (
+            "cp.async.ca.shared.global [%r1], [%d1], 5;",
+            "cp: a copy of 5 bytes",
+        ),
+        ("call nobody;", "call: unknown function nobody"),
+    ] {
+        let error = load(&body(instruction)).expect_err(instruction);
+        assert!(error.message.contains(part), "{instruction}: {error}");
+        assert_eq!(error.line, 10, "{instruction}: {error}");
+    }
+}
+
+#[test]
+fn no_ptx_at_all() {
+    for text in [
+        "",
+        "hello",
+        "\u{0}",
+        ".version",
+        ".version 8.0 .entry",
+        "/*",
+        "\"",
+        ".version 8.0 {",
+    ] {
+        assert!(load(text).is_err() || text == ".version 8.0", "{text}");
+    }
+}
+
+/// Words that PTX is made of, so that random texts get beyond the lexer.
+const WORDS: [&str; 48] = [
+    "add",
+    ".u32",
+    ".f32",
+    ".s64",
+    "%r1",
+    "%d2",
+    "%p1",
+    "%h1",
+    ",",
+    ";",
+    "{",
+    "}",
+    "[",
+    "]",
+    "(",
+    ")",
+    "ld",
+    "st",
+    ".global",
+    ".shared",
+    ".param",
+    "k",
+    "p",
+    "bra",
+    "L:",
+    "L",
+    "@",
+    "!",
+    "|",
+    "0x10",
+    "1.5",
+    "0f3F800000",
+    "-",
+    "+",
+    "mov",
+    "setp",
+    ".lt",
+    ".v2",
+    ".b32",
+    ".b64",
+    ".reg",
+    "call",
+    "mma",
+    ".sync",
+    "bar",
+    "0",
+    "cvt",
+    ".rn",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    #[test]
+    fn any_text_is_answered(text in ".{0,200}") {
+        let _ = load(&text);
+    }
+
+    #[test]
+    fn any_words_are_answered(at in prop::collection::vec(0..WORDS.len(), 0..60)) {
+        let words: Vec<&str> = at.into_iter().map(|at| WORDS[at]).collect();
+        let _ = load(&words.join(" "));
+        let _ = load(&body(&words.join(" ")));
+        let _ = load(&format!(".version 8.0\n{}", words.join(" ")));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// A real program, a few of whose bytes are others.
+    #[test]
+    fn any_damage_is_answered(
+        changes in prop::collection::vec((0usize..60_000, 0usize..128), 1..8),
+        cut in 1000usize..60_000,
+    ) {
+        let mut text = include_str!("ptx/kernels.ptx").as_bytes()[..cut].to_vec();
+        for (at, byte) in changes {
+            let length = text.len();
+            text[at % length] = byte as u8;
+        }
+        let _ = load(&String::from_utf8_lossy(&text));
+    }
+}
