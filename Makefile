@@ -21,15 +21,15 @@ demo: setup build ## train on the bundled shop and search it, about 15 minutes o
 
 # rustfmt and clippy are components that a toolchain may lack.
 test: setup ## check format, lints and documentation, then run every test
-	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --check; \
+	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --all --check; \
 	else echo "make test: rustfmt is not installed, the format is not checked"; fi
-	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; $(CARGO) clippy --release --all-targets -- -D warnings; \
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; $(CARGO) clippy --release --workspace --all-targets -- -D warnings; \
 	else echo "make test: clippy is not installed, lints are not checked"; fi
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps
-	$(CARGO) test --release
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
+	$(CARGO) test --release --workspace
 
 bench: setup ## run the benchmarks of every op and of the engine
-	$(CARGO) bench
+	$(CARGO) bench --workspace
 
 peers: setup build ## compare with torch and llama.cpp on this machine; prints a table
 	@benches/peers/setup.sh
