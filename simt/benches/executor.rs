@@ -83,6 +83,24 @@ fn scalar(c: &mut Criterion) {
 /// sum and a multiply-add; then a sum, a comparison and a branch.
 const FOUR_ROUNDS: u64 = 67;
 
+/// The same work on one and on two host threads.
+fn scaling(c: &mut Criterion) {
+    let mut bench = Bench::new(include_str!("../tests/ptx/kernels.ptx"));
+    let out = bench.arena.allocate(1 << 20).expect("memory");
+    let mut params = out.to_le_bytes().to_vec();
+    params.extend(10_000u32.to_le_bytes());
+    let mut group = c.benchmark_group("int_loop, 16 blocks");
+    for threads in [1, 2] {
+        group.bench_function(format!("{threads} threads"), |b| {
+            b.iter(|| {
+                let launch = bench.launch("int_loop", 16, 256, 0, &params);
+                launch.run(threads).expect("no fault");
+            });
+        });
+    }
+    group.finish();
+}
+
 fn products(c: &mut Criterion) {
     let size = 512u64;
     let mut group = c.benchmark_group("bf16 flops");
@@ -138,5 +156,5 @@ fn overhead(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, scalar, products, overhead);
+criterion_group!(benches, scalar, scaling, products, overhead);
 criterion_main!(benches);
