@@ -45,10 +45,21 @@ fn cute_product() {
     // SAFETY: the arguments are those of the kernel.
     unsafe { launch.launch(config) }.unwrap();
     let c = stream.clone_dtoh(&c).unwrap();
+    assert_product(&c, (m, n, k), |row, column, i| {
+        f32::from(a[row * k + i]) * f32::from(b[column * k + i])
+    });
+}
+
+/// Asserts that every element of `c[m, n]` is the sum of its `k` products.
+#[track_caller]
+fn assert_product(
+    c: &[f32],
+    (m, n, k): (usize, usize, usize),
+    product: impl Fn(usize, usize, usize) -> f32,
+) {
     for row in 0..m {
         for column in 0..n {
-            let product = |i: usize| f32::from(a[row * k + i]) * f32::from(b[column * k + i]);
-            let sum: f32 = (0..k).map(product).sum();
+            let sum: f32 = (0..k).map(|i| product(row, column, i)).sum();
             assert_eq!(c[row * n + column], sum, "row {row}, column {column}");
         }
     }
@@ -80,13 +91,9 @@ fn triton_product(ptx: &str, shared: u32) {
     // SAFETY: the arguments are those of the kernel.
     unsafe { launch.launch(config) }.unwrap();
     let c = stream.clone_dtoh(&c).unwrap();
-    for row in 0..m {
-        for column in 0..n {
-            let product = |i: usize| f32::from(a[row * k + i]) * f32::from(b[i * n + column]);
-            let sum: f32 = (0..k).map(product).sum();
-            assert_eq!(c[row * n + column], sum, "row {row}, column {column}");
-        }
-    }
+    assert_product(&c, (m, n, k), |row, column, i| {
+        f32::from(a[row * k + i]) * f32::from(b[i * n + column])
+    });
 }
 
 #[test]
@@ -122,11 +129,7 @@ fn cute_tile_with_wgmma() {
     // SAFETY: the arguments are those of the kernel.
     unsafe { launch.launch(config) }.unwrap();
     let c = stream.clone_dtoh(&c).unwrap();
-    for row in 0..m {
-        for column in 0..n {
-            let product = |i: usize| f32::from(a[row * k + i]) * f32::from(b[column * k + i]);
-            let sum: f32 = (0..k).map(product).sum();
-            assert_eq!(c[row * n + column], sum, "row {row}, column {column}");
-        }
-    }
+    assert_product(&c, (m, n, k), |row, column, i| {
+        f32::from(a[row * k + i]) * f32::from(b[column * k + i])
+    });
 }

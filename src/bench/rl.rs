@@ -13,7 +13,7 @@ use crate::train::objective::Objective;
 use crate::train::optimizer::{Optimizer, OptimizerOptions};
 use crate::train::rl::judge::Judge;
 use crate::train::rl::policy::PolicyLoss;
-use crate::train::rl::reward::reward;
+use crate::train::rl::reward::rewards;
 use crate::train::rl::rollouts::{Drawing, batch_of, sample};
 use crate::train::training_set::TrainingSet;
 use std::time::{Duration, Instant};
@@ -73,9 +73,8 @@ impl<D: Device> RlStep<D> {
         let (model, set) = (&mut self.model, &self.set);
         let groups = sample(&self.sampler, &self.prompts, set, &pairs, 0, drawing)?;
         let batch = batch_of(&self.prompts, set, &groups, []);
-        let rewards = RlOptions::default().rewards();
-        let rewards: Vec<_> = rewards.iter().map(|r| (r.weight, reward(r))).collect();
-        let (baseline, options) = RlOptions::default().loss(THOUGHT);
+        let paper = RlOptions::default();
+        let (rewards, (baseline, options)) = (rewards(&paper), paper.loss(THOUGHT));
         let judge = Judge {
             set,
             rewards: &rewards,

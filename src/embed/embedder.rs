@@ -165,31 +165,21 @@ impl<D: Device> Embedder<'_, D> {
         budget: usize,
         sampling: Sampling,
     ) -> Result<EmbeddedQueries, EmbedError> {
-        let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
-        let rows_at_once = THINK_ROWS.min(ids.len().max(1));
-        let cache = self.prompts.query_prefix.len() + (rows_at_once + 1) * (longest + budget + 3);
-        let mut reasoner = Reasoner::new(self.model, self.prompts, cache)?;
-        self.think(&mut reasoner, ids, budget, sampling)
+        let (questions, options) = one_thought(ids, budget, sampling);
+        let (model, prompts) = (self.model, self.prompts);
+        let mut reasoner = Reasoner::for_questions(model, prompts, &questions, &options)?;
+        self.think(&mut reasoner, &questions, &options)
     }
 
-    /// Lets `reasoner` think one thought about every query.
+    /// Lets `reasoner` think about every query.
     pub(super) fn think(
         &self,
         reasoner: &mut Reasoner<'_, D>,
-        ids: Vec<Vec<u32>>,
-        budget: usize,
-        sampling: Sampling,
+        questions: &[Question],
+        options: &ThinkOptions,
     ) -> Result<EmbeddedQueries, EmbedError> {
-        let options = ThinkOptions {
-            budget,
-            sampling,
-            rollouts: 1,
-            batch: THINK_ROWS,
-        };
-        let question = |(i, ids): (usize, Vec<u32>)| Question { ids, key: i as u64 };
-        let questions: Vec<Question> = ids.into_iter().enumerate().map(question).collect();
         let (mut rows, mut thoughts) = (Vec::new(), Vec::new());
-        for thought in reasoner.think(&questions, &options)?.into_iter().flatten() {
+        for thought in reasoner.think(questions, options)?.into_iter().flatten() {
             rows.extend_from_slice(&thought.embedding);
             thoughts.push(ThoughtText {
                 text: self.tokenizer.decode(&thought.tokens)?.trim().to_string(),
@@ -235,4 +225,20 @@ impl<D: Device> Embedder<'_, D> {
         }
         Ok(())
     }
+}
+
+/// Queries, by their tokens below the trunk, with one thought each to be thought about them.
+pub(super) fn one_thought(
+    ids: Vec<Vec<u32>>,
+    budget: usize,
+    sampling: Sampling,
+) -> (Vec<Question>, ThinkOptions) {
+    let question = |(i, ids): (usize, Vec<u32>)| Question { ids, key: i as u64 };
+    let options = ThinkOptions {
+        budget,
+        sampling,
+        rollouts: 1,
+        batch: THINK_ROWS,
+    };
+    (ids.into_iter().enumerate().map(question).collect(), options)
 }

@@ -1,5 +1,6 @@
 //! Queries that come one by one, each of which should cost its own tokens only.
 
+use super::embedder::one_thought;
 use super::{EmbedError, EmbeddedQueries, Embedder, Thinking, normalize};
 use crate::device::Device;
 use crate::reason::Reasoner;
@@ -34,7 +35,8 @@ impl<'e, D: Device> Session<'e, D> {
         match *thinking {
             Thinking::Own { budget, sampling } => {
                 let ids = embedder.query_ids(&[query], thinking)?;
-                embedder.think(&mut self.reasoner, ids, budget, sampling)
+                let (questions, options) = one_thought(ids, budget, sampling);
+                embedder.think(&mut self.reasoner, &questions, &options)
             }
             Thinking::Direct if embedder.pooling.appends_emb() => {
                 let ids = embedder.query_ids(&[query], thinking)?;

@@ -74,6 +74,23 @@ impl<'m, D: Device> Reasoner<'m, D> {
         Ok(reasoner)
     }
 
+    /// The same with a cache in which as many of `questions` as `options.batch` has rows for, and one
+    /// more, have room.
+    ///
+    /// # Errors
+    /// Where a device call fails.
+    pub fn for_questions(
+        model: &'m Model<D>,
+        prompts: &'m Prompts,
+        questions: &[Question],
+        options: &ThinkOptions,
+    ) -> Result<Self> {
+        let longest = questions.iter().map(|q| q.ids.len()).max().unwrap_or(0);
+        let each = longest + options.rollouts * (options.budget + 3);
+        let at_once = (options.batch.div_ceil(options.rollouts) + 1).min(questions.len());
+        Self::new(model, prompts, prompts.query_prefix.len() + at_once * each)
+    }
+
     /// Thinks `options.rollouts` thoughts about every question. Result `[question][rollout]`; a
     /// thought's bits depend on its question, key and options alone.
     ///

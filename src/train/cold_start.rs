@@ -5,12 +5,12 @@
 //! thought is also learned by next-token loss, in a branch of its own where InfoNCE uses another;
 //! both hang from the same query, which is computed once.
 
-use super::batch::{BatchItem, Branch, Sample, TrainBatch};
+use super::batch::{Branch, TrainBatch};
 use super::checkpoint::RunState;
 use super::objective::{Losses, Weights};
 use super::schedule::Schedule;
 use super::stage::{Plan, Stage, Update};
-use super::training_set::TrainingSet;
+use super::training_set::{ItemRows, TrainingSet};
 use super::{TrainError, thoughts};
 use crate::device::Device;
 use crate::model::Model;
@@ -20,6 +20,7 @@ use crate::ops::sample::Sampling;
 use crate::recipe::{Mix, Recipe};
 use crate::text::Prompts;
 use serde_json::json;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -68,8 +69,10 @@ impl<D: Device> ColdStart<'_, D> {
         let mut stage = Stage::start(plan, self.model, resume)?;
         while stage.begin_step() {
             let (loss, mix) = recipe.at(stage.state.step, steps);
-            self.refresh(&mut stage.state, &mix)?;
-            let batch = self.batch(&stage.state, &mix, loss.sft > 0.0);
+            let at = stage.state.step;
+            let pairs = self.pairs(at..at + 1);
+            self.refresh(&mut stage.state, &pairs, &mix)?;
+            let batch = self.batch(&stage.state, &pairs, &mix, loss.sft > 0.0);
             let weights = Weights {
                 sft: loss.sft,
                 info_nce: loss.info_nce,
@@ -93,14 +96,20 @@ impl<D: Device> ColdStart<'_, D> {
     }
 
     /// Samples own thoughts and mines negatives where their time has come, for the queries that are
-    /// drawn until it comes again.
-    fn refresh(&self, state: &mut RunState, mix: &Mix) -> Result<(), TrainError> {
+    /// drawn until it comes again; the step draws `pairs`.
+    fn refresh(
+        &self,
+        state: &mut RunState,
+        pairs: &[(u32, u32)],
+        mix: &Mix,
+    ) -> Result<(), TrainError> {
         let (recipe, set) = (self.recipe, self.set);
         let starts = |every: usize| state.step.is_multiple_of(every);
-        let lacks =
-            |&q: &usize| self.uses_own(q) && state.thoughts.get(q).is_none_or(Vec::is_empty);
-        let think = mix.own > 0.0
-            && (starts(recipe.thought.refresh) || self.queries(state.step, 1).iter().any(lacks));
+        let lacks = |&(query, _): &(u32, u32)| {
+            let q = query as usize;
+            self.uses_own(q) && state.thoughts.get(q).is_none_or(Vec::is_empty)
+        };
+        let think = mix.own > 0.0 && (starts(recipe.thought.refresh) || pairs.iter().any(lacks));
         let mine = recipe.negatives.per_pair > 0
             && (starts(recipe.negatives.refresh) || state.near_misses.is_empty());
         if !think && !mine {
@@ -147,12 +156,17 @@ impl<D: Device> ColdStart<'_, D> {
         Ok(())
     }
 
+    /// The pairs that steps draw.
+    fn pairs(&self, steps: Range<usize>) -> Vec<(u32, u32)> {
+        let o = &self.recipe.train;
+        self.set
+            .draw(o.seed, steps.start * o.batch..steps.end * o.batch)
+    }
+
     /// The queries drawn from `step` on until the next multiple of `every`, each once, in order.
     fn queries(&self, step: usize, every: usize) -> Vec<usize> {
-        let (recipe, set) = (self.recipe, self.set);
-        let end = ((step / every + 1) * every).min(set.steps(recipe));
-        let batch = recipe.train.batch;
-        let pairs = set.draw(recipe.train.seed, step * batch..end * batch);
+        let end = ((step / every + 1) * every).min(self.set.steps(self.recipe));
+        let pairs = self.pairs(step..end);
         let mut queries: Vec<usize> = pairs.iter().map(|p| p.0 as usize).collect();
         queries.sort_unstable();
         queries.dedup();
@@ -176,25 +190,20 @@ impl<D: Device> ColdStart<'_, D> {
         emb.then_some(self.prompts.emb).into_iter().collect()
     }
 
-    /// Samples and items of the state's step.
-    fn batch(&self, state: &RunState, mix: &Mix, supervised: bool) -> TrainBatch {
+    /// Samples and items of the state's step, which draws `pairs`.
+    fn batch(
+        &self,
+        state: &RunState,
+        pairs: &[(u32, u32)],
+        mix: &Mix,
+        supervised: bool,
+    ) -> TrainBatch {
         let (recipe, set) = (self.recipe, self.set);
-        let seed = recipe.train.seed;
-        let mut random = PhiloxStream::new(seed, DRAW + state.step as u64);
-        let drawn = state.step * recipe.train.batch;
-        let pairs = set.draw(seed, drawn..drawn + recipe.train.batch);
-        let mut batch = TrainBatch::default();
-        let mut rows: Vec<u32> = Vec::new();
-        let mut place = |row: u32| match rows.iter().position(|&r| r == row) {
-            Some(at) => at as u32,
-            None => {
-                rows.push(row);
-                rows.len() as u32 - 1
-            }
-        };
-        for &(query, row) in &pairs {
+        let mut random = PhiloxStream::new(recipe.train.seed, DRAW + state.step as u64);
+        let (mut samples, mut rows) = (Vec::with_capacity(pairs.len()), ItemRows::default());
+        for &(query, row) in pairs {
             let q = query as usize;
-            let target = place(row);
+            let target = rows.place(row);
             let gold = self.prompts.branch(&set.gold[q]);
             // The teacher's thought is learned once, whether a query embeds with it or not.
             let mut learns = supervised && !self.withheld(q);
@@ -223,28 +232,20 @@ impl<D: Device> ColdStart<'_, D> {
                 };
                 branches.push(branch.learned());
             }
-            batch.samples.push(Sample {
-                query: set.queries[q].clone(),
-                branches,
-                positives: set.relevant[q].iter().map(|&r| u64::from(r)).collect(),
-            });
+            samples.push(set.sample(q, branches));
         }
-        for &(query, _) in &pairs {
+        for &(query, _) in pairs {
             let misses = state.near_misses.get(query as usize);
             for _ in 0..recipe.negatives.per_pair {
                 if let Some(misses) = misses.filter(|m| !m.is_empty()) {
-                    place(misses[random.below(misses.len())]);
+                    rows.place(misses[random.below(misses.len())]);
                 }
             }
         }
-        batch.items = rows
-            .iter()
-            .map(|&row| BatchItem {
-                key: u64::from(row),
-                ids: set.items[row as usize].clone(),
-            })
-            .collect();
-        batch
+        TrainBatch {
+            samples,
+            items: set.batch_items(&rows),
+        }
     }
 }
 

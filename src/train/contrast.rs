@@ -2,7 +2,7 @@
 
 use super::batch::{Sample, TrainBatch};
 use crate::device::{Device, Result};
-use crate::ops::info_nce::InfoNceBatch;
+use crate::ops::info_nce::{InfoNceBatch, InfoNceOutput};
 
 /// How the queries of a step compare with its items.
 #[derive(Clone, Debug, Default)]
@@ -23,62 +23,85 @@ impl Contrast {
     }
 }
 
-/// Loss and ranks of a batch's branches, `queries[branches, width]`, against its items,
-/// `items[items, width]`, and the gradients by both of `weight` times the mean loss.
-pub fn contrast<D: Device>(
-    d: &D,
-    batch: &TrainBatch,
-    (weight, temperature): (f32, f32),
-    width: usize,
-    queries: &[f32],
-    items: &[f32],
-) -> Result<(Contrast, Vec<f32>, Vec<f32>)> {
-    let count = queries.len() / width;
-    let nothing = Contrast {
-        items: items.len() / width,
-        ..Contrast::default()
-    };
-    if count == 0 || items.is_empty() {
-        return Ok((nothing, vec![0.0; queries.len()], vec![0.0; items.len()]));
+/// A batch's branches compared with its items.
+pub struct Comparison<D: Device> {
+    pub found: Contrast,
+    nce: InfoNceBatch,
+    queries: D::Buffer<f32>,
+    items: D::Buffer<f32>,
+    output: Option<InfoNceOutput<D>>,
+}
+
+impl<D: Device> Comparison<D> {
+    /// Compares the embeddings of a batch's branches, `queries[branches, width]`, with those of its
+    /// items, `items[items, width]`.
+    pub fn new(
+        d: &D,
+        batch: &TrainBatch,
+        temperature: f32,
+        width: usize,
+        queries: &[f32],
+        items: &[f32],
+    ) -> Result<Self> {
+        let embedded = |s: &Sample| {
+            let targets: Vec<u32> = s.branches.iter().filter_map(|b| b.target).collect();
+            targets
+                .into_iter()
+                .map(|t| (t, s.positives.clone()))
+                .collect::<Vec<_>>()
+        };
+        let (targets, positives): (Vec<u32>, Vec<Vec<u64>>) =
+            batch.samples.iter().flat_map(embedded).unzip();
+        let mut nce = InfoNceBatch {
+            queries: queries.len() / width,
+            items: items.len() / width,
+            hidden: width,
+            temperature,
+            targets,
+            ..InfoNceBatch::default()
+        };
+        let keys: Vec<u64> = batch.items.iter().map(|i| i.key).collect();
+        nce.mask_positives(&keys, &positives);
+        let (queries, items) = (d.upload(queries)?, d.upload(items)?);
+        let mut found = Contrast {
+            items: nce.items,
+            ..Contrast::default()
+        };
+        let mut output = None;
+        if nce.queries > 0 && nce.items > 0 {
+            let compared = d.info_nce(&nce, &queries, &items)?;
+            let loss = d.download(&compared.loss, nce.queries)?;
+            let sum: f64 = loss.iter().map(|&x| f64::from(x)).sum();
+            found.info_nce = sum / nce.queries as f64;
+            found.ranks = d.download(&compared.rank, nce.queries)?;
+            output = Some(compared);
+        }
+        Ok(Comparison {
+            found,
+            nce,
+            queries,
+            items,
+            output,
+        })
     }
-    let embedded = |s: &Sample| {
-        let targets: Vec<u32> = s.branches.iter().filter_map(|b| b.target).collect();
-        targets
-            .into_iter()
-            .map(|t| (t, s.positives.clone()))
-            .collect::<Vec<_>>()
-    };
-    let (targets, positives): (Vec<u32>, Vec<Vec<u64>>) =
-        batch.samples.iter().flat_map(embedded).unzip();
-    let mut nce = InfoNceBatch {
-        queries: count,
-        items: items.len() / width,
-        hidden: width,
-        temperature,
-        targets,
-        ..InfoNceBatch::default()
-    };
-    let keys: Vec<u64> = batch.items.iter().map(|i| i.key).collect();
-    nce.mask_positives(&keys, &positives);
-    let (queries, items) = (d.upload(queries)?, d.upload(items)?);
-    let output = d.info_nce(&nce, &queries, &items)?;
-    let loss = d.download(&output.loss, count)?;
-    let found = Contrast {
-        info_nce: loss.iter().map(|&x| f64::from(x)).sum::<f64>() / count as f64,
-        ranks: d.download(&output.rank, count)?,
-        items: nce.items,
-    };
-    let (mut dq, mut di) = (d.zeros(count * width)?, d.zeros(nce.items * width)?);
-    let coefficients = vec![weight / count as f32; count];
-    d.info_nce_backward(
-        &nce,
-        &queries,
-        &items,
-        &output,
-        &coefficients,
-        &mut dq,
-        &mut di,
-    )?;
-    let dqueries = d.download(&dq, count * width)?;
-    Ok((found, dqueries, d.download(&di, nce.items * width)?))
+
+    /// Gradients of `weight` times the mean loss by queries and by items.
+    pub fn gradients(&self, d: &D, weight: f32) -> Result<(Vec<f32>, Vec<f32>)> {
+        let nce = &self.nce;
+        let (queries, items) = (nce.queries * nce.hidden, nce.items * nce.hidden);
+        let (mut dqueries, mut ditems) = (d.zeros(queries)?, d.zeros(items)?);
+        if let Some(output) = &self.output {
+            let coefficients = vec![weight / nce.queries as f32; nce.queries];
+            d.info_nce_backward(
+                nce,
+                &self.queries,
+                &self.items,
+                output,
+                &coefficients,
+                &mut dqueries,
+                &mut ditems,
+            )?;
+        }
+        Ok((d.download(&dqueries, queries)?, d.download(&ditems, items)?))
+    }
 }

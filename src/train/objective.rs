@@ -3,7 +3,7 @@
 //! computed in (GradCache, arXiv 2101.06983).
 
 use super::batch::{PackedBatch, TrainBatch};
-use super::contrast::{Contrast, contrast};
+use super::contrast::{Comparison, Contrast};
 use super::token_loss::{NextToken, TokenLoss};
 use crate::device::{Device, Result};
 use crate::embed::Pooling;
@@ -109,7 +109,10 @@ impl<D: Device> Objective<D> {
             queries.extend_from_slice(q);
             items.extend_from_slice(i);
         }
-        let (found, dqueries, ditems) = contrast(d, batch, info_nce, width, &queries, &items)?;
+        let (weight, temperature) = info_nce;
+        let compared = Comparison::new(d, batch, temperature, width, &queries, &items)?;
+        let (dqueries, ditems) = compared.gradients(d, weight)?;
+        let found = compared.found;
         token_loss.compared(d, &found)?;
         let mut losses = Losses {
             contrast: found,
@@ -158,7 +161,7 @@ impl<D: Device> Objective<D> {
             )?;
             losses.tokens += tokens;
         }
-        losses.loss = token_loss.value() + f64::from(info_nce.0) * losses.contrast.info_nce;
+        losses.loss = token_loss.value() + f64::from(weight) * losses.contrast.info_nce;
         Ok(losses)
     }
 

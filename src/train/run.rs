@@ -96,11 +96,7 @@ impl<D: Device> Training<'_, D> {
         let load = || base.load(self.device.clone(), None, recipe.model.context);
         let mut model = load()?;
         let reference = (options.kl > 0.0).then(load).transpose()?;
-        let rewards: Vec<_> = options
-            .rewards()
-            .iter()
-            .map(|r| (r.weight, reward::reward(r)))
-            .collect();
+        let rewards = reward::rewards(options);
         let folder = self.folder.join(RL);
         let mut run = Reinforce {
             recipe,

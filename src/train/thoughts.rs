@@ -8,11 +8,30 @@ use crate::embed::{Encoder, Pooling, Sequence, Side, normalize};
 use crate::model::Model;
 use crate::ops::linear::WeightFormat;
 use crate::ops::sample::Sampling;
-use crate::reason::{Question, Reasoner, ThinkOptions};
+use crate::reason::{Question, Reasoner, ThinkOptions, Thought};
 use crate::text::Prompts;
 
 /// Rows decoded at a time.
 const THINK_ROWS: usize = 64;
+
+/// Thinks `rollouts` thoughts about every question, in a cache of their own; result
+/// `[question][rollout]`.
+pub fn think<D: Device>(
+    model: &Model<D>,
+    prompts: &Prompts,
+    questions: &[Question],
+    budget: usize,
+    rollouts: usize,
+    sampling: Sampling,
+) -> Result<Vec<Vec<Thought>>> {
+    let options = ThinkOptions {
+        budget,
+        sampling,
+        rollouts,
+        batch: THINK_ROWS.max(rollouts),
+    };
+    Reasoner::for_questions(model, prompts, questions, &options)?.think(questions, &options)
+}
 
 /// Samples `samples` thoughts about those of `queries` (their tokens below the trunk) that are `wanted`;
 /// result `[query][sample]`, nothing for the others. A thought does not depend on what else is wanted.
@@ -25,24 +44,14 @@ pub fn own_thoughts<D: Device>(
     budget: usize,
     sampling: Sampling,
 ) -> Result<Vec<Vec<Vec<u32>>>> {
-    let options = ThinkOptions {
-        budget,
-        sampling,
-        rollouts: samples,
-        batch: THINK_ROWS.max(samples),
-    };
-    let longest = queries.iter().map(Vec::len).max().unwrap_or(0);
-    let per_query = longest + samples * (budget + 3);
-    let open = THINK_ROWS.div_ceil(samples) + 1;
-    let cache = prompts.query_prefix.len() + open * per_query;
-    let mut reasoner = Reasoner::new(model, prompts, cache)?;
     let question = |&q: &usize| Question {
         ids: queries[q].clone(),
         key: (q * samples) as u64,
     };
     let questions: Vec<Question> = wanted.iter().map(question).collect();
+    let thoughts = think(model, prompts, &questions, budget, samples, sampling)?;
     let mut own = vec![Vec::new(); queries.len()];
-    for (&q, thoughts) in wanted.iter().zip(reasoner.think(&questions, &options)?) {
+    for (&q, thoughts) in wanted.iter().zip(thoughts) {
         own[q] = thoughts.into_iter().map(|t| t.tokens).collect();
     }
     Ok(own)

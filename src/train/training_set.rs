@@ -1,6 +1,7 @@
 //! The training data as tokens, and the order in which its pairs are drawn.
 
 use super::TrainError;
+use super::batch::{BatchItem, Branch, Sample};
 use crate::data::{Catalogue, Triplet};
 use crate::ops::philox::PhiloxStream;
 use crate::recipe::Recipe;
@@ -9,6 +10,22 @@ use std::ops::Range;
 
 /// Streams of random numbers: one shuffle an epoch.
 const SHUFFLE: u64 = 1 << 32;
+
+/// Catalogue rows of a batch's items, each once.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ItemRows(Vec<u32>);
+
+impl ItemRows {
+    /// Place of a row in the batch, at the end where it is new.
+    pub(super) fn place(&mut self, row: u32) -> u32 {
+        let at = self.0.iter().position(|&r| r == row);
+        let at = at.unwrap_or_else(|| {
+            self.0.push(row);
+            self.0.len() - 1
+        });
+        at as u32
+    }
+}
 
 /// The training data as tokens.
 pub struct TrainingSet {
@@ -119,6 +136,24 @@ impl TrainingSet {
             }
             steps => steps,
         }
+    }
+
+    /// A query with branches, in a batch.
+    pub(super) fn sample(&self, query: usize, branches: Vec<Branch>) -> Sample {
+        Sample {
+            query: self.queries[query].clone(),
+            branches,
+            positives: self.relevant[query].iter().map(|&r| u64::from(r)).collect(),
+        }
+    }
+
+    /// The items of a batch.
+    pub(super) fn batch_items(&self, rows: &ItemRows) -> Vec<BatchItem> {
+        let item = |&row: &u32| BatchItem {
+            key: u64::from(row),
+            ids: self.items[row as usize].clone(),
+        };
+        rows.0.iter().map(item).collect()
     }
 
     /// The pairs at `places` of an endless row of shuffled epochs, as query and catalogue row.

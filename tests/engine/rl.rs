@@ -15,7 +15,7 @@ use lrem::train::batch::TrainBatch;
 use lrem::train::objective::Objective;
 use lrem::train::rl::judge::Judge;
 use lrem::train::rl::policy::PolicyLoss;
-use lrem::train::rl::reward::{Reward, reward};
+use lrem::train::rl::reward::rewards;
 use lrem::train::rl::rollouts::{Drawing, Group, batch_of, sample};
 use lrem::train::training_set::TrainingSet;
 use serde_json::Value;
@@ -253,11 +253,7 @@ fn check(
         kl: kl as f32,
         ..Default::default()
     };
-    let rewards: Vec<(f32, Box<dyn Reward>)> = options
-        .rewards()
-        .iter()
-        .map(|r| (r.weight, reward(r)))
-        .collect();
+    let rewards = rewards(&options);
     let (baseline, loss_options) = options.loss(recipe.thought.budget);
     assert_eq!(baseline == Baseline::LeaveOneOut, variant == Variant::Rloo);
     let judge = Judge {

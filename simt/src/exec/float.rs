@@ -70,40 +70,14 @@ pub const TABLE: &[Entry] = &[
             _ => return i.refuse(),
         })
     }),
-    Entry("sin", For::Floats, |i| {
-        let ftz = take_approx(i)?;
-        Ok(if ftz {
-            map1(|a| approx::sin(true, a))
-        } else {
-            map1(|a| approx::sin(false, a))
-        })
-    }),
-    Entry("cos", For::Floats, |i| {
-        let ftz = take_approx(i)?;
-        Ok(if ftz {
-            map1(|a| approx::cos(true, a))
-        } else {
-            map1(|a| approx::cos(false, a))
-        })
-    }),
-    Entry("lg2", For::Floats, |i| {
-        let ftz = take_approx(i)?;
-        Ok(if ftz {
-            map1(|a| approx::lg2(true, a))
-        } else {
-            map1(|a| approx::lg2(false, a))
-        })
-    }),
+    Entry("sin", For::Floats, |i| approximate(i, approx::sin)),
+    Entry("cos", For::Floats, |i| approximate(i, approx::cos)),
+    Entry("lg2", For::Floats, |i| approximate(i, approx::lg2)),
     Entry("ex2", For::Floats, |i| {
         if !i.has("f32") {
             return half::ex2(i);
         }
-        let ftz = take_approx(i)?;
-        Ok(if ftz {
-            map1(|a| approx::ex2(true, a))
-        } else {
-            map1(|a| approx::ex2(false, a))
-        })
+        approximate(i, approx::ex2)
     }),
     Entry("tanh", For::Floats, |i| {
         if !i.has("f32") {
@@ -115,6 +89,18 @@ pub const TABLE: &[Entry] = &[
         }
     }),
 ];
+
+/// `.approx{.ftz}.f32 d, a` by `f(ftz, a)`.
+fn approximate<F: Fn(bool, f32) -> f32 + Copy + 'static>(
+    i: &mut Instr<'_, '_, '_>,
+    f: F,
+) -> Result<Exec> {
+    Ok(if take_approx(i)? {
+        map1(move |a| f(true, a))
+    } else {
+        map1(move |a| f(false, a))
+    })
+}
 
 /// `.approx{.ftz}.f32 d, a`; `true`: `.ftz`.
 fn take_approx(i: &mut Instr<'_, '_, '_>) -> Result<bool> {

@@ -238,6 +238,24 @@ fn is_contiguous(at: &Pointers, bytes: u64) -> bool {
     apart == 0
 }
 
+/// The places of `count` elements and their address.
+///
+/// # Safety
+/// The decoder took that many; the slice is not used beyond the instruction.
+#[inline(always)]
+unsafe fn places<'a>(w: &Warp, i: &Inst, count: usize) -> &'a [u32] {
+    // SAFETY: the caller's promise; few places lie in the instruction, more in the program's lists,
+    // and both outlive the run.
+    unsafe {
+        let places = if count > 4 {
+            w.list(i, count + 1)
+        } else {
+            &i.places[..]
+        };
+        std::slice::from_raw_parts(places.as_ptr(), count + 1)
+    }
+}
+
 fn read<S: Memory, M: Value, D: Value, F: Fn(M) -> D + Copy + 'static>(_: F) -> Exec {
     #[inline(always)]
     unsafe fn body<S: Memory, M: Value, D: Value, F: Fn(M) -> D + Copy + 'static>(
@@ -250,12 +268,7 @@ fn read<S: Memory, M: Value, D: Value, F: Fn(M) -> D + Copy + 'static>(_: F) -> 
         unsafe {
             let f = closure::<F>();
             let count = (i.aux >> COUNT_SHIFT) as usize;
-            let places = if count > 4 {
-                w.list(i, count + 1)
-            } else {
-                &i.places[..]
-            };
-            let places: &[u32] = std::slice::from_raw_parts(places.as_ptr(), count + 1);
+            let places = places(w, i, count);
             let mut at = addresses(w, i, places[count], mask);
             if let Err(step) = S::pointers(w, i, &mut at, (count * size_of::<M>()) as u32) {
                 return step;
@@ -295,12 +308,7 @@ fn write<S: Memory, M: Value, D: Value, F: Fn(D) -> M + Copy + 'static>(_: F) ->
         unsafe {
             let f = closure::<F>();
             let count = (i.aux >> COUNT_SHIFT) as usize;
-            let places = if count > 4 {
-                w.list(i, count + 1)
-            } else {
-                &i.places[..]
-            };
-            let places: &[u32] = std::slice::from_raw_parts(places.as_ptr(), count + 1);
+            let places = places(w, i, count);
             let mut at = addresses(w, i, places[0], mask);
             if let Err(step) = S::writable(w, i, &mut at, (count * size_of::<M>()) as u32) {
                 return step;

@@ -103,6 +103,21 @@ unsafe fn combined(w: &Warp, i: &Inst, holds: u32, place: u32) -> (u32, u32) {
     }
 }
 
+/// Writes the destinations of `setp`, of which the second may be none.
+///
+/// # Safety
+/// The decoder took predicates in the first two places.
+#[inline(always)]
+unsafe fn put_both(w: &mut Warp, i: &Inst, mask: u32, p: u32, q: u32) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        w.put_predicate(i.places[0], mask, p);
+        if i.places[1] != NONE {
+            w.put_predicate(i.places[1], mask, q);
+        }
+    }
+}
+
 /// The lanes in which `f(a, b)` holds.
 #[inline(always)]
 unsafe fn test<T: Value, F: Fn(T, T) -> bool>(w: &Warp, a: u32, b: u32, f: F) -> u32 {
@@ -122,10 +137,7 @@ fn to_predicates<T: Value, F: Fn(T, T) -> bool + Copy + 'static>(_: F) -> Exec {
         unsafe {
             let holds = test::<T, F>(w, i.places[2], i.places[3], closure());
             let (p, q) = combined(w, i, holds, i.places[4]);
-            w.put_predicate(i.places[0], mask, p);
-            if i.places[1] != NONE {
-                w.put_predicate(i.places[1], mask, q);
-            }
+            put_both(w, i, mask, p, q);
         }
         Step::Next
     }
@@ -278,10 +290,7 @@ fn setp_packed(i: &mut Instr<'_, '_, '_>, comparison: Comparison, ty: Type) -> R
             });
             let (p, _) = combined(w, i, low, i.places[4]);
             let (q, _) = combined(w, i, high, i.places[4]);
-            w.put_predicate(i.places[0], mask, p);
-            if i.places[1] != NONE {
-                w.put_predicate(i.places[1], mask, q);
-            }
+            put_both(w, i, mask, p, q);
         }
         Step::Next
     })

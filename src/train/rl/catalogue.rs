@@ -11,17 +11,17 @@ use crate::ops::info_nce::InfoNceBatch;
 use crate::text::Prompts;
 use crate::train::training_set::TrainingSet;
 
-/// Embeddings of every catalogue item, `[items, hidden]`.
-pub fn embed<D: Device>(
+/// Embeddings of items, given by their tokens below the trunk: `[items, hidden]`.
+pub fn embed<'i, D: Device>(
     model: &Model<D>,
     prompts: &Prompts,
-    set: &TrainingSet,
+    items: impl IntoIterator<Item = &'i Vec<u32>>,
 ) -> Result<Vec<f32>> {
     let item = |ids: &Vec<u32>| Sequence {
         side: Side::Item,
         ids: ids.clone(),
     };
-    let items: Vec<Sequence> = set.items.iter().map(item).collect();
+    let items: Vec<Sequence> = items.into_iter().map(item).collect();
     Encoder::new(model, prompts, Pooling::Emb, BATCH_TOKENS)?.encode(&items)
 }
 

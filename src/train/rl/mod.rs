@@ -18,14 +18,12 @@ pub mod rollouts;
 use super::TrainError;
 use super::batch::TrainBatch;
 use super::checkpoint::RunState;
-use super::contrast::contrast;
-use super::objective::Objective;
+use super::contrast::{Comparison, Contrast};
 use super::schedule::Schedule;
 use super::stage::{Plan, Stage};
 use super::training_set::TrainingSet;
 use crate::device::{Device, Result as DeviceResult};
-use crate::embed::encode::BATCH_TOKENS;
-use crate::embed::{Encoder, Pooling, Sequence, Side};
+use crate::embed::Pooling;
 use crate::model::Model;
 use crate::ops::grpo::GrpoOptions;
 use crate::ops::philox::PhiloxStream;
@@ -103,7 +101,7 @@ impl<D: Device> Reinforce<'_, D> {
             let groups = self.draw(&sampler, &mut stage.state, &judge)?;
             let drawing = stage.seconds();
             let batch = batch_of(self.prompts, self.set, &groups, self.extra(&stage.state));
-            let mut policy = self.policy(options, &judge, &groups, &stage, &batch)?;
+            let mut policy = self.policy(options, &judge, &groups, &mut stage, &batch)?;
             let mut step = Step::new(&groups, drawing);
             for _ in 0..o.updates {
                 policy.again();
@@ -147,7 +145,7 @@ impl<D: Device> Reinforce<'_, D> {
         let (o, seed) = (self.options, self.recipe.train.seed);
         let stale = state.catalogue.is_empty() || state.step.is_multiple_of(o.refresh);
         if judge.searches() && stale {
-            state.catalogue = catalogue::embed(model, self.prompts, self.set)?;
+            state.catalogue = catalogue::embed(model, self.prompts, &self.set.items)?;
         }
         let drawing = Drawing {
             rollouts: o.rollouts,
@@ -185,17 +183,13 @@ impl<D: Device> Reinforce<'_, D> {
         groups: Vec<Group>,
     ) -> DeviceResult<Vec<(Group, bool)>> {
         let batch = batch_of(self.prompts, self.set, &groups, self.extra(state));
-        let item = |item: &super::batch::BatchItem| Sequence {
-            side: Side::Item,
-            ids: item.ids.clone(),
-        };
-        let items: Vec<Sequence> = batch.items.iter().map(item).collect();
-        let mut encoder = Encoder::new(model, self.prompts, Pooling::Emb, BATCH_TOKENS)?;
-        let items = encoder.encode(&items)?;
+        let items = batch.items.iter().map(|item| &item.ids);
+        let items = catalogue::embed(model, self.prompts, items)?;
         let thoughts = groups.iter().flat_map(|g| &g.thoughts);
         let queries: Vec<f32> = thoughts.flat_map(|t| t.embedding.iter().copied()).collect();
         let (d, width) = (&*model.device, model.config.hidden_size);
-        let (found, _, _) = contrast(d, &batch, (0.0, 1.0), width, &queries, &items)?;
+        // Ranks do not depend on the temperature.
+        let found = Comparison::new(d, &batch, 1.0, width, &queries, &items)?.found;
         let searches = self.searches(state, judge, &groups)?;
         let judgement = judge.judge(&groups, &found.ranks, found.items, searches.as_deref());
         let flat = judgement
@@ -229,19 +223,19 @@ impl<D: Device> Reinforce<'_, D> {
         options: GrpoOptions,
         judge: &'p Judge<'p>,
         groups: &'p [Group],
-        stage: &Stage<'_, D>,
+        stage: &mut Stage<'_, D>,
         batch: &TrainBatch,
     ) -> DeviceResult<PolicyLoss<'p>> {
         let reference = match self.reference {
             Some(reference) if options.kl > 0.0 => {
-                let mut objective = Objective::new(reference, Pooling::Emb)?;
                 let micro = self.options.micro_batch;
+                let objective = &mut stage.objective;
                 objective.log_probabilities(reference, self.prompts, batch, micro)?
             }
             _ => Vec::new(),
         };
         let searches = self.searches(&stage.state, judge, groups)?;
-        let judged = move |found: &super::contrast::Contrast| -> Judgement {
+        let judged = move |found: &Contrast| -> Judgement {
             judge.judge(groups, &found.ranks, found.items, searches.as_deref())
         };
         let weight = self.options.grpo;

@@ -7,8 +7,8 @@ use crate::ops::grpo::{GrpoBatch, GrpoOptions};
 use crate::train::contrast::Contrast;
 use crate::train::token_loss::TokenLoss;
 
-/// The policy loss times γ1 over a step's thoughts. The first update's ranks judge them, unless they
-/// were judged before; later updates keep the advantages.
+/// The policy loss times γ1 over a step's thoughts. The first update's ranks judge them; later updates
+/// keep the advantages.
 pub struct PolicyLoss<'a> {
     options: GrpoOptions,
     /// γ1.

@@ -1,7 +1,7 @@
 //! Rewards: what a thought is worth (eq. 9-13), and others to compare with.
 
 use crate::reason::{Ending, Thought};
-use crate::recipe::{RewardKind, RewardOptions};
+use crate::recipe::{RewardKind, RewardOptions, RlOptions};
 
 /// A sampled thought with what is known of it.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +39,12 @@ pub trait Reward: Send + Sync {
     fn searches(&self) -> bool {
         false
     }
+}
+
+/// The rewards of a recipe with their weights β.
+pub fn rewards(options: &RlOptions) -> Vec<(f32, Box<dyn Reward>)> {
+    let entries = options.rewards();
+    entries.iter().map(|r| (r.weight, reward(r))).collect()
 }
 
 /// The reward of a recipe's entry.

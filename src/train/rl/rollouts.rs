@@ -3,13 +3,11 @@
 use crate::device::{Device, Result};
 use crate::model::Model;
 use crate::ops::sample::Sampling;
-use crate::reason::{Question, Reasoner, ThinkOptions, Thought};
+use crate::reason::{Question, Thought};
 use crate::text::Prompts;
-use crate::train::batch::{BatchItem, Branch, Predicted, Sample, TrainBatch};
-use crate::train::training_set::TrainingSet;
-
-/// Rows decoded at a time.
-const ROWS: usize = 64;
+use crate::train::batch::{Branch, Predicted, TrainBatch};
+use crate::train::thoughts::think;
+use crate::train::training_set::{ItemRows, TrainingSet};
 
 /// A query-item pair with its G thoughts.
 #[derive(Clone, Debug)]
@@ -48,21 +46,13 @@ pub fn sample<D: Device>(
             key: ((place + i) * drawing.rollouts) as u64,
         })
         .collect();
-    let options = ThinkOptions {
-        budget: drawing.most,
-        sampling: Sampling {
-            temperature: drawing.temperature,
-            seed: drawing.seed,
-            ..Sampling::GREEDY
-        },
-        rollouts: drawing.rollouts,
-        batch: ROWS.max(drawing.rollouts),
+    let sampling = Sampling {
+        temperature: drawing.temperature,
+        seed: drawing.seed,
+        ..Sampling::GREEDY
     };
-    let longest = questions.iter().map(|q| q.ids.len()).max().unwrap_or(0);
-    let open = (ROWS.div_ceil(drawing.rollouts) + 1).min(pairs.len());
-    let each = longest + drawing.rollouts * (drawing.most + 3);
-    let mut reasoner = Reasoner::new(model, prompts, prompts.query_prefix.len() + open * each)?;
-    let thoughts = reasoner.think(&questions, &options)?;
+    let (most, rollouts) = (drawing.most, drawing.rollouts);
+    let thoughts = think(model, prompts, &questions, most, rollouts, sampling)?;
     let group = |(&(query, item), thoughts)| Group {
         query,
         item,
@@ -79,18 +69,11 @@ pub fn batch_of(
     groups: &[Group],
     extra: impl IntoIterator<Item = u32>,
 ) -> TrainBatch {
-    let mut rows: Vec<u32> = Vec::new();
-    let mut place = |row: u32| match rows.iter().position(|&r| r == row) {
-        Some(at) => at as u32,
-        None => {
-            rows.push(row);
-            rows.len() as u32 - 1
-        }
-    };
+    let mut rows = ItemRows::default();
     let samples = groups
         .iter()
         .map(|group| {
-            let (query, target) = (group.query as usize, Some(place(group.item)));
+            let target = Some(rows.place(group.item));
             let branch = |thought: &Thought| Branch {
                 ids: prompts.branch(&thought.tokens),
                 // `<think>` is given, not drawn.
@@ -100,22 +83,15 @@ pub fn batch_of(
                 },
                 target,
             };
-            Sample {
-                query: set.queries[query].clone(),
-                branches: group.thoughts.iter().map(branch).collect(),
-                positives: set.relevant[query].iter().map(|&r| u64::from(r)).collect(),
-            }
+            let branches = group.thoughts.iter().map(branch).collect();
+            set.sample(group.query as usize, branches)
         })
         .collect();
     for row in extra {
-        place(row);
+        rows.place(row);
     }
-    let item = |&row: &u32| BatchItem {
-        key: u64::from(row),
-        ids: set.items[row as usize].clone(),
-    };
     TrainBatch {
         samples,
-        items: rows.iter().map(item).collect(),
+        items: set.batch_items(&rows),
     }
 }

@@ -363,30 +363,25 @@ impl<'i, 'a, 'm> Instr<'i, 'a, 'm> {
         })
     }
 
+    /// Takes `{a, b, …}` of exactly `count` registers.
+    fn registers(&mut self, count: usize) -> Result<&'i [Operand<'a>]> {
+        let elements = self.elements()?;
+        match elements.len() {
+            found if found == count => Ok(elements),
+            found => self.error(format_args!("expected {count} registers, found {found}")),
+        }
+    }
+
     /// Takes `{a, b, …}` of exactly `count` destinations.
     pub fn dsts(&mut self, ty: Type, count: usize) -> Result<()> {
-        let elements = self.elements()?;
-        if elements.len() != count {
-            return self.error(format_args!(
-                "expected {count} registers, found {}",
-                elements.len()
-            ));
-        }
-        elements
+        self.registers(count)?
             .iter()
             .try_for_each(|operand| self.dst_of(operand, ty))
     }
 
     /// Takes `{a, b, …}` of exactly `count` sources.
     pub fn srcs(&mut self, ty: Type, count: usize) -> Result<()> {
-        let elements = self.elements()?;
-        if elements.len() != count {
-            return self.error(format_args!(
-                "expected {count} registers, found {}",
-                elements.len()
-            ));
-        }
-        elements
+        self.registers(count)?
             .iter()
             .try_for_each(|operand| self.src_of(operand, ty))
     }
