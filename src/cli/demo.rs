@@ -4,7 +4,7 @@
 //! trained models (with their checkpoints, where a run was interrupted) and the indexes.
 
 use super::common::{self, DeviceName, Inference, Weights};
-use super::searcher::{Searcher, Searching, own_thinking};
+use super::searcher::{Searcher, Searching};
 use super::{Error, index, train};
 use clap::Args;
 use lrem::bench::{ColdStartStep, PAIRS};
@@ -199,8 +199,8 @@ fn searcher(device: DeviceName, method: &Method, catalogue: &Path) -> Result<Sea
     Searcher::open(&method.model, folder, Searching::new(think, inference))
 }
 
-/// Thought (none without thinking) and hits of every query.
-type Found = Vec<(Option<ThoughtText>, Vec<Scored>)>;
+/// Thoughts (none without thinking) and hits of every query.
+type Found = Vec<(Vec<ThoughtText>, Vec<Scored>)>;
 
 fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Error> {
     let metrics: Vec<Metric> = ["hit@10", "precision@10", "ndcg@10"]
@@ -211,7 +211,7 @@ fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Er
     let embedded = searcher
         .loaded
         .embedder()
-        .queries(&texts, &own_thinking(searcher.budget))?;
+        .queries(&texts, &searcher.own_thinking())?;
     let hits = searcher.search(&embedded.rows, 10)?;
     let entries =
         |(t, hits): (&Triplet, &Vec<Scored>)| (t.id.clone(), searcher.index.run_entries(hits));
@@ -220,22 +220,22 @@ fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Er
     let mut thoughts = embedded.thoughts.into_iter();
     let found = hits
         .into_iter()
-        .map(|hits| (thoughts.next(), hits))
+        .map(|hits| (thoughts.next().unwrap_or_default(), hits))
         .collect();
     Ok((evaluation.summary(&kinds_of(test)), found))
 }
 
-/// The first query of every hard kind with its thought and its best products, the relevant ones
+/// The first query of every hard kind with its thoughts and its best products, the relevant ones
 /// marked.
 fn examples(searcher: &Searcher, catalogue: &Catalogue, test: &[Triplet], found: &Found) -> String {
     let mut seen = HashSet::new();
     let mut lines = Vec::new();
-    for (triplet, (thought, hits)) in test.iter().zip(found) {
+    for (triplet, (thoughts, hits)) in test.iter().zip(found) {
         if !triplet.is_hard() || !seen.insert(&triplet.kind) {
             continue;
         }
         lines.push(format!("{}: {}", triplet.kind, triplet.query));
-        if let Some(thought) = thought {
+        for thought in thoughts {
             lines.push(format!(
                 "  <think> {} </think>",
                 thought.text.escape_debug()

@@ -1,6 +1,6 @@
 //! `lrem evaluate`: a run file, or a model with its index, against judgements.
 
-use super::searcher::{Searcher, Searching, own_thinking};
+use super::searcher::{Searcher, Searching};
 use super::{Error, common};
 use clap::{Args, ValueEnum};
 use lrem::data::{DataError, Triplet, read_triplets};
@@ -152,7 +152,7 @@ fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Resul
     let (mut run, mut thoughts) = (Run::new(), Vec::new());
     let started = Instant::now();
     for batch in triplets.chunks(BATCH) {
-        let thinking = thinking(args.thoughts, searcher.budget, batch, path)?;
+        let thinking = thinking(args.thoughts, &searcher, batch, path)?;
         let texts: Vec<&str> = batch.iter().map(|t| t.query.as_str()).collect();
         let place = |n: usize| format!("{}: query `{}`", path.display(), batch[n - 1].id);
         let embedded = embedder.queries(&texts, &thinking);
@@ -161,7 +161,7 @@ fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Resul
         for (triplet, hits) in batch.iter().zip(&found) {
             run.insert(triplet.id.clone(), searcher.index.run_entries(hits));
         }
-        thoughts.extend(embedded.thoughts);
+        thoughts.extend(embedded.thoughts.into_iter().flatten());
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
@@ -217,7 +217,7 @@ fn check_thoughts(thoughts: Thoughts, searcher: &Searcher) -> Result<(), Error> 
 
 fn thinking(
     thoughts: Thoughts,
-    budget: usize,
+    searcher: &Searcher,
     batch: &[Triplet],
     path: &Path,
 ) -> Result<Thinking, Error> {
@@ -233,12 +233,13 @@ fn thinking(
             .collect::<Result<Vec<String>, Error>>()
     };
     let texts = match thoughts {
-        Thoughts::Own => return Ok(own_thinking(budget)),
+        Thoughts::Own => return Ok(searcher.own_thinking()),
         Thoughts::Gold => gold("cot", |t| &t.cot)?,
         Thoughts::GoldLong => gold("cot_long", |t| &t.cot_long)?,
         Thoughts::Query => batch.iter().map(|t| t.query.clone()).collect(),
         Thoughts::Empty => vec![String::new(); batch.len()],
     };
+    let budget = searcher.budget;
     Ok(Thinking::Given { texts, budget })
 }
 

@@ -7,7 +7,7 @@
 //! costs one pass; where the budget is spent they ride along with the last token.
 
 use super::row::Row;
-use super::thought::{Ending, Question, ThinkOptions, Thought};
+use super::thought::{CLOSING, Ending, Question, ThinkOptions, Thought};
 use crate::device::{Device, DeviceError, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
@@ -86,13 +86,14 @@ impl<'m, D: Device> Reasoner<'m, D> {
         options: &ThinkOptions,
     ) -> Result<Self> {
         let longest = questions.iter().map(|q| q.ids.len()).max().unwrap_or(0);
-        let each = longest + options.rollouts * (options.budget + 3);
-        let at_once = (options.batch.div_ceil(options.rollouts) + 1).min(questions.len());
+        let each = longest + options.cache_rows();
+        let at_once = (options.batch.div_ceil(options.rows().max(1)) + 1).min(questions.len());
         Self::new(model, prompts, prompts.query_prefix.len() + at_once * each)
     }
 
-    /// Thinks `options.rollouts` thoughts about every question. Result `[question][rollout]`; a
-    /// thought's bits depend on its question, key and options alone.
+    /// Thinks `options.rollouts` thoughts about every question. Result `[question][rollout]`, and with
+    /// `options.direct` one more at the end that has no tokens and ends [directly](Ending::Direct). A
+    /// thought's bits depend on its question, key, budget and sampling alone.
     ///
     /// # Errors
     /// Where a question and its thoughts do not fit in the cache or the context.
@@ -101,23 +102,22 @@ impl<'m, D: Device> Reasoner<'m, D> {
         questions: &[Question],
         options: &ThinkOptions,
     ) -> Result<Vec<Vec<Thought>>> {
-        let branch = options.budget + 3;
         for q in questions {
-            let needed = q.ids.len() + options.rollouts * branch;
+            let needed = q.ids.len() + options.cache_rows();
             let room = self.cache.capacity() - self.trunk.len;
             if needed > room {
                 return Err(full(needed, room));
             }
         }
         let mut done: Vec<Vec<Option<Thought>>> =
-            vec![(0..options.rollouts).map(|_| None).collect(); questions.len()];
+            vec![(0..options.rows()).map(|_| None).collect(); questions.len()];
         let mut waiting: VecDeque<usize> = (0..questions.len()).collect();
         let mut open: Vec<Option<Open>> = (0..questions.len()).map(|_| None).collect();
         let mut live: Vec<Row> = Vec::new();
         while !(live.is_empty() && waiting.is_empty()) {
             let mut entering = Vec::new();
             while let Some(&q) = waiting.front() {
-                let fits = live.is_empty() || live.len() + options.rollouts <= options.batch;
+                let fits = live.is_empty() || live.len() + options.rows() <= options.batch;
                 if !fits || !self.admit(q, &questions[q], options, &mut open[q], &mut live) {
                     break;
                 }
@@ -157,9 +157,13 @@ impl<'m, D: Device> Reasoner<'m, D> {
         open: &mut Option<Open>,
         live: &mut Vec<Row>,
     ) -> bool {
-        let mut spans = Vec::with_capacity(options.rollouts + 1);
-        let branch = std::iter::repeat_n(options.budget + 3, options.rollouts);
-        for len in std::iter::once(question.ids.len()).chain(branch) {
+        let mut spans = Vec::with_capacity(options.rows() + 1);
+        let branches = std::iter::repeat_n(options.budget + CLOSING, options.rollouts);
+        let direct = options.direct.then_some(1);
+        for len in std::iter::once(question.ids.len())
+            .chain(branches)
+            .chain(direct)
+        {
             match self.cache.take(len) {
                 Some(span) => spans.push(span),
                 None => {
@@ -170,29 +174,32 @@ impl<'m, D: Device> Reasoner<'m, D> {
         }
         *open = Some(Open {
             span: spans[0],
-            rows: options.rollouts,
+            rows: options.rows(),
         });
         let p = self.prompts;
-        let next = match options.budget {
-            0 => vec![p.think, p.end_think, p.emb],
-            _ => vec![p.think],
-        };
-        live.extend(spans[1..].iter().enumerate().map(|(rollout, &span)| Row {
-            question: index,
-            rollout,
-            key: question.key.wrapping_add(rollout as u64),
-            span,
-            cached: 0,
-            next: next.clone(),
-            thought: Thought {
-                tokens: Vec::new(),
-                drawn: Vec::new(),
-                log_probabilities: Vec::new(),
+        live.extend(spans[1..].iter().enumerate().map(|(rollout, &span)| {
+            let (next, ending) = match options.budget {
+                _ if rollout == options.rollouts => (vec![p.emb], Ending::Direct),
+                0 => (vec![p.think, p.end_think, p.emb], Ending::Budget),
+                _ => (vec![p.think], Ending::Budget),
+            };
+            Row {
+                question: index,
+                rollout,
+                key: question.key.wrapping_add(rollout as u64),
+                span,
+                cached: 0,
+                next,
+                thought: Thought {
+                    tokens: Vec::new(),
+                    drawn: Vec::new(),
+                    log_probabilities: Vec::new(),
+                    entropy: 0.0,
+                    ending,
+                    embedding: Vec::new(),
+                },
                 entropy: 0.0,
-                ending: Ending::Budget,
-                embedding: Vec::new(),
-            },
-            entropy: 0.0,
+            }
         }));
         true
     }
@@ -225,7 +232,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
         for (i, row) in live.iter().enumerate() {
             let first = ids.len();
             let closes = row.next.last() == Some(&self.prompts.emb);
-            let samples = row.next[0] != self.prompts.end_think;
+            let samples = ![self.prompts.end_think, self.prompts.emb].contains(&row.next[0]);
             forest.segments.push(Segment {
                 rows: first..first + row.next.len(),
                 own: Span {
