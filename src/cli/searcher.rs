@@ -46,6 +46,16 @@ impl Searching {
         }
     }
 
+    /// The same with own thoughts as `own` says.
+    pub fn with_own(self, own: OwnThoughts) -> Searching {
+        Searching {
+            rollouts: u32::try_from(own.rollouts).ok(),
+            temperature: Some(own.temperature),
+            direct: Some(own.direct),
+            ..self
+        }
+    }
+
     /// Most tokens of a thought by a model with `settings`; 0: no thought.
     pub fn budget(self, settings: &Settings) -> Result<usize, Error> {
         let budget = self.think.map_or(settings.budget, |tokens| tokens as usize);

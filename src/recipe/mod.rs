@@ -4,6 +4,7 @@
 
 mod options;
 mod rl;
+mod study;
 
 use crate::embed::{OwnThoughts, Pooling};
 use crate::text::PromptText;
@@ -15,6 +16,7 @@ pub use options::{
 pub use rl::{Baseline, RewardKind, RewardOptions, RlOptions, Variant};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+pub use study::{Contents, Method, Stage, Study};
 
 /// A recipe that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,6 @@
 //! The built command, from outside: what it prints, what it writes, how it ends.
 
+mod ablate;
 mod errors;
 mod resume;
 mod round_trip;
