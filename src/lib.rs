@@ -16,5 +16,6 @@ pub mod reason;
 pub mod recipe;
 pub mod report;
 pub mod retrieve;
+pub mod teacher;
 pub mod text;
 pub mod train;

@@ -13,6 +13,7 @@ mod search;
 mod searcher;
 mod train;
 mod trained;
+mod triplets;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Command {
     Search(search::SearchArgs),
     /// Measure a run, or a model with its index, against judgements.
     Evaluate(evaluate::EvaluateArgs),
+    /// Make training data from a catalogue and a query log with a teacher model.
+    Triplets(triplets::TripletsArgs),
     /// Compare methods, thought budgets and seeds, and write a report.
     Ablate(ablate::AblateArgs),
 }
@@ -64,6 +67,7 @@ pub fn run() -> ExitCode {
         Command::Index(a) => index::run(a),
         Command::Search(a) => search::run(a),
         Command::Evaluate(a) => evaluate::run(a),
+        Command::Triplets(a) => triplets::run(a),
         Command::Ablate(a) => ablate::run(a),
     };
     match result {

@@ -5,6 +5,7 @@ mod errors;
 mod resume;
 mod round_trip;
 mod train;
+mod triplets;
 
 use std::fs;
 use std::path::{Path, PathBuf};
