@@ -3,6 +3,7 @@
 //! [`ptx`] turns text into a decoded program, [`exec`] runs it on warps of 32 lanes over [`memory`],
 //! [`numeric`] knows how the GPU computes, and [`driver`] is the C interface of `libcuda.so`.
 
+pub mod check;
 pub mod driver;
 pub mod exec;
 pub mod memory;
