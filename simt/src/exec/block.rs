@@ -4,6 +4,7 @@ use super::fault::{Fault, Report};
 use super::grid::Launch;
 use super::program::Line;
 use super::warp::{Outcome, Warp};
+use crate::watch::{LaunchWatch, Nobody, Observers};
 use std::cell::{Cell, RefCell, UnsafeCell};
 
 /// Barriers of a block (PTX ISA, `barrier`).
@@ -13,6 +14,8 @@ pub const BARRIERS: u32 = 16;
 pub struct Block {
     launch: *const Launch,
     pub id: [u32; 3],
+    /// Its index in the grid, x first.
+    pub index: u64,
     /// The multiprocessor that it pretends to be on.
     pub sm: u32,
     shared: UnsafeCell<Vec<Line>>,
@@ -31,6 +34,7 @@ impl Block {
         Block {
             launch,
             id: [0; 3],
+            index: 0,
             sm: 0,
             shared: UnsafeCell::new(Vec::new()),
             shared_bytes: 0,
@@ -64,6 +68,7 @@ impl Block {
         // SAFETY: as in `launch`; taken apart from `self`, which changes.
         let launch = unsafe { &*self.launch };
         let [x, y, _] = launch.grid.map(u64::from);
+        self.index = index;
         self.id = [
             (index % x) as u32,
             (index / x % y) as u32,
@@ -101,16 +106,18 @@ pub struct Resident {
     warps: Vec<Warp>,
     done: Vec<bool>,
     living: usize,
+    observers: Observers,
 }
 
 impl Resident {
     /// No block yet.
-    pub fn new(launch: &Launch) -> Resident {
+    pub fn new(launch: &Launch, watches: &[Box<dyn LaunchWatch>]) -> Resident {
         Resident {
             block: Box::new(Block::new(launch)),
             warps: Vec::new(),
             done: Vec::new(),
             living: 0,
+            observers: Observers::new(watches),
         }
     }
 
@@ -134,6 +141,7 @@ impl Resident {
         for (warp, first) in self.warps.iter_mut().zip((0..threads).step_by(32)) {
             warp.start(block, function, first, (threads - first).min(32));
         }
+        self.observers.block_begins(block);
     }
 
     /// Whether all its threads have exited.
@@ -154,7 +162,12 @@ impl Resident {
                 continue;
             }
             let before = (warp.pc, warp.active);
-            match warp.run() {
+            let outcome = if self.observers.is_empty() {
+                warp.run(&mut Nobody)
+            } else {
+                warp.run(&mut self.observers)
+            };
+            match outcome {
                 Outcome::Done => {
                     self.done[at] = true;
                     self.living -= 1;
@@ -173,6 +186,9 @@ impl Resident {
                 return Err(block.report(Fault::Timeout, warp));
             }
         }
+        if self.living == 0 {
+            self.observers.block_ends(block);
+        }
         Ok(progress || block.stirred.get())
     }
 
@@ -187,6 +203,11 @@ impl Resident {
             }
         }
         Ok(())
+    }
+
+    /// There are no more blocks.
+    pub fn retire(self) {
+        self.observers.finish();
     }
 
     /// The report of a block whose threads all wait.

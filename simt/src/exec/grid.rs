@@ -4,6 +4,7 @@ use super::block::Resident;
 use super::fault::Report;
 use super::program::Program;
 use crate::memory::Allocations;
+use crate::watch::{LaunchWatch, Watch};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ pub struct Launch {
     pub id: u64,
     /// Longest it may run.
     pub timeout: Option<Duration>,
+    /// Those who look on.
+    pub watches: Vec<Arc<dyn Watch>>,
     pub started: Instant,
     next_block: AtomicU64,
     over: AtomicBool,
@@ -81,6 +84,7 @@ impl Launch {
             limits,
             id: 0,
             timeout: None,
+            watches: Vec::new(),
             started: Instant::now(),
             next_block: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -116,57 +120,54 @@ impl Launch {
     pub fn run(&self, threads: usize) -> Result<(), Report> {
         let blocks: u64 = self.grid.iter().map(|n| u64::from(*n)).product();
         let threads = threads.min(blocks as usize).max(1);
+        let watches: Vec<_> = self.watches.iter().filter_map(|w| w.launch(self)).collect();
         if self.cooperative {
-            self.work_together(blocks);
+            self.work_together(blocks, &watches);
         } else if threads == 1 {
-            self.work(blocks);
+            self.work(blocks, &watches);
         } else {
-            super::pool::on_all(threads, &|| self.work(blocks));
+            super::pool::on_all(threads, &|| self.work(blocks, &watches));
         }
-        match self.fault.lock() {
-            Ok(mut fault) => fault.take().map_or(Ok(()), Err),
-            Err(poisoned) => poisoned.into_inner().take().map_or(Ok(()), Err),
+        let fault = match self.fault.lock() {
+            Ok(mut fault) => fault.take(),
+            Err(poisoned) => poisoned.into_inner().take(),
+        };
+        for watch in watches {
+            watch.end(self, fault.as_ref());
         }
+        fault.map_or(Ok(()), Err)
     }
 
     /// Runs blocks, in rising order, until there are none.
-    fn work(&self, blocks: u64) {
-        let mut resident = Resident::new(self);
+    fn work(&self, blocks: u64, watches: &[Box<dyn LaunchWatch>]) {
+        let mut resident = Resident::new(self, watches);
         loop {
             let index = self.next_block.fetch_add(1, Ordering::Relaxed);
             if index >= blocks || self.over.load(Ordering::Relaxed) {
-                return;
+                break;
             }
             resident.start(index);
             if let Err(report) = resident.finish() {
                 self.stop(report);
-                return;
+                break;
             }
         }
+        resident.retire();
     }
 
     /// Runs all blocks at once, in turns, so that they can wait for one another.
-    fn work_together(&self, blocks: u64) {
+    fn work_together(&self, blocks: u64, watches: &[Box<dyn LaunchWatch>]) {
         let mut residents: Vec<Resident> = (0..blocks)
             .map(|index| {
-                let mut resident = Resident::new(self);
+                let mut resident = Resident::new(self, watches);
                 resident.start(index);
                 resident
             })
             .collect();
-        while !residents.is_empty() {
-            let mut progress = false;
-            for resident in &mut residents {
-                match resident.turn() {
-                    Ok(moved) => progress |= moved,
-                    Err(report) => return self.stop(report),
-                }
-            }
-            if !progress {
-                return self.stop(residents[0].stuck());
-            }
-            residents.retain(|resident| !resident.is_done());
+        if let Err(report) = take_turns(&mut residents) {
+            self.stop(report);
         }
+        residents.into_iter().for_each(Resident::retire);
     }
 
     /// Ends the launch with a fault.
@@ -177,5 +178,22 @@ impl Launch {
             Err(poisoned) => poisoned.into_inner(),
         };
         first.get_or_insert(report);
+    }
+}
+
+/// Gives blocks turns until all are done.
+fn take_turns(residents: &mut [Resident]) -> Result<(), Report> {
+    loop {
+        let mut progress = false;
+        let mut living = residents.iter_mut().filter(|r| !r.is_done()).peekable();
+        if living.peek().is_none() {
+            return Ok(());
+        }
+        for resident in living {
+            progress |= resident.turn()?;
+        }
+        if !progress && let Some(stuck) = residents.iter().find(|r| !r.is_done()) {
+            return Err(stuck.stuck());
+        }
     }
 }

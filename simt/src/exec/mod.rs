@@ -12,7 +12,7 @@ mod async_copy;
 mod asynchronous;
 mod atomic;
 mod barrier;
-mod block;
+pub mod block;
 mod builtin;
 pub(crate) mod call;
 mod carry;
@@ -20,6 +20,7 @@ pub(crate) mod control;
 mod convert;
 mod data;
 mod diverge;
+pub mod facts;
 pub mod fault;
 mod float;
 pub mod grid;
@@ -35,6 +36,7 @@ mod printf;
 pub mod program;
 pub(crate) mod special;
 mod sync;
+pub mod touch;
 pub mod warp;
 mod warp_wide;
 mod warpgroup;
@@ -43,6 +45,7 @@ use crate::ptx::ast::Instruction;
 use crate::ptx::decode::instr::Instr;
 use crate::ptx::types::Type;
 use crate::ptx::{Result, error};
+use facts::Class;
 use program::Exec;
 
 /// Takes an instruction's modifiers and operands, and gives its semantics.
@@ -61,37 +64,40 @@ pub enum For {
 /// An opcode of a family.
 pub struct Entry(pub &'static str, pub For, pub Decode);
 
-const FAMILIES: &[&[Entry]] = &[
-    control::TABLE,
-    memory::TABLE,
-    integer::TABLE,
-    carry::TABLE,
-    predicate::TABLE,
-    float::TABLE,
-    convert::TABLE,
-    data::TABLE,
-    atomic::TABLE,
-    warp_wide::TABLE,
-    sync::TABLE,
-    async_copy::TABLE,
-    matrix::TABLE,
-    warpgroup::TABLE,
-    misc::TABLE,
+/// Families, and the class that most of each one's instructions are of.
+const FAMILIES: &[(Class, &[Entry])] = &[
+    (Class::Control, control::TABLE),
+    (Class::Other, memory::TABLE),
+    (Class::Integer, integer::TABLE),
+    (Class::Integer, carry::TABLE),
+    (Class::Predicate, predicate::TABLE),
+    (Class::F32, float::TABLE),
+    (Class::Convert, convert::TABLE),
+    (Class::Move, data::TABLE),
+    (Class::Atomic, atomic::TABLE),
+    (Class::Warp, warp_wide::TABLE),
+    (Class::Barrier, sync::TABLE),
+    (Class::AsyncCopy, async_copy::TABLE),
+    (Class::Other, matrix::TABLE),
+    (Class::Tensor, warpgroup::TABLE),
+    (Class::Other, misc::TABLE),
 ];
 
-/// The decoder of an instruction.
-pub fn find(source: &Instruction<'_>) -> Result<Decode> {
+/// The decoder of an instruction, and its class as far as the family and the type tell.
+pub fn find(source: &Instruction<'_>) -> Result<(Class, Decode)> {
     let last = source.modifiers.iter().rev().find_map(|m| Type::parse(m));
     let kind = match last {
         Some(ty) if ty.is_float() => For::Floats,
         _ => For::Others,
     };
     let mut known = false;
-    for Entry(opcode, types, decode) in FAMILIES.iter().copied().flatten() {
-        if *opcode == source.opcode {
-            known = true;
-            if *types == For::All || *types == kind {
-                return Ok(*decode);
+    for (class, table) in FAMILIES {
+        for Entry(opcode, types, decode) in *table {
+            if *opcode == source.opcode {
+                known = true;
+                if *types == For::All || *types == kind {
+                    return Ok((Class::of(*class, last), *decode));
+                }
             }
         }
     }
@@ -105,7 +111,8 @@ pub fn find(source: &Instruction<'_>) -> Result<Decode> {
 
 /// Every opcode that some family takes, sorted.
 pub fn opcodes() -> Vec<&'static str> {
-    let mut opcodes: Vec<_> = FAMILIES.iter().copied().flatten().map(|e| e.0).collect();
+    let entries = FAMILIES.iter().flat_map(|(_, table)| table.iter());
+    let mut opcodes: Vec<_> = entries.map(|e| e.0).collect();
     opcodes.extend(["brx", "call"]);
     opcodes.sort_unstable();
     opcodes.dedup();

@@ -4,8 +4,10 @@
 //! accumulators without waiting gets them all the same.
 
 use super::control::nothing;
+use super::facts::{Effect, Work};
 use super::fault::Fault;
 use super::program::{Exec, Inst, Step};
+use super::touch::{Form, Touch};
 use super::warp::Warp;
 use super::{Entry, For};
 use crate::numeric::matrix::descriptor::{Descriptor, Major};
@@ -48,11 +50,20 @@ fn wgmma(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     if !aligned {
         return i.refuse();
     }
-    if i.flag("fence") || i.flag("commit_group") {
+    if i.flag("fence") {
+        i.facts.effect = Effect::WgmmaFence;
+        return Ok(nothing);
+    }
+    if i.flag("commit_group") {
+        i.facts.effect = Effect::WgmmaCommit;
         return Ok(nothing);
     }
     if i.flag("wait_group") {
-        i.immediate()?;
+        let keep = i.immediate()?;
+        i.facts.effect = match u32::try_from(keep) {
+            Ok(keep) => Effect::WgmmaWait { keep },
+            Err(_) => return i.error("a negative number of groups"),
+        };
         return Ok(nothing);
     }
     if !i.flag("mma_async") {
@@ -89,7 +100,9 @@ fn wgmma(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     } else {
         i.src(B64)?;
     }
+    let a_place = i.last();
     i.src(B64)?;
+    let b_place = i.last();
     if i.predicate()? {
         i.aux |= SCALE_NEGATED;
     }
@@ -111,7 +124,30 @@ fn wgmma(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             i.aux |= B_TRANSPOSED;
         }
     }
+    let tile = |aux: u32, bit, rows, by_warp| Form::Tile {
+        major: major(aux, bit),
+        bits: bits as u32,
+        rows,
+        by_warp,
+    };
+    if !in_registers {
+        let form = tile(i.aux, A_TRANSPOSED, ROWS as u32, true);
+        i.facts.touch(Touch::tile(a_place, form));
+    }
+    let form = tile(i.aux, B_TRANSPOSED, n as u32, false);
+    i.facts.touch(Touch::tile(b_place, form));
+    i.facts.work = Work::Tensor(2 * (ROWS * n * k) as u32);
+    i.facts.together(None);
     Ok(multiply)
+}
+
+/// Which dimension of an operand is contiguous.
+fn major(aux: u32, transposed: u32) -> Major {
+    if aux & transposed != 0 {
+        Major::Mn
+    } else {
+        Major::K
+    }
 }
 
 /// An operand of `rows` (m of A, n of B) from row `first` on, in shared memory, into `put(row, k, value)`.
@@ -189,13 +225,7 @@ fn multiply(w: &mut Warp, i: &Inst, mask: u32) -> Step {
         let mut b_tile = [0f32; STEPS * COLUMNS];
         let mut d_tile = [0f32; ROWS * COLUMNS];
         let sign = if i.aux & NEGATIVE != 0 { -1.0 } else { 1.0 };
-        let major = |bit| {
-            if i.aux & bit != 0 {
-                Major::Mn
-            } else {
-                Major::K
-            }
-        };
+        let major = |bit| major(i.aux, bit);
         let own = ROWS * (w.first_thread as usize / 32 % 4);
         let fetched = if in_registers {
             let per_register = a_type.per_register();

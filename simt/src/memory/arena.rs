@@ -1,6 +1,7 @@
 //! Device memory: a reserved range of host addresses, handed out in pieces.
 
 use super::Allocations;
+use crate::watch::Event;
 use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
 use std::collections::BTreeMap;
 
@@ -28,6 +29,8 @@ pub struct Arena {
     /// Memory of others that a kernel may touch: pinned host memory. First byte to length.
     foreign: BTreeMap<u64, u64>,
     snapshot: Option<Allocations>,
+    /// Is told what memory begins and ceases to belong to somebody.
+    pub listener: Option<fn(&Event<'_>)>,
 }
 
 impl Arena {
@@ -49,7 +52,14 @@ impl Arena {
             taken: 0,
             foreign: BTreeMap::new(),
             snapshot: None,
+            listener: None,
         })
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        if let Some(listener) = self.listener {
+            listener(event);
+        }
     }
 
     /// All of it, in bytes.
@@ -89,14 +99,22 @@ impl Arena {
         self.used.insert(first, (bytes, length));
         self.taken += length;
         self.snapshot = None;
+        self.tell(&Event::Allocated {
+            address: first,
+            bytes,
+        });
         Ok(first)
     }
 
     /// Gives an allocation back; `false` if none starts there.
     pub fn free(&mut self, first: u64) -> bool {
-        let Some((_, length)) = self.used.remove(&first) else {
+        let Some((bytes, length)) = self.used.remove(&first) else {
             return false;
         };
+        self.tell(&Event::Freed {
+            address: first,
+            bytes,
+        });
         self.taken -= length;
         self.snapshot = None;
         let (mut start, mut end) = (first, first + length);
@@ -128,7 +146,9 @@ impl Arena {
         while let Some((&first, _)) = self.used.first_key_value() {
             self.free(first);
         }
-        self.foreign.clear();
+        for (address, bytes) in std::mem::take(&mut self.foreign) {
+            self.tell(&Event::Freed { address, bytes });
+        }
         self.snapshot = None;
     }
 
@@ -144,13 +164,24 @@ impl Arena {
     /// Lets kernels touch host memory.
     pub fn register(&mut self, first: u64, bytes: u64) {
         self.foreign.insert(first, bytes);
+        self.tell(&Event::Registered {
+            address: first,
+            bytes,
+        });
         self.snapshot = None;
     }
 
     /// Takes that back; `false` if none was registered there.
     pub fn unregister(&mut self, first: u64) -> bool {
         self.snapshot = None;
-        self.foreign.remove(&first).is_some()
+        let Some(bytes) = self.foreign.remove(&first) else {
+            return false;
+        };
+        self.tell(&Event::Freed {
+            address: first,
+            bytes,
+        });
+        true
     }
 
     /// What a launch may touch.

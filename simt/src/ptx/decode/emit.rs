@@ -6,6 +6,7 @@ use super::instr::{Flow, Instr, Use};
 use super::liveness;
 use super::scope::Scope;
 use crate::exec::control;
+use crate::exec::facts::Facts;
 use crate::exec::program::{CONSTANT, Exec, Function, Inst, NONE, Place, Program};
 use crate::ptx::{Result, error};
 
@@ -22,6 +23,7 @@ pub struct Raw {
     pub flow: Flow,
     /// Threads may part here and meet at the next instruction.
     pub parts: bool,
+    pub facts: Facts,
     pub line: u32,
     pub source: (u32, u32),
 }
@@ -39,6 +41,7 @@ impl Raw {
             imm: instr.imm,
             flow: instr.flow,
             parts: false,
+            facts: instr.facts,
             line: instr.line,
             source: (0, 0),
         }
@@ -56,6 +59,7 @@ impl Raw {
             imm,
             flow: Flow::Next,
             parts: false,
+            facts: Facts::default(),
             line,
             source: (0, 0),
         }
@@ -147,6 +151,7 @@ pub fn emit(
         }
         let mut raw = raw.clone();
         raw.guard = place(raw.guard);
+        raw.facts.map_places(place);
         push(program, &raw, places, list, imm, raw.source);
     }
     Ok(())
@@ -169,6 +174,7 @@ fn push(
         aux: raw.aux,
         imm,
     });
+    program.facts.push(raw.facts);
     program.lines.push(raw.line);
     program.sources.push(source);
 }

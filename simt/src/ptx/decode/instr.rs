@@ -2,6 +2,7 @@
 //! nobody took is refused.
 
 use super::scope::{Scope, Symbol};
+use crate::exec::facts::Facts;
 use crate::exec::program::{CONSTANT, NONE, Place};
 use crate::exec::special::Special;
 use crate::ptx::ast::{Instruction, Number, Operand};
@@ -50,6 +51,8 @@ pub struct Instr<'i, 'a, 'm> {
     pub aux: u32,
     pub imm: u64,
     pub flow: Flow,
+    /// The class comes from the family, the rest from the instruction's decoder.
+    pub facts: Facts,
     pub has_guard: bool,
 }
 
@@ -67,6 +70,7 @@ impl<'i, 'a, 'm> Instr<'i, 'a, 'm> {
             aux: 0,
             imm: 0,
             flow: Flow::Next,
+            facts: Facts::default(),
             has_guard: source.guard.is_some(),
         }
     }
@@ -157,6 +161,11 @@ impl<'i, 'a, 'm> Instr<'i, 'a, 'm> {
             }
             None => self.error("too few operands"),
         }
+    }
+
+    /// The operand that was taken last.
+    pub fn last(&self) -> Place {
+        self.uses.last().map_or(NONE, |last| last.place)
     }
 
     /// Records an operand's place.
