@@ -343,7 +343,10 @@ impl Local {
 
     /// What an access with release semantics does first.
     fn before_strong(&mut self, state: &mut State, issue: &Issue<'_>, touch: &Touch) {
-        if matches!(touch.order, Ordering::Release | Ordering::AcqRel | Ordering::Sc) {
+        if matches!(
+            touch.order,
+            Ordering::Release | Ordering::AcqRel | Ordering::Sc
+        ) {
             let (warp, lanes, living) = (issue.warp(), issue.mask(), !issue.dead());
             let reach = super::barriers::reach(touch.scope);
             self.order
@@ -357,7 +360,10 @@ impl Local {
         if touch.kind.reads() {
             // An `atom` needs no fence: see `Order`.
             let acquires = touch.kind == Kind::Atomic
-                || matches!(touch.order, Ordering::Acquire | Ordering::AcqRel | Ordering::Sc);
+                || matches!(
+                    touch.order,
+                    Ordering::Acquire | Ordering::AcqRel | Ordering::Sc
+                );
             let reach = match touch.space {
                 Space::Shared => Reach::Device,
                 _ => super::barriers::reach(touch.scope),

@@ -152,6 +152,9 @@ mod tests {
         // What lives there now comes first.
         all.add(1040, 20, Origin::Call("cuMemAlloc_v2"));
         assert_eq!(all.find(1050).map(|a| a.number), Some(4));
-        assert_eq!(all.left().iter().map(|a| a.number).collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(
+            all.left().iter().map(|a| a.number).collect::<Vec<_>>(),
+            [2, 4]
+        );
     }
 }

@@ -153,7 +153,10 @@ impl Local {
                     } else {
                         "execute something else"
                     };
-                    format!("its mask {named:#010x} names {}, which {how}", lanes(absent))
+                    format!(
+                        "its mask {named:#010x} names {}, which {how}",
+                        lanes(absent)
+                    )
                 };
                 self.find(state, Kind::AbsentThreads, &about(lane), None, &note);
                 return;
@@ -174,7 +177,10 @@ impl Local {
         if aligned && mask != living {
             let note = || {
                 let there = lanes(mask);
-                format!("{there} of the warp are there, {} are not", lanes(living & !mask))
+                format!(
+                    "{there} of the warp are there, {} are not",
+                    lanes(living & !mask)
+                )
             };
             self.find(state, Kind::DivergentBarrier, &about, None, &note);
         }
@@ -191,7 +197,13 @@ impl Local {
         for waiting in &self.waiting {
             if passes(issue, waiting.index) == Some(waiting.passes) {
                 let note = || format!("thread {gone} of the block exits without it");
-                self.find_at(state, kernel, Kind::ExitedThreads, (waiting.pc, waiting.thread), note);
+                self.find_at(
+                    state,
+                    kernel,
+                    Kind::ExitedThreads,
+                    (waiting.pc, waiting.thread),
+                    note,
+                );
             }
         }
     }

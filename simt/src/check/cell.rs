@@ -381,7 +381,10 @@ mod tests {
         assert_eq!(cell.read(&mut reads, write, &told), None);
         let (other, mut told) = access(thread(1), 4);
         let conflict = cell.read(&mut reads, other, &told);
-        assert_eq!(conflict.map(|c| (c.by, c.was_write)), Some((thread(0), true)));
+        assert_eq!(
+            conflict.map(|c| (c.by, c.was_write)),
+            Some((thread(0), true))
+        );
         told.strong = true;
         assert_eq!(cell.write(&mut reads, other, &told), None);
     }

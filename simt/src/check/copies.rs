@@ -83,9 +83,8 @@ impl Copies {
         if !self.bytes.any(range.clone()) {
             return None;
         }
-        let touches = |copy: &&Copy| {
-            copy.to < range.end && range.start < copy.to + u64::from(copy.bytes)
-        };
+        let touches =
+            |copy: &&Copy| copy.to < range.end && range.start < copy.to + u64::from(copy.bytes);
         self.pending.iter().flatten().find(touches)
     }
 }
@@ -109,7 +108,10 @@ mod tests {
         copies.wait(1, 0b0011, Some(1), |copy| done.push((copy.lane, copy.pc)));
         assert_eq!(done, [(0, 0), (1, 0), (0, 1), (1, 1)]);
         assert_eq!(copies.find(0, 32), None);
-        assert_eq!(copies.find(31, 2).map(|copy| (copy.lane, copy.pc)), Some((2, 0)));
+        assert_eq!(
+            copies.find(31, 2).map(|copy| (copy.lane, copy.pc)),
+            Some((2, 0))
+        );
         assert_eq!(copies.find(512, 1).map(|copy| copy.pc), Some(9));
         copies.wait(1, 0b0001, Some(0), |_| {});
         assert_eq!(copies.find(512, 1).map(|copy| copy.pc), Some(9));

@@ -320,7 +320,11 @@ mod tests {
             }),
         };
         assert!(at(-4, 8).to_string().ends_with(", 4 bytes before it"));
-        assert!(at(8, 8).to_string().ends_with(", 0 bytes past the end of it"));
+        assert!(
+            at(8, 8)
+                .to_string()
+                .ends_with(", 0 bytes past the end of it")
+        );
         assert!(at(7, 8).to_string().ends_with(", offset 7 of it"));
     }
 }

@@ -42,7 +42,12 @@ impl Kernel {
 
     /// An instruction of a thread, both by their linear numbers.
     pub fn site(&self, pc: u32, block: u64, thread: u32) -> Site {
-        let (number, line) = self.program.sources.get(pc as usize).copied().unwrap_or_default();
+        let (number, line) = self
+            .program
+            .sources
+            .get(pc as usize)
+            .copied()
+            .unwrap_or_default();
         let file = self.program.files.iter().find(|(n, _)| *n == number);
         let coordinates = |at: u64, [x, y, _]: [u32; 3]| {
             let (x, y) = (u64::from(x), u64::from(y));

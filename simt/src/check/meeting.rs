@@ -43,7 +43,11 @@ impl Order {
             let Some(Fence { clock, own }) = &fences.device else {
                 continue;
             };
-            if meeting.fence.as_ref().is_none_or(|f| !Arc::ptr_eq(f, clock)) {
+            if meeting
+                .fence
+                .as_ref()
+                .is_none_or(|f| !Arc::ptr_eq(f, clock))
+            {
                 learn(&mut meeting.fenced, clock);
                 meeting.fence = Some(Arc::clone(clock));
             }

@@ -85,7 +85,10 @@ mod tests {
     fn pages_stay_until_they_are_forgotten() {
         let mut pages = Paged::<u64>::default();
         let far = 0x7f12_3456_7000;
-        for (index, address) in [far, far + PAGE, far + (REGION + 3) * PAGE, 0].into_iter().enumerate() {
+        for (index, address) in [far, far + PAGE, far + (REGION + 3) * PAGE, 0]
+            .into_iter()
+            .enumerate()
+        {
             *pages.page(address + 17) = index as u64 + 1;
         }
         assert_eq!(pages.get(far + PAGE - 1), Some(&1));
@@ -93,9 +96,18 @@ mod tests {
         assert_eq!(*pages.page(far + PAGE + 5), 2);
         // Only the second page lies in the range as a whole.
         let rest = pages.forget(far + 100, far + 2 * PAGE + 7);
-        assert_eq!(rest, [(far + 100, far + PAGE), (far + 2 * PAGE, far + 2 * PAGE + 7)]);
+        assert_eq!(
+            rest,
+            [
+                (far + 100, far + PAGE),
+                (far + 2 * PAGE, far + 2 * PAGE + 7)
+            ]
+        );
         assert_eq!((pages.get(far), pages.get(far + PAGE)), (Some(&1), None));
         assert_eq!(pages.get(far + (REGION + 3) * PAGE), Some(&3));
-        assert_eq!(pages.forget(far + 1, far + 2), [(far + 1, far + 2), (far + 2, far + 2)]);
+        assert_eq!(
+            pages.forget(far + 1, far + 2),
+            [(far + 1, far + 2), (far + 2, far + 2)]
+        );
     }
 }

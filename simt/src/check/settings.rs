@@ -1,6 +1,7 @@
 //! `SIMT_CHECK`: what is checked, and where the findings go.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 /// The checks that are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,7 +23,11 @@ pub struct Unknown(String);
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = "memcheck, initcheck, racecheck, synccheck, all";
-        write!(f, "SIMT_CHECK: no check is called {}; there are {known}", self.0)
+        write!(
+            f,
+            "SIMT_CHECK: no check is called {}; there are {known}",
+            self.0
+        )
     }
 }
 
@@ -53,14 +58,15 @@ impl Checks {
 
     /// Those that `SIMT_CHECK` asks for; what it says and nobody knows is named on stderr.
     pub fn asked_for() -> Checks {
-        let Ok(text) = std::env::var("SIMT_CHECK") else {
-            return Checks::default();
-        };
-        let (checks, unknown) = Checks::parse(&text);
-        for problem in unknown {
-            eprintln!("simt: {problem}");
-        }
-        checks
+        static ASKED_FOR: OnceLock<Checks> = OnceLock::new();
+        *ASKED_FOR.get_or_init(|| {
+            let text = std::env::var("SIMT_CHECK").unwrap_or_default();
+            let (checks, unknown) = Checks::parse(&text);
+            for problem in unknown {
+                eprintln!("simt: {problem}");
+            }
+            checks
+        })
     }
 
     /// Whether nothing is checked.

@@ -99,10 +99,20 @@ impl Shadow {
         };
         let room = (PAGE - span.address % PAGE) as u32;
         let here = span.bytes.min(room);
-        cross(span.address, here, &mut self.reads, self.pages.page(span.address));
+        cross(
+            span.address,
+            here,
+            &mut self.reads,
+            self.pages.page(span.address),
+        );
         if here < span.bytes {
             let next = span.address + u64::from(here);
-            cross(next, span.bytes - here, &mut self.reads, self.pages.page(next));
+            cross(
+                next,
+                span.bytes - here,
+                &mut self.reads,
+                self.pages.page(next),
+            );
         }
         first
     }

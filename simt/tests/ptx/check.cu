@@ -238,7 +238,7 @@ __global__ void last_good(int* parts, int* out) {
 // Lanes of a warp that exchange numbers through shared memory.
 __global__ void lanes_bad(int* out) {
     extern __shared__ int box[];
-    box[threadIdx.x] = threadIdx.x;
+    box[threadIdx.x] = threadIdx.x;  // lanes-write:
     out[threadIdx.x] = box[threadIdx.x ^ 1];  // lanes:
 }
 
@@ -251,7 +251,7 @@ __global__ void lanes_good(int* out) {
 
 // A message from one block to the other, which waits for its flag.
 __device__ __forceinline__ void send(int* data, int* flag, bool fences) {
-    data[threadIdx.x] = threadIdx.x * 3;
+    data[threadIdx.x] = threadIdx.x * 3;  // message-write:
     __syncthreads();
     if (threadIdx.x == 0) {
         if (fences) __threadfence();
