@@ -1,12 +1,13 @@
 //! Barriers, fences and member masks: what they order, and what is wrong with them.
 
-use super::block::{About, Local};
+use super::block::Local;
 use super::finding::{Finding, Kind};
 use super::kernel::Kernel;
 use super::ledger::Key;
 use super::order::Reach;
 use super::shadow::Span;
 use super::state::State;
+use super::subject::Subject;
 use crate::exec::block::BARRIERS;
 use crate::exec::facts::Effect;
 use crate::exec::touch::{Order, Scope};
@@ -121,12 +122,10 @@ impl Local {
     fn check_masks(&self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
         let (mask, dead) = (issue.mask(), issue.dead());
         let existing = !0u32 >> (32 - (kernel.threads() - issue.first_thread()).min(32));
-        let about = |lane| About {
+        let subject = |lane| Subject {
             kernel,
             issue,
             lane,
-            action: &|| "instruction of a warp".to_owned(),
-            memory: &|_| None,
         };
         let Some(members) = issue.member_masks() else {
             // All of the warp's living threads have to execute it.
@@ -134,7 +133,7 @@ impl Local {
             if absent != 0 {
                 let note = || format!("{} of the warp do not execute it", lanes(absent));
                 let lane = mask.trailing_zeros();
-                self.find(state, Kind::AbsentThreads, &about(lane), None, &note);
+                self.find_threads(state, Kind::AbsentThreads, &subject(lane), &note);
             }
             return;
         };
@@ -142,13 +141,12 @@ impl Local {
             let named = members[lane as usize];
             if named >> lane & 1 == 0 {
                 let note = || format!("its mask {named:#010x} lacks lane {lane}");
-                self.find(state, Kind::CallerNotInMask, &about(lane), None, &note);
+                self.find_threads(state, Kind::CallerNotInMask, &subject(lane), &note);
             }
             let absent = named & existing & !mask;
             if absent != 0 {
                 let note = || {
-                    let gone = absent & dead;
-                    let how = if gone == absent {
+                    let how = if absent & !dead == 0 {
                         "have exited"
                     } else {
                         "execute something else"
@@ -158,7 +156,7 @@ impl Local {
                         lanes(absent)
                     )
                 };
-                self.find(state, Kind::AbsentThreads, &about(lane), None, &note);
+                self.find_threads(state, Kind::AbsentThreads, &subject(lane), &note);
                 return;
             }
         }
@@ -167,27 +165,22 @@ impl Local {
     /// Threads arrive at a barrier of the block.
     fn check_barrier(&self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>, aligned: bool) {
         let (mask, living) = (issue.mask(), !issue.dead());
-        let about = About {
+        let subject = Subject {
             kernel,
             issue,
             lane: mask.trailing_zeros(),
-            action: &|| "barrier of the block".to_owned(),
-            memory: &|_| None,
         };
         if aligned && mask != living {
             let note = || {
-                let there = lanes(mask);
-                format!(
-                    "{there} of the warp are there, {} are not",
-                    lanes(living & !mask)
-                )
+                let (there, missing) = (lanes(mask), lanes(living & !mask));
+                format!("{there} of the warp are there, {missing} are not")
             };
-            self.find(state, Kind::DivergentBarrier, &about, None, &note);
+            self.find_threads(state, Kind::DivergentBarrier, &subject, &note);
         }
         let is_whole = issue.barrier().is_some_and(|(_, count)| count == 0);
         if let Some(gone) = self.exited.filter(|_| is_whole) {
             let note = || format!("thread {gone} of the block has exited");
-            self.find(state, Kind::ExitedThreads, &about, None, &note);
+            self.find_threads(state, Kind::ExitedThreads, &subject, &note);
         }
     }
 
@@ -195,39 +188,22 @@ impl Local {
     fn check_exit(&self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
         let gone = issue.first_thread() + issue.mask().trailing_zeros();
         for waiting in &self.waiting {
-            if passes(issue, waiting.index) == Some(waiting.passes) {
-                let note = || format!("thread {gone} of the block exits without it");
-                self.find_at(
-                    state,
-                    kernel,
-                    Kind::ExitedThreads,
-                    (waiting.pc, waiting.thread),
-                    note,
-                );
+            if passes(issue, waiting.index) != Some(waiting.passes) {
+                continue;
             }
-        }
-    }
-
-    /// A finding about threads that wait at an instruction.
-    fn find_at(
-        &self,
-        state: &mut State,
-        kernel: &Kernel,
-        kind: Kind,
-        (pc, thread): (u32, u32),
-        note: impl Fn() -> String,
-    ) {
-        let key = Key {
-            kind,
-            kernel: kernel.id,
-            pc,
-            other: 0,
-        };
-        if !state.ledger.count(key) {
-            let mut finding = Finding::new(kind, "barrier of the block".to_owned());
-            finding.site = Some(kernel.site(pc, self.number, thread));
-            finding.note = note();
-            state.ledger.add(key, finding);
+            let kind = Kind::ExitedThreads;
+            let key = Key {
+                kind,
+                kernel: kernel.id,
+                pc: waiting.pc,
+                other: 0,
+            };
+            if !state.ledger.count(key) {
+                let mut finding = Finding::new(kind, "barrier of the block".to_owned());
+                finding.site = Some(kernel.site(waiting.pc, self.number, waiting.thread));
+                finding.note = format!("thread {gone} of the block exits without it");
+                state.ledger.add(key, finding);
+            }
         }
     }
 }

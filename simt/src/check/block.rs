@@ -1,15 +1,14 @@
 //! A block under the checks: what is known of its own memory and of its threads.
 
 use super::bits::Bits;
-use super::clock::{Thread, Time};
+use super::clock::Time;
 use super::copies::Copies;
-use super::finding::{Finding, Kind, Memory};
 use super::kernel::Kernel;
-use super::ledger::Key;
 use super::order::{Location, Order};
 use super::settings::Checks;
 use super::shadow::Shadow;
-use super::state::{Shared, State};
+use super::state::Shared;
+use super::subject::BLOCKS;
 use crate::exec::block::Block;
 use crate::exec::facts::Effect;
 use crate::watch::{Issue, Observer};
@@ -18,8 +17,6 @@ use std::sync::Arc;
 
 /// Unordered reads of a cell of shared memory that are kept beside the first.
 const SHARED_READS: usize = 31;
-/// Block numbers wrap there: see [`Thread`].
-const BLOCKS: u64 = 1 << 22;
 
 /// What is known of a block.
 pub struct Local {
@@ -120,58 +117,4 @@ impl Observer for BlockCheck {
     }
 
     fn finish(self: Box<Self>) {}
-}
-
-/// What a finding is about: a lane of an instruction, and perhaps another access.
-pub struct About<'a, 'i> {
-    pub kernel: &'a Kernel,
-    pub issue: &'a Issue<'i>,
-    pub lane: u32,
-    pub action: &'a dyn Fn() -> String,
-    pub memory: &'a dyn Fn(&State) -> Option<Memory>,
-}
-
-impl Local {
-    /// Adds a finding, or counts one that is known. `other` is another access: thread, instruction, and
-    /// whether it wrote.
-    pub fn find(
-        &self,
-        state: &mut State,
-        kind: Kind,
-        about: &About<'_, '_>,
-        other: Option<(Thread, u32, bool)>,
-        note: &dyn Fn() -> String,
-    ) {
-        let (kernel, pc) = (about.kernel, about.issue.pc());
-        let key = Key {
-            kind,
-            kernel: kernel.id,
-            pc,
-            other: other.map_or(0, |(_, pc, _)| pc + 1),
-        };
-        if state.ledger.count(key) {
-            return;
-        }
-        let thread = about.issue.first_thread() + about.lane;
-        let mut finding = Finding::new(kind, (about.action)());
-        finding.memory = (about.memory)(state);
-        finding.site = Some(kernel.site(pc, self.number, thread));
-        finding.other = other.map(|(by, pc, was_write)| {
-            let block = self.block_of(by);
-            let site = kernel.site(pc, block, by.index());
-            (kernel.action(pc, was_write), site)
-        });
-        finding.note = note();
-        state.ledger.add(key, finding);
-    }
-
-    /// The number of a thread's block, if it is no more than 2^22 away.
-    fn block_of(&self, thread: Thread) -> u64 {
-        let wrapped = u64::from(thread.block());
-        let whole = self.number - self.number % BLOCKS + wrapped;
-        match whole > self.number && whole >= BLOCKS {
-            true => whole - BLOCKS,
-            false => whole,
-        }
-    }
 }

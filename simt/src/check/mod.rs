@@ -4,8 +4,8 @@
 //! who made it ([`allocations`]), which bytes anybody has written ([`bits`]) and the last accesses to
 //! each ([`shadow`], [`cell`]); of threads, what each knows of the others ([`clock`], [`order`],
 //! [`meeting`]). A race is found from any schedule: it is two accesses that nothing orders, whether or
-//! not they came in the wrong order this time. [`accesses`] and [`barriers`] put it together for an
-//! instruction; [`ledger`] keeps what was found, [`finding`] says it.
+//! not they came in the wrong order this time. [`accesses`], [`races`] and [`barriers`] put it together for
+//! an instruction; [`ledger`] keeps what was found, [`finding`] says it.
 
 mod accesses;
 mod allocations;
@@ -24,9 +24,11 @@ mod ledger;
 mod meeting;
 mod order;
 mod paged;
+mod races;
 mod settings;
 mod shadow;
 mod state;
+mod subject;
 
 pub use settings::Checks;
 
