@@ -5,6 +5,7 @@
 //! and checks looks on through [`watch`].
 
 pub mod check;
+pub mod count;
 pub mod driver;
 pub mod exec;
 pub mod memory;

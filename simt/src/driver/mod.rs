@@ -12,7 +12,7 @@ mod function;
 mod launch;
 mod memory;
 mod module;
-mod occupancy;
+pub(crate) mod occupancy;
 mod proc_address;
 mod state;
 mod stream;

@@ -66,7 +66,11 @@ pub trait Observer: Send {
 type Make = fn() -> Option<Arc<dyn Watch>>;
 
 /// Everybody who may look on.
-const MAKERS: &[Make] = &[crate::check::make];
+const MAKERS: &[Make] = &[
+    crate::count::trace_from_environment,
+    crate::count::from_environment,
+    crate::check::make,
+];
 
 /// Those whom the settings of the process ask for.
 pub fn registered() -> &'static [Arc<dyn Watch>] {
