@@ -169,13 +169,16 @@ impl Local {
 
     #[cold]
     fn race(&self, state: &mut State, access: &Access<'_, '_>, conflict: Conflict) {
+        let me = Thread::new(
+            self.order.block(),
+            access.by.issue.first_thread() + access.by.lane,
+        );
+        if writes_the_same(access, me, conflict) {
+            return;
+        }
         let Access {
             by: subject, touch, ..
         } = *access;
-        let me = Thread::new(
-            self.order.block(),
-            subject.issue.first_thread() + subject.lane,
-        );
         let note = || {
             let other = &subject.kernel.facts(conflict.pc).touches[0];
             let both_strong = is_strong(touch) && other.as_ref().is_some_and(is_strong);
@@ -193,4 +196,36 @@ impl Local {
         let other = Some((conflict.by, conflict.pc, conflict.was_write));
         self.find_access(state, Fault::Race, access, other, &note);
     }
+}
+
+/// Whether a store stores what the other one has stored, so that it does not matter which came last: as
+/// where many threads set one flag.
+fn writes_the_same(access: &Access<'_, '_>, me: Thread, conflict: Conflict) -> bool {
+    let Access { by, touch, .. } = *access;
+    let other = &by.kernel.facts(conflict.pc).touches[0];
+    let is_store = |touch: &Touch| touch.kind == Kind::Write;
+    if !conflict.was_write || !is_store(touch) || !other.as_ref().is_some_and(is_store) {
+        return false;
+    }
+    let Some(mine) = touch.stored(by.lane as usize) else {
+        return false;
+    };
+    // Another lane of the same instruction has not stored yet.
+    let (issue, lane) = (by.issue, conflict.by.index() % 32);
+    let is_together = conflict.pc == issue.pc()
+        && conflict.by.grid_warp() == me.grid_warp()
+        && issue.mask() >> lane & 1 != 0;
+    if is_together {
+        let addresses = touch.addresses();
+        if addresses[lane as usize] == addresses[by.lane as usize] {
+            return touch.stored(lane as usize).is_some_and(|its| its == mine);
+        }
+    }
+    let first = match access.space {
+        Space::Shared => issue.block().shared() as u64 + access.address,
+        _ => access.address,
+    };
+    // SAFETY: the access has been found to be in an allocation, or in the block's shared memory.
+    let there = unsafe { std::slice::from_raw_parts(first as *const u8, mine.len()) };
+    there == mine
 }

@@ -6,7 +6,7 @@ use super::finding::{Finding, Kind, Memory, Owner};
 use super::kernel::{Kernel, action};
 use super::ledger::Key;
 use super::state::State;
-use crate::exec::touch::Touch;
+use crate::exec::touch::Touched;
 use crate::ptx::types::Space;
 use crate::watch::Issue;
 
@@ -25,7 +25,7 @@ pub struct Subject<'a, 'i> {
 #[derive(Clone, Copy)]
 pub struct Access<'a, 'i> {
     pub by: Subject<'a, 'i>,
-    pub touch: &'a Touch,
+    pub touch: &'a Touched<'i>,
     /// Where the address lies: [`Space::Generic`] means in no memory.
     pub space: Space,
     /// Of shared and local memory an offset.

@@ -207,6 +207,11 @@ pub fn run(name: &str) {
             let (from, mut to) = (case.buffer(&numbers), case.buffer(&[0u32; 16]));
             launch!(case, (1, 32, 0), &from, &mut to);
         }
+        "writes_bad" | "writes_good" => {
+            let case = case(name);
+            let mut to = case.buffer(&zeros);
+            launch!(case, (2, 64, 256), &mut to);
+        }
         "queue_bad" | "queue_good" => {
             let case = case(name);
             let mut to = case.buffer(&zeros);

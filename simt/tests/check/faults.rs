@@ -266,6 +266,17 @@ fn producers_and_consumers() {
 }
 
 #[test]
+fn threads_that_write_what_others_write() {
+    found(
+        "writes_bad",
+        "race",
+        ("writes", 0, 1),
+        Some(("writes", 0, 0)),
+    );
+    clean(&["writes_good"]);
+}
+
+#[test]
 fn neighbouring_bytes() {
     clean(&["narrow_good"]);
 }

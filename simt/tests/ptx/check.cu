@@ -385,6 +385,17 @@ __global__ void histogram_bad(const unsigned* in, unsigned* out) {
     if (threadIdx.x < 16) atomicAdd(&out[threadIdx.x], bins[threadIdx.x]);
 }
 
+// Threads that all set one flag, and threads that do not agree.
+__global__ void writes_good(int* flag) {
+    extern __shared__ int box[];
+    box[0] = 7;
+    if (threadIdx.x % 3 == 0) *flag = 1;
+    __syncthreads();
+    if (box[0] != 7) *flag = 2;
+}
+
+__global__ void writes_bad(int* flag) { *flag = threadIdx.x; }  // writes:
+
 // A warp that produces and one that consumes, with named barriers for full and empty.
 __device__ __forceinline__ void consume(int* box, int* out, int rounds) {
     int sum = 0;
