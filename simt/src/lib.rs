@@ -4,6 +4,7 @@
 //! [`numeric`] knows how the GPU computes, and [`driver`] is the C interface of `libcuda.so`. What counts
 //! and checks looks on through [`watch`].
 
+pub mod check;
 pub mod count;
 pub mod driver;
 pub mod exec;

@@ -3,7 +3,7 @@
 use super::state::{Device, current, lock};
 use super::stream;
 use super::{Error, Result, put};
-use crate::watch::{TransferKind, transfer};
+use crate::watch::{Event, Mistake, TransferKind, tell, transfer};
 use std::ffi::{c_int, c_uchar, c_uint, c_ushort, c_void};
 
 fn device() -> Result<&'static Device> {
@@ -21,8 +21,18 @@ fn free(at: u64) -> Result<()> {
     if at == 0 || lock(&device()?.arena).free(at) {
         Ok(())
     } else {
-        Err(Error::InvalidValue)
+        refused(Mistake::Free, at, 0)
     }
+}
+
+/// Refuses a call for what it asks of memory.
+fn refused(mistake: Mistake, address: u64, bytes: usize) -> Result<()> {
+    tell(&Event::Refused {
+        mistake,
+        address,
+        bytes: bytes as u64,
+    });
+    Err(Error::InvalidValue)
 }
 
 /// Checks that `bytes` from a device address on are in one allocation of some device.
@@ -38,11 +48,11 @@ fn check(at: u64, bytes: usize) -> Result<()> {
             return if inside {
                 Ok(())
             } else {
-                Err(Error::InvalidValue)
+                refused(Mistake::Transfer, at, bytes)
             };
         }
     }
-    Err(Error::InvalidValue)
+    refused(Mistake::Transfer, at, bytes)
 }
 
 /// Copies between addresses that have been checked, or are the caller's own.

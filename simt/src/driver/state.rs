@@ -101,6 +101,7 @@ pub fn devices() -> Result<&'static [Device]> {
             };
             if !crate::watch::registered().is_empty() {
                 arena.listener = Some(crate::watch::tell);
+                arena.keeps_freed = crate::check::keeps_freed();
             }
             Some(Device {
                 chip: Chip::chosen(),

@@ -100,9 +100,11 @@ pub enum Work {
 pub enum Effect {
     #[default]
     None,
-    /// The threads of the mask at `members` execute it together; [`NONE`]: all of the warp.
+    /// The threads of the mask at `members` execute it together; [`NONE`]: all of the warp. `orders`:
+    /// what they did before it happens before what they do after it.
     Warp {
         members: Place,
+        orders: bool,
     },
     /// A barrier of the block: rows of 32 bits with its index and the count of threads, [`NONE`]: all of
     /// the block. `waits`: not `arrive`.
@@ -213,7 +215,7 @@ impl Facts {
             .flatten()
             .for_each(|t| t.map_places(&place));
         match &mut self.effect {
-            Effect::Warp { members } => *members = place(*members),
+            Effect::Warp { members, .. } => *members = place(*members),
             Effect::Barrier { index, count, .. } => {
                 *index = place(*index);
                 *count = place(*count);
@@ -226,6 +228,7 @@ impl Facts {
     pub fn together(&mut self, members: Option<Place>) {
         self.effect = Effect::Warp {
             members: members.unwrap_or(NONE),
+            orders: false,
         };
     }
 }

@@ -121,6 +121,11 @@ impl Launch {
         let blocks: u64 = self.grid.iter().map(|n| u64::from(*n)).product();
         let threads = threads.min(blocks as usize).max(1);
         let watches: Vec<_> = self.watches.iter().filter_map(|w| w.launch(self)).collect();
+        let threads = if watches.iter().any(|w| w.wants_one_thread()) {
+            1
+        } else {
+            threads
+        };
         if self.cooperative {
             self.work_together(blocks, &watches);
         } else if threads == 1 {

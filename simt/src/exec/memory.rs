@@ -257,6 +257,9 @@ fn store(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         }
     }
     i.in_list = count > 4;
+    if let Some(touch) = &mut i.facts.touches[0] {
+        touch.set_values(i.uses[1..].iter().map(|u| u.place), register / 8);
+    }
     if i.left() > 0 {
         i.src(Type::B64)?;
         i.uses.pop();

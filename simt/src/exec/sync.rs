@@ -31,7 +31,10 @@ fn barrier(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         }
         i.src(U32)?;
         i.facts.class = Class::Warp;
-        i.facts.together(Some(i.last()));
+        i.facts.effect = Effect::Warp {
+            members: i.last(),
+            orders: true,
+        };
         return Ok(|w, i, mask| {
             // SAFETY: the decoder took a row of 32 bits.
             match unsafe { super::warp_wide::members(w, i.places[0], mask) } {

@@ -101,6 +101,9 @@ pub struct Touch {
     place: Place,
     offset: u64,
     flags: u32,
+    /// What a store of up to four elements stores, and the width of these registers in bytes.
+    values: [Place; 4],
+    register_bytes: u32,
 }
 
 impl Touch {
@@ -125,7 +128,17 @@ impl Touch {
             place: access.place,
             offset: access.offset,
             flags: access.flags,
+            values: [NONE; 4],
+            register_bytes: 0,
         }
+    }
+
+    /// The registers that a store takes its elements from, of so many bytes each.
+    pub fn set_values(&mut self, places: impl Iterator<Item = Place>, register_bytes: u32) {
+        for (value, place) in self.values.iter_mut().zip(places) {
+            *value = place;
+        }
+        self.register_bytes = register_bytes;
     }
 
     /// `bytes` at an offset in the function's frame of local memory.
@@ -158,6 +171,7 @@ impl Touch {
     /// Replaces virtual registers by their places in the frame.
     pub fn map_places(&mut self, place: impl Fn(Place) -> Place) {
         self.place = place(self.place);
+        self.values = self.values.map(&place);
         match &mut self.extent {
             Extent::Whole => {}
             Extent::AtMost(at) | Extent::Unless(at) => *at = place(*at),
@@ -251,6 +265,25 @@ impl<'a> Touched<'a> {
                 Extent::Unless(_) => whole,
             }
         }
+    }
+
+    /// The bytes that a lane stores, if they are known: see [`Touch::set_values`].
+    pub fn stored(&self, lane: usize) -> Option<Vec<u8>> {
+        let (bytes, width) = (self.bytes as usize, self.register_bytes as usize);
+        let places = self.values.get(..self.count as usize)?;
+        if places.contains(&NONE) || bytes > width || lane >= 32 {
+            return None;
+        }
+        let mut stored = Vec::with_capacity(places.len() * bytes);
+        for place in places {
+            // SAFETY: the decoder took rows of this width, and the frame is the instruction's.
+            let value = unsafe {
+                let first = self.warp.at(*place).add(lane * width);
+                std::slice::from_raw_parts(first, bytes)
+            };
+            stored.extend_from_slice(value);
+        }
+        Some(stored)
     }
 
     /// Calls `f` with the shared-memory offset of every 16 bytes of a [`Form::Tile`].

@@ -23,6 +23,21 @@ pub enum Event<'a> {
     DeviceEnds,
     /// Bytes have been moved or filled.
     Transferred(Transfer),
+    /// A call was refused for what it asked of memory; `bytes` are those of a transfer.
+    Refused {
+        mistake: Mistake,
+        address: u64,
+        bytes: u64,
+    },
+}
+
+/// What is wrong with a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// What is to be freed is no allocation.
+    Free,
+    /// What is to be copied or filled is not all in one allocation.
+    Transfer,
 }
 
 /// Which way bytes went.

@@ -89,11 +89,22 @@ impl<'a> Issue<'a> {
     /// is no such instruction.
     pub fn members(&self) -> Option<u32> {
         match self.facts.effect {
-            Effect::Warp { members: NONE } => Some(!0),
-            Effect::Warp { members } => {
+            Effect::Warp { members: NONE, .. } => Some(!0),
+            Effect::Warp { members, .. } => {
                 let lane = self.mask.trailing_zeros() as usize & 31;
                 // SAFETY: the decoder took a row of 32 bits, and the frame is the instruction's.
                 Some(unsafe { self.warp.row::<u32>(members) }[lane])
+            }
+            _ => None,
+        }
+    }
+
+    /// The threads that each lane of a `.sync` instruction names; `None`: it takes no mask.
+    pub fn member_masks(&self) -> Option<[u32; 32]> {
+        match self.facts.effect {
+            Effect::Warp { members, .. } if members != NONE => {
+                // SAFETY: as in `members`.
+                Some(unsafe { *self.warp.row::<u32>(members) })
             }
             _ => None,
         }

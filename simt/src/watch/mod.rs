@@ -9,7 +9,7 @@ mod event;
 mod issue;
 mod observers;
 
-pub use event::{Event, Transfer, TransferKind, call, tell, transfer, with_call};
+pub use event::{Event, Mistake, Transfer, TransferKind, call, tell, transfer, with_call};
 pub use issue::Issue;
 pub use observers::{Nobody, Observers, Onlooker};
 
@@ -33,6 +33,11 @@ pub trait LaunchWatch: Send + Sync {
     /// An observer for one block after another, on one host thread. A cooperative launch has one
     /// for each of its blocks, all on one host thread. `None`: beginning and end are enough.
     fn observer(&self) -> Option<Box<dyn Observer>>;
+
+    /// Whether the blocks should run on one host thread, in their order.
+    fn wants_one_thread(&self) -> bool {
+        false
+    }
 
     /// All observers have finished; the fault that ended the launch early, if one did.
     fn end(self: Box<Self>, launch: &Launch, fault: Option<&Report>);
@@ -64,6 +69,7 @@ type Make = fn() -> Option<Arc<dyn Watch>>;
 const MAKERS: &[Make] = &[
     crate::count::trace_from_environment,
     crate::count::from_environment,
+    crate::check::make,
 ];
 
 /// Those whom the settings of the process ask for.
