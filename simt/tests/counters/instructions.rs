@@ -78,6 +78,23 @@ fn loops_of_different_lengths() {
 }
 
 #[test]
+fn a_record_keeps_the_hottest_lines() {
+    // A hundred and fifty lines, of which the last hundred are executed twice.
+    let lines = |count: usize| "add.u32 %r1, %r1, 1;\n".repeat(count);
+    let body = format!(
+        "\n{}again:\n{}not.pred %p1, %p1;\n@%p1 bra again;\n",
+        lines(50),
+        lines(98)
+    );
+    let record = Machine::new().run(&body, 1, 32, 64);
+    let lines = &record.ptx_lines;
+    assert_eq!(lines.len(), 100);
+    assert!(lines.is_sorted_by_key(|l| l.line));
+    assert!(lines.iter().all(|l| l.counts.instructions == 2));
+    assert_eq!(record.instructions.warp, AROUND + 50 + 2 * 100);
+}
+
+#[test]
 fn barriers_count_once_for_each_warp() {
     let body = "bar.sync 0; bar.sync 0; barrier.sync 1, 128; bar.red.popc.u32 %r1, 0, 0;";
     // The last operand of `bar.red` is a predicate.

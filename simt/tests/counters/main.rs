@@ -5,6 +5,7 @@
 
 mod cache;
 mod command;
+mod facts;
 mod global;
 mod instructions;
 mod machine;
