@@ -1,0 +1,162 @@
+// Products with a weight w[n, k], forward and both backward:
+//
+//   linear_nt   y[m, n]  = x · wᵀ + bias      or  y += …
+//   linear_nn   dx[m, k] = dy · w             or  dx += …
+//   linear_tn   dw[n, k] += dyᵀ · x           over a part of the rows; the parts' sums are added up
+//               by add_parts
+//
+// Shapes    In the kernel's own terms: C[m, n] = A · B over a depth of k. nt: A[m, k], B[n, k]; nn:
+//           A[m, k], B[k, n]; tn: A[k, m], B[k, n]. A and B are of type T, bf16 or f32; C is of type O,
+//           T or f32; bias f32 [n]. All row-major and dense.
+// Launch    grid: ceil(m / kM) · ceil(n / kN), by `parts` in y for tn; block: P::kThreads; dynamic
+//           shared memory: shared_bytes. The instances named `any` take every row length; the others
+//           want rows of A, B and C to start at multiples of 16 bytes.
+// Tiling    large   128 × 128 by 4 warps of 64 × 64, steps of 32 along the depth, 4 stages, 64 KiB
+//           medium  64 × 64 by 4 warps of 32 × 32, steps of 64, 3 stages, 48 KiB
+//           skinny  16 × 16 by one warp, steps of 64, 8 stages, 32 KiB: for decoding. Bound by the
+//                   weights, of which all blocks together keep 28 KiB each under way.
+//           Blocks run through groups of 8 tiles along m, so that a wave of them shares what it reads.
+// Registers The sums (large 128 a thread, medium and skinny 32 and 8), operands of one step of mma.
+// Shared    Operands by cp.async, 16 bytes a copy, in swizzled tiles (tile.cuh): copies and ldmatrix
+//           without bank conflicts. Then the tile of C in f32, rows 8 words apart modulo 32, so that
+//           rows leave in whole packs of 16 bytes.
+// Global    A is read ceil(n / kN) times and B ceil(m / kM) times, from L2 where the group's share
+//           fits; C written once (and read once to accumulate).
+// Flops     2 · m · n · k on tensor cores (bf16) or by fused multiply-adds (f32).
+// Order     One chain along k for each element, whatever the tile and whatever m is: a row of y has
+//           the same bits from each instance. So k is never split among warps or blocks in nt and nn.
+//           A weight's gradient is split among blocks, by a rule that knows the shape alone.
+//
+// instance: linear_nt_bf16_large = linear<LargeNt, __nv_bfloat16>
+// instance: linear_nt_bf16_medium = linear<MediumNt, __nv_bfloat16>
+// instance: linear_nt_bf16_skinny = linear<SkinnyNt, __nv_bfloat16>
+// instance: linear_nt_bf16_any = linear<AnyNt, __nv_bfloat16>
+// instance: logits_nt_bf16_large = linear<LargeNt, float>
+// instance: logits_nt_bf16_skinny = linear<SkinnyNt, float>
+// instance: logits_nt_bf16_any = linear<AnyNt, float>
+// instance: linear_nn_bf16_large = linear<LargeNn, __nv_bfloat16>
+// instance: linear_nn_bf16_medium = linear<MediumNn, __nv_bfloat16>
+// instance: linear_nn_bf16_any = linear<AnyNn, __nv_bfloat16>
+// instance: linear_nn_f32_from_bf16_large = linear<LargeNn, float>
+// instance: linear_nn_f32_from_bf16_any = linear<AnyNn, float>
+// instance: linear_tn_bf16_large = linear<LargeTn, float>
+// instance: linear_tn_bf16_medium = linear<MediumTn, float>
+// instance: linear_tn_bf16_any = linear<AnyTn, float>
+// instance: linear_nt_f32 = linear<F32Nt, float>
+// instance: linear_nt_f32_any = linear<F32AnyNt, float>
+// instance: linear_nn_f32 = linear<F32Nn, float>
+// instance: linear_nn_f32_any = linear<F32AnyNn, float>
+// instance: linear_tn_f32 = linear<F32Tn, float>
+// instance: linear_tn_f32_any = linear<F32AnyTn, float>
+// instance: add_parts = add_parts<float>
+
+#include "product.cuh"
+
+using Bf16 = __nv_bfloat16;
+constexpr Major kDepth = Major::kDepth, kOuter = Major::kOuter;
+
+template <Major a, Major b>
+using Large = Product<Bf16, Bf16, 128, 128, 32, 2, 2, 4, true, a, b>;
+template <bool wide, Major a, Major b>
+using Medium = Product<Bf16, Bf16, 64, 64, 64, 2, 2, 3, wide, a, b>;
+template <bool wide, Major a, Major b>
+using F32 = Product<float, float, 64, 64, 32, 2, 2, 3, wide, a, b>;
+
+using SkinnyNt = Product<Bf16, Bf16, 16, 16, 64, 1, 1, 8, true, kDepth, kDepth>;
+using LargeNt = Large<kDepth, kDepth>;
+using LargeNn = Large<kDepth, kOuter>;
+using LargeTn = Large<kOuter, kOuter>;
+using MediumNt = Medium<true, kDepth, kDepth>;
+using MediumNn = Medium<true, kDepth, kOuter>;
+using MediumTn = Medium<true, kOuter, kOuter>;
+using AnyNt = Medium<false, kDepth, kDepth>;
+using AnyNn = Medium<false, kDepth, kOuter>;
+using AnyTn = Medium<false, kOuter, kOuter>;
+using F32Nt = F32<true, kDepth, kDepth>;
+using F32Nn = F32<true, kDepth, kOuter>;
+using F32Tn = F32<true, kOuter, kOuter>;
+using F32AnyNt = F32<false, kDepth, kDepth>;
+using F32AnyNn = F32<false, kDepth, kOuter>;
+using F32AnyTn = F32<false, kOuter, kOuter>;
+
+// The block's tile of C, [tiles_m, tiles_n] in groups of 8 rows of tiles.
+__device__ inline void place(int block, int tiles_m, int tiles_n, int& tile_m, int& tile_n) {
+    constexpr int kGroup = 8;
+    const int first = block / (kGroup * tiles_n) * kGroup;
+    const int rows = min(kGroup, tiles_m - first);
+    const int within = block % (kGroup * tiles_n);
+    tile_m = first + within % rows;
+    tile_n = within / rows;
+}
+
+// Adds bias and what is there to kPack sums and writes them.
+template <int kPack, typename O>
+__device__ void write_pack(const float* sums, const float* bias, O* y, bool accumulate) {
+    Pack<O, kPack> out;
+    if (accumulate) out = load<kPack>(y);
+#pragma unroll
+    for (int e = 0; e < kPack; ++e) {
+        float value = sums[e];
+        if (bias) value += bias[e];
+        if (accumulate) value += to_f32(out.at[e]);
+        out.at[e] = from_f32<O>(value);
+    }
+    store<kPack>(y, out);
+}
+
+// The tile in shared memory, rows kStride floats apart, into C.
+template <class P, int kPack, int kStride, typename O>
+__device__ void write_tile(const float* tile, const float* bias, O* y, int row, int column, int m,
+                           int n, bool accumulate) {
+    constexpr int kPacks = P::kN / kPack;
+    for (int at = threadIdx.x; at < P::kM * kPacks; at += P::kThreads) {
+        const int r = at / kPacks, c = at % kPacks * kPack;
+        if (row + r < m && column + c < n)
+            write_pack<kPack>(tile + r * kStride + c, bias ? bias + column + c : nullptr,
+                              y + static_cast<size_t>(row + r) * n + column + c, accumulate);
+    }
+}
+
+// `part_steps` steps of the depth for each of gridDim.y parts, whose results lie m · n apart.
+template <class P, typename O>
+__global__ void __launch_bounds__(P::kThreads)
+    linear(const typename P::A::Element* a, const typename P::B::Element* b, const float* bias, O* y,
+           int m, int n, int k, int part_steps, int accumulate) {
+    extern __shared__ __align__(128) char shared[];
+    using TA = typename P::A::Element;
+    using TB = typename P::B::Element;
+    const Matrix<TA> from_a = P::A::kAlong == kDepth ? Matrix<TA>{a, m, k} : Matrix<TA>{a, k, m};
+    const Matrix<TB> from_b = P::B::kAlong == kDepth ? Matrix<TB>{b, n, k} : Matrix<TB>{b, k, n};
+    int tile_m, tile_n;
+    place(blockIdx.x, ceil_div(m, P::kM), ceil_div(n, P::kN), tile_m, tile_n);
+    const int row = tile_m * P::kM, start = blockIdx.y * part_steps * P::kDepth;
+    y += static_cast<size_t>(blockIdx.y) * m * n;
+
+    multiply_tiles<P>(
+        shared, from_a, from_b, row, tile_n * P::kN, 1, start, part_steps,
+        [&](const typename P::Sums& sums, int column) {
+            constexpr int kStride = P::kN + 8;
+            float* tile = reinterpret_cast<float*>(shared);
+            await_copies<0>();
+            __syncthreads();  // all have multiplied
+#pragma unroll
+            for (int i = 0; i < P::kI; ++i)
+#pragma unroll
+                for (int j = 0; j < P::kJ; j += 2)
+                    store<2>(tile + P::row(i) * kStride + P::column(j),
+                             Pack<float, 2>{sums[i][j], sums[i][j + 1]});
+            __syncthreads();
+            constexpr int kPack = P::kWide ? kWidest<O> : 1;
+            write_tile<P, kPack, kStride>(tile, bias, y, row, column, m, n, accumulate);
+        });
+}
+
+// to[i] += Σ parts[p][i], in the order of p. Grid and block: any, one thread an element.
+template <typename T>
+__global__ void add_parts(const float* parts, T* to, int count, int part_count) {
+    const int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= count) return;
+    float sum = to_f32(to[i]);
+    for (int p = 0; p < part_count; ++p) sum += parts[static_cast<size_t>(p) * count + i];
+    to[i] = from_f32<T>(sum);
+}
