@@ -50,7 +50,7 @@
 // instance: linear_tn_f32_any = linear<F32AnyTn, float>
 // instance: add_parts = add_parts<float>
 
-#include "product.cuh"
+#include "output.cuh"
 
 using Bf16 = __nv_bfloat16;
 constexpr Major kDepth = Major::kDepth, kOuter = Major::kOuter;
@@ -79,44 +79,6 @@ using F32AnyNt = F32<false, kDepth, kDepth>;
 using F32AnyNn = F32<false, kDepth, kOuter>;
 using F32AnyTn = F32<false, kOuter, kOuter>;
 
-// The block's tile of C, [tiles_m, tiles_n] in groups of 8 rows of tiles.
-__device__ inline void place(int block, int tiles_m, int tiles_n, int& tile_m, int& tile_n) {
-    constexpr int kGroup = 8;
-    const int first = block / (kGroup * tiles_n) * kGroup;
-    const int rows = min(kGroup, tiles_m - first);
-    const int within = block % (kGroup * tiles_n);
-    tile_m = first + within % rows;
-    tile_n = within / rows;
-}
-
-// Adds bias and what is there to kPack sums and writes them.
-template <int kPack, typename O>
-__device__ void write_pack(const float* sums, const float* bias, O* y, bool accumulate) {
-    Pack<O, kPack> out;
-    if (accumulate) out = load<kPack>(y);
-#pragma unroll
-    for (int e = 0; e < kPack; ++e) {
-        float value = sums[e];
-        if (bias) value += bias[e];
-        if (accumulate) value += to_f32(out.at[e]);
-        out.at[e] = from_f32<O>(value);
-    }
-    store<kPack>(y, out);
-}
-
-// The tile in shared memory, rows kStride floats apart, into C.
-template <class P, int kPack, int kStride, typename O>
-__device__ void write_tile(const float* tile, const float* bias, O* y, int row, int column, int m,
-                           int n, bool accumulate) {
-    constexpr int kPacks = P::kN / kPack;
-    for (int at = threadIdx.x; at < P::kM * kPacks; at += P::kThreads) {
-        const int r = at / kPacks, c = at % kPacks * kPack;
-        if (row + r < m && column + c < n)
-            write_pack<kPack>(tile + r * kStride + c, bias ? bias + column + c : nullptr,
-                              y + static_cast<size_t>(row + r) * n + column + c, accumulate);
-    }
-}
-
 // `part_steps` steps of the depth for each of gridDim.y parts, whose results lie m · n apart.
 template <class P, typename O>
 __global__ void __launch_bounds__(P::kThreads)
@@ -132,23 +94,10 @@ __global__ void __launch_bounds__(P::kThreads)
     const int row = tile_m * P::kM, start = blockIdx.y * part_steps * P::kDepth;
     y += static_cast<size_t>(blockIdx.y) * m * n;
 
-    multiply_tiles<P>(
-        shared, from_a, from_b, row, tile_n * P::kN, 1, start, part_steps,
-        [&](const typename P::Sums& sums, int column) {
-            constexpr int kStride = P::kN + 8;
-            float* tile = reinterpret_cast<float*>(shared);
-            await_copies<0>();
-            __syncthreads();  // all have multiplied
-#pragma unroll
-            for (int i = 0; i < P::kI; ++i)
-#pragma unroll
-                for (int j = 0; j < P::kJ; j += 2)
-                    store<2>(tile + P::row(i) * kStride + P::column(j),
-                             Pack<float, 2>{sums[i][j], sums[i][j + 1]});
-            __syncthreads();
-            constexpr int kPack = P::kWide ? kWidest<O> : 1;
-            write_tile<P, kPack, kStride>(tile, bias, y, row, column, m, n, accumulate);
-        });
+    multiply_tiles<P>(shared, from_a, from_b, row, tile_n * P::kN, 1, start, part_steps,
+                      [&](const typename P::Sums& sums, int column) {
+                          write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
+                      });
 }
 
 // to[i] += Σ parts[p][i], in the order of p. Grid and block: any, one thread an element.

@@ -28,6 +28,8 @@ struct Product {
 
     static constexpr bool kDeepA = kMajorA == Major::kDepth, kDeepB = kMajorB == Major::kDepth;
 
+    using FromA = Matrix<TA>;
+    using FromB = Matrix<TB>;
     using Sums = float[kI][kJ];
 
     __device__ static int row(int i) {
@@ -35,6 +37,15 @@ struct Product {
     }
     __device__ static int column(int j) {
         return threadIdx.x / kWarp % kWarpsN * kWarpN + 8 * (j / 2) + 2 * (threadIdx.x % 4) + j % 2;
+    }
+
+    // Fetches the operands of one step: of A from (row, depth), of B from (column, depth).
+    __device__ static void fetch_a(char* stage, const FromA& a, int row, int depth) {
+        fetch<A, kThreads, kWide>(stage, a, kDeepA ? row : depth, kDeepA ? depth : row);
+    }
+    __device__ static void fetch_b(char* stage, const FromB& b, int column, int depth) {
+        fetch<B, kThreads, kWide>(stage + A::kBytes, b, kDeepB ? column : depth,
+                                  kDeepB ? depth : column);
     }
 
     __device__ static void clear(Sums& sums) {
@@ -45,11 +56,11 @@ struct Product {
     }
 
     // sums += A · B of one step.
-    __device__ static void multiply(const char* a, const char* b, Sums& sums) {
+    __device__ static void multiply(const char* stage, Sums& sums) {
         if constexpr (sizeof(TA) == 2 && sizeof(TB) == 2)
-            multiply_by_mma(a, b, sums);
+            multiply_by_mma(stage, stage + A::kBytes, sums);
         else
-            multiply_by_fma(a, b, sums);
+            multiply_by_fma(stage, stage + A::kBytes, sums);
     }
 
     __device__ static void multiply_by_mma(const char* a, const char* b, Sums& sums) {
@@ -117,22 +128,16 @@ struct Product {
 // after the other: hands each one's sums and its first column to `take`. The depth runs over `steps`
 // steps from `start`. Operands are fetched kStages − 1 steps ahead, across the ends of tiles. `shared`
 // has kStages · kStageBytes bytes; `take` may not write there unless it is the last.
-template <class P, typename TA, typename TB, class Take>
-__device__ void multiply_tiles(char* shared, const Matrix<TA>& a, const Matrix<TB>& b, int row,
-                               int column, int tiles, int start, int steps, Take take) {
+template <class P, class Take>
+__device__ void multiply_tiles(char* shared, const typename P::FromA& a, const typename P::FromB& b,
+                               int row, int column, int tiles, int start, int steps, Take take) {
     int fetched = 0, fetched_step = 0, fetched_column = column;
     auto fetch_next = [&](int stage) {
         if (fetched < tiles) {
             char* at = shared + stage * P::kStageBytes;
             const int depth = start + fetched_step * P::kDepth;
-            if constexpr (P::A::kAlong == Major::kDepth)
-                fetch<typename P::A, P::kThreads, P::kWide>(at, a, row, depth);
-            else
-                fetch<typename P::A, P::kThreads, P::kWide>(at, a, depth, row);
-            if constexpr (P::B::kAlong == Major::kDepth)
-                fetch<typename P::B, P::kThreads, P::kWide>(at + P::A::kBytes, b, fetched_column, depth);
-            else
-                fetch<typename P::B, P::kThreads, P::kWide>(at + P::A::kBytes, b, depth, fetched_column);
+            P::fetch_a(at, a, row, depth);
+            P::fetch_b(at, b, fetched_column, depth);
             if (++fetched_step == steps) {
                 fetched_step = 0;
                 fetched_column += P::kN;
@@ -153,8 +158,7 @@ __device__ void multiply_tiles(char* shared, const Matrix<TA>& a, const Matrix<T
             await_copies<P::kStages - 2>();
             __syncthreads();  // this step is there for all, and all have left the stage before it
             fetch_next(free);
-            const char* at = shared + stage * P::kStageBytes;
-            P::multiply(at, at + P::A::kBytes, sums);
+            P::multiply(shared + stage * P::kStageBytes, sums);
             free = stage;
             stage = after(stage);
         }

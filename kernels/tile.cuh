@@ -78,9 +78,11 @@ struct Tile {
 template <class Tile, int kThreads, bool kWide, typename T>
 __device__ void fetch(char* tile, const Matrix<T>& from, int row, int column) {
     constexpr int kStep = kThreads / Tile::kChunks;
-    static_assert(kThreads % Tile::kChunks == 0 && Tile::kRows % kStep == 0);
+    static_assert(kThreads % Tile::kChunks == 0 &&
+                  (Tile::kRows % kStep == 0 || kStep % Tile::kRows == 0));
     const int chunk = threadIdx.x % Tile::kChunks;
     const int first = threadIdx.x / Tile::kChunks;
+    if (kStep > Tile::kRows && first >= Tile::kRows) return;
     row += first;
     column += chunk * Tile::kPack;
     const T* at = from.data + static_cast<size_t>(row) * from.columns + column;
@@ -89,7 +91,7 @@ __device__ void fetch(char* tile, const Matrix<T>& from, int row, int column) {
         const unsigned to = shared_address(tile) + Tile::offset(first, chunk);
         const int rows = column < from.columns ? from.rows - row : 0;
 #pragma unroll
-        for (int pass = 0; pass < Tile::kRows / kStep; ++pass) {
+        for (int pass = 0; pass < ceil_div(Tile::kRows, kStep); ++pass) {
             const int r = pass * kStep;
             if constexpr (kStep % Tile::kPeriod == 0)
                 copy_async(Tile::moved(to, r, 0), at, r < rows);
