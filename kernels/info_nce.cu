@@ -30,10 +30,10 @@
 //
 // instance: unit_rows = unit_rows<float>
 // instance: info_nce_target = info_nce_target<float>
-// instance: info_nce = info_nce<Wide>
+// instance: info_nce_wide = info_nce<Wide>
 // instance: info_nce_any = info_nce<Any>
 // instance: info_nce_finish = info_nce_finish<float>
-// instance: info_nce_gradient = info_nce_gradient<Wide>
+// instance: info_nce_gradient_wide = info_nce_gradient<Wide>
 // instance: info_nce_gradient_any = info_nce_gradient<Any>
 // instance: through_norm = through_norm<float>
 

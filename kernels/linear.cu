@@ -2,12 +2,13 @@
 //
 //   linear_nt   y[m, n]  = x · wᵀ + bias      or  y += …
 //   linear_nn   dx[m, k] = dy · w             or  dx += …
-//   linear_tn   dw[n, k] += dyᵀ · x           over a part of the rows; the parts' sums are added up
-//               by add_parts
+//   linear_tn   dw[n, k] += dyᵀ · x           over a part of the rows; add_parts joins the parts
+//   row_sums    Σ of dy over some rows, for the bias; column_sums.cu joins them
+//   round_to    a master weight in the type of the activations
 //
 // Shapes    In the kernel's own terms: C[m, n] = A · B over a depth of k. nt: A[m, k], B[n, k]; nn:
 //           A[m, k], B[k, n]; tn: A[k, m], B[k, n]. A and B are of type T, bf16 or f32; C is of type O,
-//           T or f32; bias f32 [n]. All row-major and dense.
+//           T or f32 (logits, sums, tn); bias f32 [n]. `by` names the type of B where it is not A's. All row-major and dense.
 // Launch    grid: ceil(m / kM) · ceil(n / kN), by `parts` in y for tn; block: P::kThreads; dynamic
 //           shared memory: shared_bytes. The instances named `any` take every row length; the others
 //           want rows of A, B and C to start at multiples of 16 bytes.
@@ -27,27 +28,34 @@
 //           the same bits from each instance. So k is never split among warps or blocks in nt and nn.
 //           A weight's gradient is split among blocks, by a rule that knows the shape alone.
 //
-// instance: linear_nt_bf16_large = linear<LargeNt, __nv_bfloat16>
-// instance: linear_nt_bf16_medium = linear<MediumNt, __nv_bfloat16>
-// instance: linear_nt_bf16_skinny = linear<SkinnyNt, __nv_bfloat16>
-// instance: linear_nt_bf16_any = linear<AnyNt, __nv_bfloat16>
+// instance: linear_nt_bf16_large = linear<LargeNt, Bf16>
+// instance: linear_nt_bf16_medium = linear<MediumNt, Bf16>
+// instance: linear_nt_bf16_skinny = linear<SkinnyNt, Bf16>
+// instance: linear_nt_bf16_any = linear<AnyNt, Bf16>
 // instance: logits_nt_bf16_large = linear<LargeNt, float>
+// instance: logits_nt_bf16_medium = linear<MediumNt, float>
 // instance: logits_nt_bf16_skinny = linear<SkinnyNt, float>
 // instance: logits_nt_bf16_any = linear<AnyNt, float>
-// instance: linear_nn_bf16_large = linear<LargeNn, __nv_bfloat16>
-// instance: linear_nn_bf16_medium = linear<MediumNn, __nv_bfloat16>
-// instance: linear_nn_bf16_any = linear<AnyNn, __nv_bfloat16>
-// instance: linear_nn_f32_from_bf16_large = linear<LargeNn, float>
-// instance: linear_nn_f32_from_bf16_any = linear<AnyNn, float>
+// instance: linear_nn_bf16_large = linear<LargeNn, Bf16>
+// instance: linear_nn_bf16_medium = linear<MediumNn, Bf16>
+// instance: linear_nn_bf16_any = linear<AnyNn, Bf16>
+// instance: sums_nn_bf16_large = linear<LargeNn, float>
+// instance: sums_nn_bf16_any = linear<AnyNn, float>
 // instance: linear_tn_bf16_large = linear<LargeTn, float>
 // instance: linear_tn_bf16_medium = linear<MediumTn, float>
 // instance: linear_tn_bf16_any = linear<AnyTn, float>
-// instance: linear_nt_f32 = linear<F32Nt, float>
+// instance: linear_nt_f32_medium = linear<F32Nt, float>
 // instance: linear_nt_f32_any = linear<F32AnyNt, float>
-// instance: linear_nn_f32 = linear<F32Nn, float>
+// instance: linear_nn_f32_medium = linear<F32Nn, float>
 // instance: linear_nn_f32_any = linear<F32AnyNn, float>
-// instance: linear_tn_f32 = linear<F32Tn, float>
+// instance: linear_tn_f32_medium = linear<F32Tn, float>
 // instance: linear_tn_f32_any = linear<F32AnyTn, float>
+// instance: linear_nt_bf16_by_f32_any = linear<Mixed<Bf16, float>, Bf16>
+// instance: logits_nt_bf16_by_f32_any = linear<Mixed<Bf16, float>, float>
+// instance: linear_nt_f32_by_bf16_any = linear<Mixed<float, Bf16>, float>
+// instance: row_sums_bf16 = row_sums<Bf16>
+// instance: row_sums_f32 = row_sums<float>
+// instance: round_bf16 = round_to<Bf16>
 // instance: add_parts = add_parts<float>
 
 #include "output.cuh"
@@ -61,6 +69,10 @@ template <bool wide, Major a, Major b>
 using Medium = Product<Bf16, Bf16, 64, 64, 64, 2, 2, 3, wide, a, b>;
 template <bool wide, Major a, Major b>
 using F32 = Product<float, float, 64, 64, 32, 2, 2, 3, wide, a, b>;
+
+// Weights in another format than the activations.
+template <typename TA, typename TB>
+using Mixed = Product<TA, TB, 64, 64, 32, 2, 2, 3, false, kDepth, kDepth>;
 
 using SkinnyNt = Product<Bf16, Bf16, 16, 16, 64, 1, 1, 8, true, kDepth, kDepth>;
 using LargeNt = Large<kDepth, kDepth>;
@@ -98,6 +110,41 @@ __global__ void __launch_bounds__(P::kThreads)
                       [&](const typename P::Sums& sums, int column) {
                           write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
                       });
+}
+
+// partial[b][c] = Σ x[r, c] over block b's `rows` rows of x[m, n]. Grid: (ceil(n / 32), ceil(m / rows));
+// block: 256. Warp w adds rows w, w + 8, …, then the warps' sums are added in their order.
+template <typename T>
+__global__ void row_sums(const T* x, float* partial, int m, int n, int rows) {
+    constexpr int kWarps = 8;
+    __shared__ float sums[kWarps][kWarp];
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    const int column = blockIdx.x * kWarp + lane, first = blockIdx.y * rows;
+    float sum = 0.0f;
+    if (column < n)
+        for (int row = first + warp; row < min(m, first + rows); row += kWarps)
+            sum += to_f32(x[static_cast<size_t>(row) * n + column]);
+    sums[warp][lane] = sum;
+    __syncthreads();
+    if (warp == 0 && column < n) {
+        for (int other = 1; other < kWarps; ++other) sum += sums[other][lane];
+        partial[static_cast<size_t>(blockIdx.y) * n + column] = sum;
+    }
+}
+
+// to[i] = from[i], rounded. Grid: ceil(count / 1024); block: 256 threads of 4 elements.
+template <typename T>
+__global__ void round_to(const float* from, T* to, size_t count) {
+    const size_t at = (static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x) * 4;
+    if (at + 4 <= count) {
+        const auto four = load<4>(from + at);
+        Pack<T, 4> out;
+#pragma unroll
+        for (int i = 0; i < 4; ++i) out.at[i] = from_f32<T>(four.at[i]);
+        store<4>(to + at, out);
+    } else {
+        for (size_t i = at; i < count; ++i) to[i] = from_f32<T>(from[i]);
+    }
 }
 
 // to[i] += Σ parts[p][i], in the order of p. Grid and block: any, one thread an element.

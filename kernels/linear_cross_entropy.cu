@@ -27,14 +27,14 @@
 // Order     A thread's columns in rising order, then quads, warps and slices in theirs: bits repeat,
 //           and a row's do not depend on the others. Rows with coefficient 0 are not computed.
 //
-// instance: lce_forward_bf16 = lce_forward<Bf16Wide>
+// instance: lce_forward_bf16_wide = lce_forward<Bf16Wide>
 // instance: lce_forward_bf16_any = lce_forward<Bf16Any>
-// instance: lce_forward_f32 = lce_forward<F32Wide>
+// instance: lce_forward_f32_wide = lce_forward<F32Wide>
 // instance: lce_forward_f32_any = lce_forward<F32Any>
 // instance: lce_finish = lce_finish<float>
-// instance: lce_gradient_bf16 = lce_gradient<Bf16Wide>
+// instance: lce_gradient_bf16_wide = lce_gradient<Bf16Wide>
 // instance: lce_gradient_bf16_any = lce_gradient<Bf16Any>
-// instance: lce_gradient_f32 = lce_gradient<F32Wide>
+// instance: lce_gradient_f32_wide = lce_gradient<F32Wide>
 // instance: lce_gradient_f32_any = lce_gradient<F32Any>
 // instance: lce_gather_bf16 = lce_gather<__nv_bfloat16>
 // instance: lce_gather_f32 = lce_gather<float>
@@ -105,12 +105,13 @@ __global__ void lce_finish(const LogSum* partial, const T* target_logit, T* nll,
     nll[row] = state.max - target_logit[row] + tail;
 }
 
-// The strip's columns are [first, first + strip) of the vocabulary.
+// The strip's columns are [first, first + strip) of the vocabulary; row r was row rows[r] of all.
 template <class P>
 __global__ void __launch_bounds__(P::kThreads)
     lce_gradient(const typename P::A::Element* hidden, const typename P::A::Element* w,
-                 const unsigned* target, const float* lse, const float* coefficient,
-                 typename P::A::Element* g, int m, int n, int k, int first, int strip) {
+                 const unsigned* target, const unsigned* rows, const float* lse,
+                 const float* coefficient, typename P::A::Element* g, int m, int n, int k, int first,
+                 int strip) {
     extern __shared__ __align__(128) char shared[];
     int tile_m, tile_n;
     place(blockIdx.x, ceil_div(m, P::kM), ceil_div(strip, P::kN), tile_m, tile_n);
@@ -122,7 +123,7 @@ __global__ void __launch_bounds__(P::kThreads)
             for (int i = 0; i < P::kI; ++i) {
                 const int r = row + P::row(i);
                 const bool there = r < m;
-                const float factor = there ? coefficient[r] : 0.0f, total = there ? lse[r] : 0.0f;
+                const float factor = there ? coefficient[r] : 0.0f, total = there ? lse[rows[r]] : 0.0f;
                 const int hit = there ? static_cast<int>(target[r]) : -1;
 #pragma unroll
                 for (int j = 0; j < P::kJ; ++j) {

@@ -26,7 +26,7 @@
 // instance: logits_int8_bf16_medium = linear_int8<Medium<__nv_bfloat16, true>, float>
 // instance: logits_int8_bf16_skinny = linear_int8<Skinny<__nv_bfloat16>, float>
 // instance: logits_int8_bf16_any = linear_int8<Medium<__nv_bfloat16, false>, float>
-// instance: linear_int8_f32 = linear_int8<Medium<float, true>, float>
+// instance: linear_int8_f32_medium = linear_int8<Medium<float, true>, float>
 // instance: linear_int8_f32_any = linear_int8<Medium<float, false>, float>
 // instance: quantise_int8 = quantise_int8<float>
 

@@ -14,18 +14,25 @@ mod memory;
 mod modules;
 
 mod column_sums;
+mod info_nce;
 mod kv_store;
+mod linear;
+mod linear_cross_entropy;
 mod packs;
 mod pool;
 mod rms_norm;
 mod rope;
 mod swiglu;
+mod tiling;
+mod top_k;
+mod weight;
 
 pub use allocator::Usage;
 pub use context::Context;
 pub use driver::Driver;
 pub use kernels::{Cubin, Kernel, compiler, kernel, kernels};
 pub use memory::CudaBuffer;
+pub use weight::CudaWeight;
 
 use super::{Real, Result};
 use column_sums::rows_per_block;
