@@ -13,12 +13,15 @@ mod launch;
 mod memory;
 mod modules;
 
+mod adamw;
 mod column_sums;
+mod grpo;
 mod kv_store;
 mod packs;
 mod pool;
 mod rms_norm;
 mod rope;
+mod sample;
 mod swiglu;
 
 pub use allocator::Usage;
