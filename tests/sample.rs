@@ -50,11 +50,12 @@ fn check(vocab: usize, scale: f32, levels: Option<f32>, sampling: &Sampling, ban
     let keys: Vec<(u64, u32)> = (0..rows)
         .map(|i| (i as u64 * 77, 1000 + i as u32))
         .collect();
-    for device in devices() {
-        let got = device
-            .sample(vocab, &logits, sampling, &keys, banned)
+    on_every_device!(|device| {
+        let logits_there = floats(device, &logits);
+        let drawn = device
+            .sample(vocab, &logits_there, sampling, &keys, banned)
             .unwrap();
-        for (i, got) in got.iter().enumerate() {
+        for (i, got) in drawn.iter().enumerate() {
             let row = wide(&logits[i * vocab..(i + 1) * vocab]);
             if on_an_edge(&row, sampling, banned) {
                 continue;
@@ -78,7 +79,8 @@ fn check(vocab: usize, scale: f32, levels: Option<f32>, sampling: &Sampling, ban
             let before: f64 = p[..token].iter().sum();
             assert!(before - 1e-5 <= at && at <= before + p[token] + 1e-5);
         }
-    }
+        drawn
+    });
 }
 
 proptest! {
@@ -162,6 +164,17 @@ fn draws_follow_the_distribution() {
     }
 }
 
+fn sample<D: Sample>(
+    device: &D,
+    vocab: usize,
+    logits: &[f32],
+    sampling: &Sampling,
+    keys: &[(u64, u32)],
+) -> Vec<Sampled> {
+    let logits = floats(device, logits);
+    device.sample(vocab, &logits, sampling, keys, &[7]).unwrap()
+}
+
 #[test]
 fn a_row_does_not_depend_on_its_batch() {
     let (vocab, rows) = (3001, 9);
@@ -182,16 +195,22 @@ fn a_row_does_not_depend_on_its_batch() {
         },
         Sampling::GREEDY,
     ] {
+        let row = |i: usize| &logits[i * vocab..(i + 1) * vocab];
         for device in devices() {
-            let sample = |logits: &Vec<f32>, keys: &[(u64, u32)]| -> Vec<Sampled> {
-                device.sample(vocab, logits, &sampling, keys, &[7]).unwrap()
-            };
-            let all = same_on_one_thread(|| sample(&logits, &keys));
+            let all = same_on_one_thread(|| sample(&device, vocab, &logits, &sampling, &keys));
             for i in [0, 4, 8] {
-                let row = logits[i * vocab..(i + 1) * vocab].to_vec();
-                assert_eq!(sample(&row, &keys[i..=i]), [all[i]]);
+                let alone = sample(&device, vocab, row(i), &sampling, &keys[i..=i]);
+                assert_eq!(alone, [all[i]]);
             }
         }
+        on_gpus!(|device| {
+            let all = sample(device, vocab, &logits, &sampling, &keys);
+            for i in [0, 4, 8] {
+                let alone = sample(device, vocab, row(i), &sampling, &keys[i..=i]);
+                assert_eq!(alone, [all[i]]);
+            }
+            all
+        });
     }
 }
 
@@ -212,7 +231,8 @@ fn ties_go_to_the_lowest_id() {
     };
     let keys: Vec<(u64, u32)> = (0..400).map(|i| (0, i)).collect();
     let rows = logits.repeat(keys.len());
-    for device in devices() {
+    on_every_device!(|device| {
+        let [logits, rows] = [&logits, &rows].map(|x| floats(device, x));
         let greedy = device
             .sample(300, &logits, &Sampling::GREEDY, &[(0, 0)], &[0, 1])
             .unwrap();
@@ -225,19 +245,23 @@ fn ties_go_to_the_lowest_id() {
             assert!(drawn.iter().all(|s| kept.contains(&s.token)));
             assert!(drawn.iter().any(|s| s.token + 10 > *kept.end()));
         }
-    }
+    });
 }
 
 #[test]
 fn wrong_input_is_an_error() {
-    let device = &devices()[0];
+    on_every_device!(|device| refuses(device));
+}
+
+fn refuses<D: Sample>(device: &D) {
     let good = Sampling {
         temperature: 1.0,
         ..Sampling::GREEDY
     };
     let message = |logits: &[f32], sampling: &Sampling, banned: &[u32]| {
         let keys = vec![(0, 0); logits.len() / 3];
-        let result = device.sample(3, &logits.to_vec(), sampling, &keys, banned);
+        let logits = device.upload(logits).unwrap();
+        let result = device.sample(3, &logits, sampling, &keys, banned);
         result.unwrap_err().to_string()
     };
     let row = [0.0, 1.0, 2.0];

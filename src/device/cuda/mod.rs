@@ -13,7 +13,9 @@ mod launch;
 mod memory;
 mod modules;
 
+mod adamw;
 mod column_sums;
+mod grpo;
 mod info_nce;
 mod kv_store;
 mod linear;
@@ -22,6 +24,7 @@ mod packs;
 mod pool;
 mod rms_norm;
 mod rope;
+mod sample;
 mod swiglu;
 mod tiling;
 mod top_k;
