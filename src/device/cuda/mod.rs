@@ -12,9 +12,11 @@ mod kernels;
 mod launch;
 mod memory;
 mod modules;
+mod staging;
 
 mod adamw;
 mod column_sums;
+mod embedding;
 mod grpo;
 mod info_nce;
 mod kv_store;
