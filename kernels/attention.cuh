@@ -1,0 +1,248 @@
+// What the attention kernels share: how query rows are numbered, the lists that the host prepares, and
+// tiles of bf16 in shared memory with the tensor-core products over them.
+//
+// Rows      The query heads of a group read the same keys, so row r of a key/value head is token
+//           r / group with head r % group of that group: a block of rows is a block of one matrix.
+// Spans     A run is a range of rows that sees one span of keys (src/ops/forest.rs). Keys stream in
+//           tiles of kKeys, counted from the start of the span.
+// Swizzle   A tile row is D / 8 chunks of 16 bytes. Chunk c of row r lies at c ^ s(r), with s chosen so
+//           that equal chunks of 8 neighbouring rows lie in different banks: ldmatrix, cp.async and the
+//           16-byte accesses below have no conflicts.
+// Layouts   Fragments are those of mma.m16n8k16 and ldmatrix (PTX ISA, "Warp-level matrix
+//           instructions"): lane l of an accumulator holds rows l / 4 and l / 4 + 8, columns
+//           2 · (l % 4) and the next.
+#pragma once
+
+#include "common.cuh"
+
+using bf16 = __nv_bfloat16;
+
+// Keys of a tile.
+constexpr int kKeys = 64;
+// Keys after which a span's running maximum and sum start anew; a multiple of kKeys. Pieces are folded
+// together in rising order, whether one block computes them all or each is a block's, so that both give
+// the same bits.
+constexpr int kPiece = 512;
+
+constexpr float kLog2E = 1.4426950408889634f;
+constexpr float kLn2 = 0.6931471805599453f;
+
+struct Heads {
+    int num_heads, num_kv_heads, head_dim;
+    int group;               // num_heads / num_kv_heads
+    unsigned group_inverse;  // 2^32 / group, rounded up
+    float scale;             // 1 / sqrt(head_dim)
+};
+
+// Rows [first, last) that see the keys of the store from row `key` on: `seen` of them the first row's
+// token, and where `causal` every later token one more; `keys` of them the last row's.
+struct Run {
+    int first, last;
+    int key, keys;
+    int seen, causal;
+};
+
+// Rows of a block and its runs. With `partial` ≥ 0 their results are partial, and stored from that row
+// on.
+struct Item {
+    int first, rows;
+    int run, runs;
+    int partial;
+};
+
+// Keys of a segment, as many as a tile holds, and visits to them. With `partial` ≥ 0 the gradients are
+// partial, and stored in that slot.
+struct KeyItem {
+    int key, keys;
+    int visit, visits;
+    int partial;
+};
+
+// Rows that see a tile's keys: the first row's token `seen` of them, and where `causal` every later token
+// one more.
+struct Visit {
+    int first, rows;
+    int seen, causal;
+};
+
+__device__ inline int token_of(const Heads& h, int row) {
+    return h.group == 1 ? row : static_cast<int>(__umulhi(row, h.group_inverse));
+}
+
+// Query head of a row.
+__device__ inline int head_of(const Heads& h, int row, int token, int kv_head) {
+    return kv_head * h.group + row - token * h.group;
+}
+
+// Where a row starts in a matrix of `stride` elements a token and `width` a head.
+__device__ inline size_t row_at(const Heads& h, int row, int kv_head, int stride, int width) {
+    const int token = token_of(h, row);
+    return static_cast<size_t>(token) * stride + head_of(h, row, token, kv_head) * width;
+}
+
+// Keys of the run that a row sees.
+__device__ inline int visible_to(const Heads& h, const Run& run, int row) {
+    if (row < run.first || row >= run.last) return 0;
+    return run.causal ? run.seen + token_of(h, row) - token_of(h, run.first) : run.seen;
+}
+
+// 2^x to within 2 ulp; 2^-inf is 0 and 2^0 is 1.
+__device__ inline float exp2_of(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// The maximum over the four lanes that hold a row of an accumulator, in each of them, and the sum.
+__device__ inline float quad_max(float x) {
+    x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+    return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
+}
+__device__ inline float quad_sum(float x) {
+    x = __fadd_rn(x, __shfl_xor_sync(0xffffffffu, x, 1));
+    return __fadd_rn(x, __shfl_xor_sync(0xffffffffu, x, 2));
+}
+
+// Rows of D elements in shared memory, swizzled.
+template <int D>
+struct Tile {
+    static constexpr int kChunks = D / 8;
+    static constexpr int kSpread = kChunks % 8 == 0 ? 8 : kChunks % 4 == 0 ? 4 : 2;
+    static_assert(D % 16 == 0, "a row is whole pairs of chunks");
+
+    bf16* base;
+
+    __device__ bf16* chunk(int row, int c) const {
+        return base + row * D + (c ^ (row / (8 / kSpread) % kSpread)) * 8;
+    }
+};
+
+__device__ inline unsigned shared_address(const void* at) {
+    return static_cast<unsigned>(__cvta_generic_to_shared(at));
+}
+
+// Starts the copy of N bytes to shared memory, zeros where not `there`.
+template <int N>
+__device__ void copy_async(void* to, const void* from, bool there) {
+    const int bytes = there ? N : 0;
+    if constexpr (N == 16)
+        asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)), "l"(from), "r"(bytes));
+    else
+        asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" ::"r"(shared_address(to)), "l"(from), "n"(N), "r"(bytes));
+}
+
+// Waits for all copies that this thread started.
+__device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
+
+// Copies rows of a matrix into a tile: row r from `row_start(r)`, zeros from row `count` on.
+template <int ROWS, int THREADS, int D, typename RowStart>
+__device__ void fetch(Tile<D> tile, int count, const RowStart& row_start) {
+    constexpr int chunks = Tile<D>::kChunks;
+#pragma unroll
+    for (int i = threadIdx.x; i < ROWS * chunks; i += THREADS) {
+        const int row = i / chunks, c = i % chunks;
+        const bool there = row < count;
+        copy_async<16>(tile.chunk(row, c), row_start(there ? row : 0) + c * 8, there);
+    }
+}
+
+__device__ inline void ldmatrix(unsigned (&to)[4], const bf16* from) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(shared_address(from)));
+}
+
+__device__ inline void ldmatrix_trans(unsigned (&to)[4], const bf16* from) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(shared_address(from)));
+}
+
+// c[16][8] += a[16][16] · b[16][8].
+__device__ inline void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// 16 rows of a tile as left factors, from row `first` on.
+template <int D>
+__device__ void load_left(unsigned (&a)[D / 16][4], Tile<D> tile, int first) {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int k = 0; k < D / 16; ++k) ldmatrix(a[k], tile.chunk(first + lane % 16, 2 * k + lane / 16));
+}
+
+// c[M · 16][N] += a[M · 16][D] · bᵀ, b being N rows of a tile.
+template <int M, int N, int D>
+__device__ void multiply_transposed(float (&c)[M][N / 8][4], const unsigned (&a)[M][D / 16][4], Tile<D> b) {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int n = 0; n < N / 16; ++n) {
+#pragma unroll
+        for (int k = 0; k < D / 16; ++k) {
+            unsigned f[4];
+            ldmatrix(f, b.chunk(16 * n + lane / 16 * 8 + lane % 8, 2 * k + lane / 8 % 2));
+#pragma unroll
+            for (int m = 0; m < M; ++m) {
+                mma(c[m][2 * n], a[m][k], f[0], f[1]);
+                mma(c[m][2 * n + 1], a[m][k], f[2], f[3]);
+            }
+        }
+    }
+}
+
+// c[M · 16][D] += a[M · 16][N] · b, b being N rows of a tile; a is an accumulator, rounded.
+template <int M, int N, int D>
+__device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4], Tile<D> b) {
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int k = 0; k < N / 16; ++k) {
+        unsigned left[M][4];
+#pragma unroll
+        for (int m = 0; m < M; ++m) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const float* pair = &a[m][2 * k + i / 2][i % 2 * 2];
+                const __nv_bfloat162 rounded = __floats2bfloat162_rn(pair[0], pair[1]);
+                left[m][i] = *reinterpret_cast<const unsigned*>(&rounded);
+            }
+        }
+#pragma unroll
+        for (int n = 0; n < D / 16; ++n) {
+            unsigned f[4];
+            ldmatrix_trans(f, b.chunk(16 * k + lane % 16, 2 * n + lane / 16));
+#pragma unroll
+            for (int m = 0; m < M; ++m) {
+                mma(c[m][2 * n], left[m], f[0], f[1]);
+                mma(c[m][2 * n + 1], left[m], f[2], f[3]);
+            }
+        }
+    }
+}
+
+// Writes M · 16 rows of an accumulator to rows of a matrix, rounded: row r of the first `count` to
+// `row_start(r)`. They pass through rows of a tile that only this warp uses, so that every store is of
+// whole chunks.
+template <int M, int D, typename RowStart>
+__device__ void store_rows(const float (&c)[M][D / 8][4], Tile<D> tile, int count, const RowStart& row_start) {
+    constexpr int chunks = Tile<D>::kChunks;
+    const int lane = threadIdx.x % kWarp;
+#pragma unroll
+    for (int m = 0; m < M; ++m)
+#pragma unroll
+        for (int n = 0; n < D / 8; ++n)
+#pragma unroll
+            for (int half = 0; half < 2; ++half)
+                *reinterpret_cast<__nv_bfloat162*>(tile.chunk(16 * m + 8 * half + lane / 4, n) + lane % 4 * 2) =
+                    __floats2bfloat162_rn(c[m][n][2 * half], c[m][n][2 * half + 1]);
+    __syncwarp();
+#pragma unroll
+    for (int i = lane; i < 16 * M * chunks; i += kWarp) {
+        const int row = i / chunks, c16 = i % chunks;
+        if (row < count)
+            *reinterpret_cast<uint4*>(row_start(row) + c16 * 8) =
+                *reinterpret_cast<const uint4*>(tile.chunk(row, c16));
+    }
+}
