@@ -26,12 +26,10 @@
 //
 // instance: attention_64 = attention<64, 4, 2>
 // instance: attention_80 = attention<80, 4, 2>
-// instance: attention_96 = attention<96, 4, 1>
-// instance: attention_128 = attention<128, 4, 1>
-// instance: attention_few_64 = attention<64, 1, 1>
-// instance: attention_few_80 = attention<80, 1, 1>
-// instance: attention_few_96 = attention<96, 1, 1>
-// instance: attention_few_128 = attention<128, 1, 1>
+// instance: attention_few_64 = attention<64, 4, 1>
+// instance: attention_few_80 = attention<80, 4, 1>
+// instance: attention_few_96 = attention<96, 4, 1>
+// instance: attention_few_128 = attention<128, 4, 1>
 
 #include "attention_softmax.cuh"
 
@@ -50,9 +48,8 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     const float log2_scale = h.scale * kLog2E;
     const auto fetch_tile = [&](int to, const Run& run, int at) {
         const size_t first = static_cast<size_t>(run.key + at) * kv_stride + kv_head * D;
-        const auto line = [&](int row) { return first + static_cast<size_t>(row) * kv_stride; };
-        fetch<kKeys, kThreads>(Tile<D>{stage(to)}, run.keys - at, [&](int row) { return keys + line(row); });
-        fetch<kKeys, kThreads>(Tile<D>{stage(to) + kKeys * D}, run.keys - at, [&](int row) { return values + line(row); });
+        fetch<kKeys, kThreads>(Tile<D>{stage(to)}, run.keys - at, keys + first, kv_stride);
+        fetch<kKeys, kThreads>(Tile<D>{stage(to) + kKeys * D}, run.keys - at, values + first, kv_stride);
     };
 
     Run run = runs[item.run];

@@ -24,6 +24,8 @@ constexpr int kKeys = 64;
 // the same bits.
 constexpr int kPiece = 512;
 
+// The score of a key that is not seen.
+constexpr float kNone = __builtin_bit_cast(float, 0xff800000u);
 constexpr float kLog2E = 1.4426950408889634f;
 constexpr float kLn2 = 0.6931471805599453f;
 
@@ -83,7 +85,7 @@ __device__ inline size_t row_at(const Heads& h, int row, int kv_head, int stride
 // Keys of the run that a row sees.
 __device__ inline int visible_to(const Heads& h, const Run& run, int row) {
     if (row < run.first || row >= run.last) return 0;
-    return run.causal ? run.seen + token_of(h, row) - token_of(h, run.first) : run.seen;
+    return run.causal ? max(0, run.seen + token_of(h, row) - token_of(h, run.first)) : run.seen;
 }
 
 // 2^x to within 2 ulp; 2^-inf is 0 and 2^0 is 1.
@@ -113,7 +115,8 @@ struct Tile {
     bf16* base;
 
     __device__ bf16* chunk(int row, int c) const {
-        return base + row * D + (c ^ (row / (8 / kSpread) % kSpread)) * 8;
+        const int spread = row / (8 / kSpread) % kSpread;
+        return base + row * D + (c / kSpread * kSpread + (c % kSpread ^ spread)) * 8;
     }
 };
 
@@ -134,28 +137,43 @@ __device__ void copy_async(void* to, const void* from, bool there) {
 // Waits for all copies that this thread started.
 __device__ inline void wait_for_copies() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
-// Copies rows of a matrix into a tile: row r from `row_start(r)`, zeros from row `count` on.
+// Copies rows of a matrix into a tile: row r from `row_start(r)`, zeros from row `count` on, which are not
+// read. A thread keeps to one column of chunks, so that its addresses differ by whole rows.
 template <int ROWS, int THREADS, int D, typename RowStart>
 __device__ void fetch(Tile<D> tile, int count, const RowStart& row_start) {
-    constexpr int chunks = Tile<D>::kChunks;
+    constexpr int chunks = Tile<D>::kChunks, step = THREADS / chunks;
+    const int c = threadIdx.x % chunks, first = threadIdx.x / chunks;
+    if (THREADS % chunks != 0 && first >= step) return;
 #pragma unroll
-    for (int i = threadIdx.x; i < ROWS * chunks; i += THREADS) {
-        const int row = i / chunks, c = i % chunks;
-        const bool there = row < count;
-        copy_async<16>(tile.chunk(row, c), row_start(there ? row : 0) + c * 8, there);
+    for (int i = 0; i < (ROWS + step - 1) / step; ++i) {
+        const int row = first + i * step;
+        if (ROWS % step == 0 || row < ROWS) {
+            copy_async<16>(tile.chunk(row, c), row_start(row) + c * 8, row < count);
+        }
     }
 }
 
-__device__ inline void ldmatrix(unsigned (&to)[4], const bf16* from) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                 : "r"(shared_address(from)));
+// The same for rows that are `stride` elements apart.
+template <int ROWS, int THREADS, int D>
+__device__ void fetch(Tile<D> tile, int count, const bf16* rows, int stride) {
+    constexpr int chunks = Tile<D>::kChunks, step = THREADS / chunks;
+    const char* at = reinterpret_cast<const char*>(rows + static_cast<size_t>(threadIdx.x / chunks) * stride);
+    const size_t bytes = static_cast<size_t>(step) * stride * sizeof(bf16);
+    fetch<ROWS, THREADS>(tile, count, [&](int row) {
+        return reinterpret_cast<const bf16*>(at + (row - static_cast<int>(threadIdx.x / chunks)) / step * bytes);
+    });
 }
 
-__device__ inline void ldmatrix_trans(unsigned (&to)[4], const bf16* from) {
+__device__ inline void ldmatrix(unsigned (&to)[4], unsigned from) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(from));
+}
+
+__device__ inline void ldmatrix_trans(unsigned (&to)[4], unsigned from) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
-                 : "r"(shared_address(from)));
+                 : "r"(from));
 }
 
 // c[16][8] += a[16][16] · b[16][8].
@@ -166,24 +184,47 @@ __device__ inline void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, u
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+// Where a lane's matrix rows for ldmatrix lie: row `row` of every 16 of a tile, chunk `half` of every two.
+// One register for each chunk pair that the swizzle moves differently; the rest is an offset in the
+// instruction, which the compiler finds only where it cannot see how the addresses came about.
+template <int D>
+struct LaneRows {
+    static constexpr int kPairs = Tile<D>::kSpread / 2;
+    unsigned at[kPairs];
+
+    __device__ LaneRows(Tile<D> tile, int row, int half) {
+#pragma unroll
+        for (int i = 0; i < kPairs; ++i) {
+            at[i] = shared_address(tile.chunk(row, 2 * i + half));
+            asm volatile("" : "+r"(at[i]));
+        }
+    }
+    // The `rows`-th 16 rows, the `pair`-th two chunks.
+    __device__ unsigned operator()(int rows, int pair) const {
+        return at[pair % kPairs] + rows * 16 * D * sizeof(bf16) + pair / kPairs * kPairs * 32;
+    }
+};
+
 // 16 rows of a tile as left factors, from row `first` on.
 template <int D>
 __device__ void load_left(unsigned (&a)[D / 16][4], Tile<D> tile, int first) {
     const int lane = threadIdx.x % kWarp;
+    const LaneRows<D> rows({tile.base + first * D}, lane % 16, lane / 16);
 #pragma unroll
-    for (int k = 0; k < D / 16; ++k) ldmatrix(a[k], tile.chunk(first + lane % 16, 2 * k + lane / 16));
+    for (int k = 0; k < D / 16; ++k) ldmatrix(a[k], rows(0, k));
 }
 
 // c[M · 16][N] += a[M · 16][D] · bᵀ, b being N rows of a tile.
 template <int M, int N, int D>
 __device__ void multiply_transposed(float (&c)[M][N / 8][4], const unsigned (&a)[M][D / 16][4], Tile<D> b) {
     const int lane = threadIdx.x % kWarp;
+    const LaneRows<D> rows(b, lane / 16 * 8 + lane % 8, lane / 8 % 2);
 #pragma unroll
     for (int n = 0; n < N / 16; ++n) {
 #pragma unroll
         for (int k = 0; k < D / 16; ++k) {
             unsigned f[4];
-            ldmatrix(f, b.chunk(16 * n + lane / 16 * 8 + lane % 8, 2 * k + lane / 8 % 2));
+            ldmatrix(f, rows(n, k));
 #pragma unroll
             for (int m = 0; m < M; ++m) {
                 mma(c[m][2 * n], a[m][k], f[0], f[1]);
@@ -197,6 +238,7 @@ __device__ void multiply_transposed(float (&c)[M][N / 8][4], const unsigned (&a)
 template <int M, int N, int D>
 __device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4], Tile<D> b) {
     const int lane = threadIdx.x % kWarp;
+    const LaneRows<D> rows(b, lane % 16, lane / 16);
 #pragma unroll
     for (int k = 0; k < N / 16; ++k) {
         unsigned left[M][4];
@@ -212,7 +254,7 @@ __device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4],
 #pragma unroll
         for (int n = 0; n < D / 16; ++n) {
             unsigned f[4];
-            ldmatrix_trans(f, b.chunk(16 * k + lane % 16, 2 * n + lane / 16));
+            ldmatrix_trans(f, rows(k, n));
 #pragma unroll
             for (int m = 0; m < M; ++m) {
                 mma(c[m][2 * n], left[m], f[0], f[1]);
@@ -220,6 +262,23 @@ __device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4],
             }
         }
     }
+}
+
+// Hides the keys of the tile from `at` on that rows do not see.
+template <int M>
+__device__ void mask(float (&scores)[M][kKeys / 8][4], const int (&visible)[M][2], int at) {
+    const int column = threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int m = 0; m < M; ++m)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const int seen = visible[m][half] - at - column;
+#pragma unroll
+            for (int n = 0; n < kKeys / 8; ++n)
+#pragma unroll
+                for (int i = 0; i < 2; ++i)
+                    if (8 * n + i >= seen) scores[m][n][2 * half + i] = kNone;
+        }
 }
 
 // Writes M · 16 rows of an accumulator to rows of a matrix, rounded: row r of the first `count` to

@@ -62,9 +62,9 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
     const bf16* values = keys + h.num_kv_heads * D;
     const float log2_scale = h.scale * kLog2E;
     const auto fetch_tile = [&](int stage, const Run& run, int at) {
-        const auto line = [&](int row) { return static_cast<size_t>(run.key + at + row) * stride; };
-        fetch<kKeys, kThreads>(tile(stage, 0), run.keys - at, [&](int row) { return keys + line(row); });
-        fetch<kKeys, kThreads>(tile(stage, 1), run.keys - at, [&](int row) { return values + line(row); });
+        const size_t first = static_cast<size_t>(run.key + at) * stride;
+        fetch<kKeys, kThreads>(tile(stage, 0), run.keys - at, keys + first, stride);
+        fetch<kKeys, kThreads>(tile(stage, 1), run.keys - at, values + first, stride);
     };
 
     Run run = runs[item.run];
@@ -91,9 +91,9 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
     }
 
     float dq[1][D / 8][4] = {};
-    int visible[2];
+    int visible[1][2];
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
-        if (at == 0) visible[0] = visible_to(h, run, row0), visible[1] = visible_to(h, run, row0 + 8);
+        if (at == 0) visible[0][0] = visible_to(h, run, row0), visible[0][1] = visible_to(h, run, row0 + 8);
 
         wait_for_copies();
         __syncthreads();  // the tile is there, and the other stage has been read
@@ -105,17 +105,17 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
         }
         if (next_index < item.runs) fetch_tile(now ^ 1, next, next_at);
 
-        if (__any_sync(0xffffffffu, max(visible[0], visible[1]) > at)) {
+        if (__any_sync(0xffffffffu, max(visible[0][0], visible[0][1]) > at)) {
             float p[1][kKeys / 8][4] = {}, ds[1][kKeys / 8][4] = {};
             multiply_transposed<1, kKeys>(p, q, tile(now, 0));
             multiply_transposed<1, kKeys>(ds, g, tile(now, 1));
+            if (__any_sync(0xffffffffu, min(visible[0][0], visible[0][1]) < at + kKeys)) mask(p, visible, at);
 #pragma unroll
             for (int n = 0; n < kKeys / 8; ++n)
 #pragma unroll
                 for (int i = 0; i < 4; ++i) {
-                    const bool seen = at + 8 * n + lane % 4 * 2 + i % 2 < visible[i / 2];
                     const float weight = exp2_of(fmaf(p[0][n][i], log2_scale, -stat[i / 2].x));
-                    ds[0][n][i] = seen ? weight * (ds[0][n][i] - stat[i / 2].y) : 0.0f;
+                    ds[0][n][i] = weight * (ds[0][n][i] - stat[i / 2].y);
                 }
             multiply<1, kKeys>(dq, ds, tile(now, 0));
         }

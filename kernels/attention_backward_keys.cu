@@ -16,7 +16,7 @@
 //           them. Products are transposed, keys by rows, so that p and ds are left factors as they are.
 //           A trunk that very many rows see is given to several blocks, each with a share of the visits,
 //           whose sums are folded by a second kernel.
-// Registers p and ds of a visit and both gradients; keys and values as fragments where D ≤ 80.
+// Registers p and ds of a visit and both gradients; keys and values as fragments where D = 64.
 // Shared    Keys and values; two stages of queries, output gradients and stats.
 // Global    Keys, values and gradients once, the rows that see them once for a block.
 // Flops     8 · D · rows · keys: bound by tensor cores.
@@ -35,7 +35,7 @@ constexpr int kThreads = 128;
 // A warp's 16 rows of a tile as the left factor of products with ROWS rows of others.
 template <int D, int ROWS>
 struct Left {
-    static constexpr bool kInRegisters = D <= 80;
+    static constexpr bool kInRegisters = D <= 64;
     Tile<D> tile;
     int first;
     unsigned held[1][kInRegisters ? D / 16 : 1][4];
@@ -79,12 +79,12 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
         });
         const int row = threadIdx.x;
         const float2* from = stats + static_cast<size_t>(kv_head) * rows + visit.first;
-        if (row < ROWS) copy_async<8>(stage_stats + stage * ROWS + row, from + (row < visit.rows ? row : 0), row < visit.rows);
+        if (row < ROWS) copy_async<8>(stage_stats + stage * ROWS + row, from + row, row < visit.rows);
     };
 
     const auto key_row = [&](int row) { return static_cast<size_t>(item.key + row) * stride; };
-    fetch<kKeys, kThreads>(keys, item.keys, [&](int row) { return qkv + key_row(row) + key_at; });
-    fetch<kKeys, kThreads>(values, item.keys, [&](int row) { return qkv + key_row(row) + value_at; });
+    fetch<kKeys, kThreads>(keys, item.keys, qkv + key_row(0) + key_at, stride);
+    fetch<kKeys, kThreads>(values, item.keys, qkv + key_row(0) + value_at, stride);
     Visit visit = visits[item.visit];
     fetch_visit(0, visit);
     wait_for_copies();
@@ -105,19 +105,26 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
         float p[1][ROWS / 8][4] = {}, ds[1][ROWS / 8][4] = {};
         k.times(p, tile(now, 0));
         v.times(ds, tile(now, 1));
-        const int first_token = token_of(h, visit.first);
+        if (visit.causal) {
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+                // The first row whose token sees the key, counted from this thread's first.
+                const int later = warp_key + 8 * half + lane / 4 + 1 - visit.seen;
+                const int from = (token_of(h, visit.first) + later) * h.group - visit.first - lane % 4 * 2;
+#pragma unroll
+                for (int n = 0; n < ROWS / 8; ++n)
+#pragma unroll
+                    for (int i = 0; i < 2; ++i)
+                        if (later > 0 && 8 * n + i < from) p[0][n][2 * half + i] = kNone;
+            }
+        }
 #pragma unroll
         for (int n = 0; n < ROWS / 8; ++n) {
-            const int row = 8 * n + lane % 4 * 2;
-            const float4 stat = *reinterpret_cast<const float4*>(stage_stats + now * ROWS + row);
+            const float4 stat = *reinterpret_cast<const float4*>(stage_stats + now * ROWS + 8 * n + lane % 4 * 2);
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
                 const float log_sum = i % 2 ? stat.z : stat.x, delta = i % 2 ? stat.w : stat.y;
                 p[0][n][i] = exp2_of(fmaf(p[0][n][i], log2_scale, -log_sum));
-                if (visit.causal) {
-                    const int visible = visit.seen + token_of(h, visit.first + row + i % 2) - first_token;
-                    if (warp_key + i / 2 * 8 + lane / 4 >= visible) p[0][n][i] = 0.0f;
-                }
                 ds[0][n][i] = p[0][n][i] * (ds[0][n][i] - delta);
             }
         }

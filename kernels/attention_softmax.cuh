@@ -3,8 +3,6 @@
 
 #include "attention.cuh"
 
-constexpr float kNone = __builtin_bit_cast(float, 0xff800000u);
-
 // Results of items for attention_combine: values[num_kv_heads, rows, D], and for each row the largest
 // score and the sum of the exponentials relative to it.
 struct Partial {
@@ -102,15 +100,3 @@ struct Softmax {
         }
     }
 };
-
-// Hides the keys of the tile from `at` on that rows do not see.
-template <int M>
-__device__ void mask(float (&scores)[M][kKeys / 8][4], const int (&visible)[M][2], int at) {
-#pragma unroll
-    for (int m = 0; m < M; ++m)
-#pragma unroll
-        for (int n = 0; n < kKeys / 8; ++n)
-#pragma unroll
-            for (int i = 0; i < 4; ++i)
-                if (at + 8 * n + threadIdx.x % 4 * 2 + i % 2 >= visible[m][i / 2]) scores[m][n][i] = kNone;
-}
