@@ -50,6 +50,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
         const size_t first = static_cast<size_t>(run.key + at) * kv_stride + kv_head * D;
         fetch<kKeys, kThreads>(Tile<D>{stage(to)}, run.keys - at, keys + first, kv_stride);
         fetch<kKeys, kThreads>(Tile<D>{stage(to) + kKeys * D}, run.keys - at, values + first, kv_stride);
+        commit_copies();
     };
 
     Run run = runs[item.run];
@@ -57,7 +58,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
         return queries + row_at(h, item.first + row, kv_head, q_stride, D);
     });
     fetch_tile(0, run, 0);
-    wait_for_copies();
+    await_copies<0>();
     __syncthreads();
     unsigned q[M][D / 16][4];
 #pragma unroll
@@ -83,7 +84,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
 #pragma unroll
                 for (int half = 0; half < 2; ++half) visible[m][half] = visible_to(h, run, row_of(m, half));
 
-        wait_for_copies();
+        await_copies<0>();
         __syncthreads();  // the tile is there, and the other stage has been read
         Run next = run;
         int next_index = index, next_at = at + kKeys;

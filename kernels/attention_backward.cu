@@ -27,7 +27,7 @@
 // instance: attention_backward_96 = attention_backward<96, 4>
 // instance: attention_backward_128 = attention_backward<128, 4>
 
-#include "attention.cuh"
+#include "attention_tile.cuh"
 
 template <typename T>
 __global__ void attention_delta(Heads h, const T* out, const T* dout, const float* lse, float2* stats, int rows) {
@@ -65,6 +65,7 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
         const size_t first = static_cast<size_t>(run.key + at) * stride;
         fetch<kKeys, kThreads>(tile(stage, 0), run.keys - at, keys + first, stride);
         fetch<kKeys, kThreads>(tile(stage, 1), run.keys - at, values + first, stride);
+        commit_copies();
     };
 
     Run run = runs[item.run];
@@ -75,7 +76,7 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
         return dout + row_at(h, item.first + row, kv_head, h.num_heads * D, D);
     });
     fetch_tile(0, run, 0);
-    wait_for_copies();
+    await_copies<0>();
     __syncthreads();
     unsigned q[1][D / 16][4], g[1][D / 16][4];
     load_left(q[0], tile(1, 0), warp_row);
@@ -95,7 +96,7 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
         if (at == 0) visible[0][0] = visible_to(h, run, row0), visible[0][1] = visible_to(h, run, row0 + 8);
 
-        wait_for_copies();
+        await_copies<0>();
         __syncthreads();  // the tile is there, and the other stage has been read
         Run next = run;
         int next_index = index, next_at = at + kKeys;

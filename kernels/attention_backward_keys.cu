@@ -28,7 +28,7 @@
 // instance: attention_backward_keys_128 = attention_backward_keys<128, 32>
 // instance: attention_backward_keys_fold = attention_backward_keys_fold<__nv_bfloat16>
 
-#include "attention.cuh"
+#include "attention_tile.cuh"
 
 constexpr int kThreads = 128;
 
@@ -53,6 +53,11 @@ struct Left {
         }
     }
 };
+
+// Starts the copy of a row's stats to shared memory, of zeros where `there` is false.
+__device__ inline void copy_stat(float2* to, const float2* from, bool there) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;\n" ::"r"(shared_address(to)), "l"(from), "r"(there ? 8 : 0));
+}
 
 template <int D, int ROWS>
 __global__ void __launch_bounds__(kThreads)
@@ -79,7 +84,8 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
         });
         const int row = threadIdx.x;
         const float2* from = stats + static_cast<size_t>(kv_head) * rows + visit.first;
-        if (row < ROWS) copy_async<8>(stage_stats + stage * ROWS + row, from + row, row < visit.rows);
+        if (row < ROWS) copy_stat(stage_stats + stage * ROWS + row, from + row, row < visit.rows);
+        commit_copies();
     };
 
     const auto key_row = [&](int row) { return static_cast<size_t>(item.key + row) * stride; };
@@ -87,13 +93,13 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
     fetch<kKeys, kThreads>(values, item.keys, qkv + key_row(0) + value_at, stride);
     Visit visit = visits[item.visit];
     fetch_visit(0, visit);
-    wait_for_copies();
+    await_copies<0>();
     __syncthreads();
     const Left<D, ROWS> k(keys, warp_key), v(values, warp_key);
 
     float dk[1][D / 8][4] = {}, dv[1][D / 8][4] = {};
     for (int index = 0, now = 0; index < item.visits; ++index, now ^= 1) {
-        wait_for_copies();
+        await_copies<0>();
         __syncthreads();  // the visit is there, and the other stage has been read
         Visit next = visit;
         if (index + 1 < item.visits) {

@@ -7,7 +7,7 @@
 // Source: Juravsky et al., "Hydragen", arXiv 2402.05099, section 3.1; pieces of one span as in Dao et
 //         al., "Flash-Decoding".
 //
-// Shapes    partial: attention_softmax.cuh; firsts: [rows + 1]; pieces: the partial rows of row r stand at
+// Shapes    partial: attention.cuh; firsts: [rows + 1]; pieces: the partial rows of row r stand at
 //           firsts[r] .. firsts[r + 1], in the order of its spans; out, lse: as in attention.cu.
 // Launch    grid: (rows, num_kv_heads), a row being a token and a head of a group; block: 32.
 // Tiling    A warp a row, neighbouring lanes neighbouring pairs of elements.
@@ -17,7 +17,7 @@
 //
 // instance: attention_combine = attention_combine<__nv_bfloat16>
 
-#include "attention_softmax.cuh"
+#include "attention.cuh"
 
 template <typename T>
 __global__ void __launch_bounds__(kWarp)

@@ -23,7 +23,7 @@
 // instance: attention_plain_backward_keys_f32 = attention_plain_backward_keys<float>
 // instance: attention_plain_backward_keys_bf16 = attention_plain_backward_keys<__nv_bfloat16>
 
-#include "attention_softmax.cuh"
+#include "attention.cuh"
 
 constexpr int kLargest = 256;
 

@@ -1,39 +1,7 @@
-// The running softmax of attention, and how partial results of a row are folded together.
+// The running softmax of attention over tiles of scores.
 #pragma once
 
-#include "attention.cuh"
-
-// Results of items for attention_combine: values[num_kv_heads, rows, D], and for each row the largest
-// score and the sum of the exponentials relative to it.
-struct Partial {
-    float* values;
-    float2* sums;
-    int rows;
-};
-
-// What two pieces weigh in their sum, and its maximum. Nothing was seen where a maximum is kNone.
-struct Fold {
-    float maximum, before, after;
-
-    __device__ Fold(float a, float b, float log2_scale) {
-        maximum = fmaxf(a, b);
-        before = exp2_of(__fmul_rn(__fsub_rn(a, maximum), log2_scale));
-        after = exp2_of(__fmul_rn(__fsub_rn(b, maximum), log2_scale));
-        // A piece that alone counts is taken as it is.
-        if (a == kNone) before = 0.0f, after = 1.0f;
-        if (b == kNone) before = 1.0f, after = 0.0f;
-    }
-    __device__ float operator()(float a, float b) const {
-        if (before == 0.0f && after == 1.0f) return b;
-        if (after == 0.0f && before == 1.0f) return a;
-        return __fmaf_rn(b, after, __fmul_rn(a, before));
-    }
-};
-
-// Natural log-sum-exp from the largest raw score and the sum of the exponentials relative to it.
-__device__ float log_sum_exp(float maximum, float sum, float log2_scale) {
-    return __fmul_rn(kLn2, __fadd_rn(__fmul_rn(maximum, log2_scale), __log2f(sum)));
-}
+#include "attention_tile.cuh"
 
 // N sums of a thread, in registers or in shared memory as element [N][threads].
 template <int N, bool SHARED>
