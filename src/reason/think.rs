@@ -8,7 +8,7 @@
 
 use super::row::Row;
 use super::thought::{Ending, Question, ThinkOptions, Thought};
-use crate::device::{Device, DeviceError, Result};
+use crate::device::{Activation, Device, DeviceError, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::pool::PoolPlan;
@@ -29,7 +29,9 @@ pub struct Reasoner<'m, D: Device> {
     pub(super) cache: KvCache<D>,
     pub(super) trunk: Span,
     pub(super) acts: Activations<D>,
-    pub(super) rows: D::Buffer<f32>,
+    /// What the head reads, and what is embedded.
+    rows: Activation<D>,
+    pub(super) embeddings: D::Buffer<f32>,
     logits: D::Buffer<f32>,
     capacity: usize,
     /// Tokens that end a thought as [`Ending::Broken`].
@@ -52,6 +54,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
             trunk: Span { start: 0, len: 0 },
             acts: Activations::for_inference(d, &model.config)?,
             rows: d.zeros(0)?,
+            embeddings: d.zeros(0)?,
             logits: d.zeros(0)?,
             capacity: 0,
             control,
@@ -260,10 +263,10 @@ impl<'m, D: Device> Reasoner<'m, D> {
             &PoolPlan::pick(&at, 1.0),
             hidden,
             &self.acts.hidden,
-            &mut self.rows,
+            &mut self.embeddings,
             false,
         )?;
-        let embeddings = d.download(&self.rows, at.len() * hidden)?;
+        let embeddings = d.download(&self.embeddings, at.len() * hidden)?;
         for (n, &(i, _)) in ending.iter().enumerate() {
             let Row {
                 thought, entropy, ..
@@ -317,6 +320,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
         if rows > self.capacity {
             let (d, c) = (&*self.model.device, &self.model.config);
             self.rows = d.zeros(rows * c.hidden_size)?;
+            self.embeddings = d.zeros(rows * c.hidden_size)?;
             self.logits = d.zeros(rows * c.vocab_size)?;
             self.capacity = rows;
         }
