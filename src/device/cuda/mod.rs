@@ -13,6 +13,7 @@ mod launch;
 mod memory;
 mod modules;
 
+mod attention;
 mod column_sums;
 mod kv_store;
 mod packs;
@@ -37,6 +38,8 @@ use std::sync::Arc;
 /// that made them.
 pub struct Cuda<T> {
     context: Arc<Context>,
+    /// Of attention.
+    plans: attention::Plans,
     real: PhantomData<T>,
 }
 
@@ -48,6 +51,7 @@ impl<T: Real> Cuda<T> {
     pub fn new(driver: Driver) -> Result<Cuda<T>> {
         Ok(Cuda {
             context: Arc::new(Context::open(driver, 0)?),
+            plans: attention::Plans::default(),
             real: PhantomData,
         })
     }
