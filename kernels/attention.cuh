@@ -96,23 +96,17 @@ struct Partial {
     int rows;
 };
 
-// What two pieces weigh in their sum, and its maximum. Nothing was seen where a maximum is kNone.
+// What two pieces weigh in their sum, and its maximum. Nothing was seen where a maximum is kNone; such a
+// piece is all zeros and changes nothing.
 struct Fold {
     float maximum, before, after;
 
     __device__ Fold(float a, float b, float log2_scale) {
         maximum = fmaxf(a, b);
-        before = exp2_of(__fmul_rn(__fsub_rn(a, maximum), log2_scale));
-        after = exp2_of(__fmul_rn(__fsub_rn(b, maximum), log2_scale));
-        // A piece that alone counts is taken as it is.
-        if (a == kNone) before = 0.0f, after = 1.0f;
-        if (b == kNone) before = 1.0f, after = 0.0f;
+        before = a == kNone ? 0.0f : exp2_of(__fmul_rn(__fsub_rn(a, maximum), log2_scale));
+        after = b == kNone ? 0.0f : exp2_of(__fmul_rn(__fsub_rn(b, maximum), log2_scale));
     }
-    __device__ float operator()(float a, float b) const {
-        if (before == 0.0f && after == 1.0f) return b;
-        if (after == 0.0f && before == 1.0f) return a;
-        return __fmaf_rn(b, after, __fmul_rn(a, before));
-    }
+    __device__ float operator()(float a, float b) const { return __fmaf_rn(b, after, __fmul_rn(a, before)); }
 };
 
 // Natural log-sum-exp from the largest raw score and the sum of the exponentials relative to it.
