@@ -211,10 +211,10 @@ impl<T: Real> Cuda<T> {
         bias: CUdeviceptr,
     ) -> Result<()> {
         let wide = by.is_empty() && Self::wide(&[p.k]);
-        let smallest = size.max(size_of::<T>());
+        let widest = size.max(size_of::<T>());
         let tiling = match by {
             "" => Tiling::with_skinny(size, wide, p.m, p.n),
-            _ => Tiling::new(smallest, wide, p.m, p.n),
+            _ => Tiling::new(widest, wide, p.m, p.n),
         };
         self.multiply(&format!("{kind}_nt"), by, tiling, size, p, bias)
     }
@@ -243,7 +243,9 @@ impl<T: Real> Cuda<T> {
         let kernel = self.context.kernel(&name)?.value(p.a).value(p.b);
         let kernel = kernel.value(bias).value(p.c);
         let kernel = kernel.int(p.m)?.int(p.n)?.int(p.k)?;
-        let kernel = kernel.int(tiling.steps(p.k))?.value(i32::from(p.accumulate));
+        let kernel = kernel
+            .int(tiling.steps(p.k))?
+            .value(i32::from(p.accumulate));
         let kernel = kernel.shared(tiling.shared(size_of::<T>(), size));
         // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to
         // hold.
@@ -267,7 +269,9 @@ impl<T: Real> Cuda<T> {
             1 => None,
             _ => Some(self.scratch::<f32>(parts * count)?),
         };
-        let to = partials.as_ref().map_or(p.c, |partials| partials.address(0));
+        let to = partials
+            .as_ref()
+            .map_or(p.c, |partials| partials.address(0));
         let name = format!("linear_tn_{}_{}", T::NAME, tiling.name);
         let kernel = self.context.kernel(&name)?.value(p.a).value(p.b);
         let kernel = kernel.value(0u64).value(to);

@@ -83,14 +83,18 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         }
         let w = self.rounded(w, n * k)?;
         let active = self.gather(hidden, k, &rows, targets, coefficients)?;
-        let mut gradient = self.scratch::<f32>(rows.len() * k)?;
+        let gradient = self.scratch::<f32>(rows.len() * k)?;
         let columns = (STRIP / rows.len() / STRIP_COLUMNS).max(1) * STRIP_COLUMNS;
         let mut g = self.scratch::<T>(rows.len() * columns.min(n))?;
         for first in (0..n).step_by(columns) {
             let strip = first..n.min(first + columns);
             self.strip_gradient(shape, &active, w.address, lse, &strip, &mut g)?;
             let part = (strip.start * k * size_of::<T>()) as u64;
-            let kind = if size_of::<T>() == 2 { "sums" } else { "linear" };
+            let kind = if size_of::<T>() == 2 {
+                "sums"
+            } else {
+                "linear"
+            };
             let product = Product {
                 a: g.address(0),
                 b: w.address + part,

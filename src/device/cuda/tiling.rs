@@ -54,7 +54,10 @@ impl Tiling {
             (2, true) if m.div_ceil(LARGE.m) * n.div_ceil(LARGE.n) >= LARGE_BLOCKS => LARGE,
             (2, true) => MEDIUM,
             (2, false) => ANY,
-            (_, true) => Tiling { depth: 32, ..MEDIUM },
+            (_, true) => Tiling {
+                depth: 32,
+                ..MEDIUM
+            },
             (_, false) => Tiling { depth: 32, ..ANY },
         }
     }

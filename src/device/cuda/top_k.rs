@@ -157,7 +157,11 @@ fn tile(s: &Search, size: usize) -> Tile {
 /// The hit of a key: the score's bits, ordered as whole numbers, above the index's complement.
 fn scored(key: u64) -> Scored {
     let ordered = (key >> 32) as u32;
-    let flipped = if ordered >> 31 == 1 { 1 << 31 } else { u32::MAX };
+    let flipped = if ordered >> 31 == 1 {
+        1 << 31
+    } else {
+        u32::MAX
+    };
     Scored {
         index: !(key as u32),
         score: f32::from_bits(ordered ^ flipped),
