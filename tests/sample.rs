@@ -41,19 +41,35 @@ fn on_an_edge(logits: &[f64], sampling: &Sampling, banned: &[u32]) -> bool {
     support(1.0 - 1e-5) != support(1.0 + 1e-5)
 }
 
-fn check(vocab: usize, scale: f32, levels: Option<f32>, sampling: &Sampling, banned: &[u32]) {
-    let rows = 4;
-    let mut logits = normals(sampling.seed, 1, rows * vocab);
-    for x in &mut logits {
-        *x = levels.map_or(*x, |l| (*x * l).round()) * scale;
-    }
-    let keys: Vec<(u64, u32)> = (0..rows)
-        .map(|i| (i as u64 * 77, 1000 + i as u32))
-        .collect();
-    on_every_device!(|device| {
-        let logits_there = floats(device, &logits);
+/// Rows of random logits, and what is chosen from them.
+struct Case<'a> {
+    vocab: usize,
+    scale: f32,
+    levels: Option<f32>,
+    sampling: &'a Sampling,
+    banned: &'a [u32],
+}
+
+impl Case<'_> {
+    fn agrees<D: Sample>(&self, device: &D) -> Vec<Sampled> {
+        let Case {
+            vocab,
+            scale,
+            levels,
+            sampling,
+            banned,
+        } = *self;
+        let rows = 4;
+        let mut logits = normals(sampling.seed, 1, rows * vocab);
+        for x in &mut logits {
+            *x = levels.map_or(*x, |l| (*x * l).round()) * scale;
+        }
+        let keys: Vec<(u64, u32)> = (0..rows)
+            .map(|i| (i as u64 * 77, 1000 + i as u32))
+            .collect();
+        let there = floats(device, &logits);
         let drawn = device
-            .sample(vocab, &logits_there, sampling, &keys, banned)
+            .sample(vocab, &there, sampling, &keys, banned)
             .unwrap();
         for (i, got) in drawn.iter().enumerate() {
             let row = wide(&logits[i * vocab..(i + 1) * vocab]);
@@ -80,7 +96,7 @@ fn check(vocab: usize, scale: f32, levels: Option<f32>, sampling: &Sampling, ban
             assert!(before - 1e-5 <= at && at <= before + p[token] + 1e-5);
         }
         drawn
-    });
+    }
 }
 
 proptest! {
@@ -89,14 +105,19 @@ proptest! {
     fn agrees_with_the_reference(
         vocab in 1usize..400, scale in prop_oneof![Just(0.0f32), 0.1f32..6.0],
         levels in prop_oneof![Just(None), (1.0f32..3.0).prop_map(Some)],
-        sampling in samplings(), seed: u64,
+        sampling in samplings(), on_gpu in prop::bool::weighted(0.15), seed: u64,
     ) {
         let mut random = PhiloxStream::new(seed, 9);
         let mut banned: Vec<u32> = (0..random.below(5)).map(|_| random.below(vocab) as u32).collect();
         if (0..vocab as u32).all(|id| banned.contains(&id)) {
             banned.clear();
         }
-        check(vocab, scale, levels, &sampling, &banned);
+        let case = Case { vocab, scale, levels, sampling: &sampling, banned: &banned };
+        if on_gpu {
+            on_gpus!(|device| case.agrees(device));
+        } else {
+            devices().iter().for_each(|device| drop(case.agrees(device)));
+        }
     }
 }
 
@@ -105,8 +126,13 @@ proptest! {
     #[test]
     fn agrees_over_a_large_vocabulary(
         vocab in 2000usize..3000, scale in 0.5f32..5.0, sampling in samplings(),
+        on_gpu in prop::bool::weighted(0.2),
     ) {
-        check(vocab, scale, None, &sampling, &[0, 1500]);
+        let case = Case { vocab, scale, levels: None, sampling: &sampling, banned: &[0, 1500] };
+        devices().iter().for_each(|device| drop(case.agrees(device)));
+        if on_gpu {
+            on_gpus!(|device| case.agrees(device));
+        }
     }
 }
 

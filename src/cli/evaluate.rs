@@ -1,9 +1,11 @@
 //! `lrem evaluate`: a run file, or a model with its index, against judgements.
 
+use super::common::on_device;
 use super::searcher::{Searcher, Searching, own_thinking};
 use super::{Error, common};
 use clap::{Args, ValueEnum};
 use lrem::data::{DataError, Triplet, read_triplets};
+use lrem::device::Device;
 use lrem::embed::{Pooling, Thinking, ThoughtText};
 use lrem::reason::Ending;
 use lrem::retrieve::evaluate::kinds_of;
@@ -141,10 +143,22 @@ fn read(args: &EvaluateArgs) -> Result<Judged, Error> {
 }
 
 fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Result<Judged, Error> {
+    let opened = args.searching.inference.device.for_inference()?;
+    on_device!(opened, |device| {
+        let searcher = Searcher::open(device, model, index, args.searching)?;
+        search_with(&searcher, index, path, args)
+    })
+}
+
+fn search_with<D: Device>(
+    searcher: &Searcher<D>,
+    index: &Path,
+    path: &Path,
+    args: &EvaluateArgs,
+) -> Result<Judged, Error> {
     let triplets = read_triplets(path, None)?;
-    let searcher = Searcher::open(model, index, args.searching)?;
-    check_items(&triplets, path, &searcher, index)?;
-    check_thoughts(args.thoughts, &searcher)?;
+    check_items(&triplets, path, searcher, index)?;
+    check_thoughts(args.thoughts, searcher)?;
     let cutoffs = args.measures.iter().map(|m| m.cutoff.unwrap_or(DEPTH));
     let depth = cutoffs.max().unwrap_or(DEPTH);
     let embedder = searcher.loaded.embedder();
@@ -177,10 +191,10 @@ fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Resul
 }
 
 /// Items that the index lacks could never be found: it is most likely of another catalogue.
-fn check_items(
+fn check_items<D: Device>(
     triplets: &[Triplet],
     path: &Path,
-    searcher: &Searcher,
+    searcher: &Searcher<D>,
     index: &Path,
 ) -> Result<(), Error> {
     let ids: HashSet<&str> = searcher.index.ids().iter().map(String::as_str).collect();
@@ -201,7 +215,7 @@ fn check_items(
     Ok(())
 }
 
-fn check_thoughts(thoughts: Thoughts, searcher: &Searcher) -> Result<(), Error> {
+fn check_thoughts<D: Device>(thoughts: Thoughts, searcher: &Searcher<D>) -> Result<(), Error> {
     let given = thoughts != Thoughts::Own;
     if given && searcher.loaded.folder.settings.pooling != Pooling::Emb {
         return Err("--thoughts: the model's pooling reads no thought; expected own".into());

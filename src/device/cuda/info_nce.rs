@@ -169,6 +169,7 @@ impl<T: Real> Cuda<T> {
     fn in_f32(&self) -> Cuda<f32> {
         Cuda {
             context: self.context.clone(),
+            plans: Default::default(),
             real: PhantomData,
         }
     }
