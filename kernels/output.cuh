@@ -13,18 +13,40 @@ __device__ inline void place(int block, int tiles_m, int tiles_n, int& tile_m, i
     tile_n = within / rows;
 }
 
+// kPack sums of the tile in shared memory. Neighbouring threads read neighbouring packs; of eight sums,
+// every other four threads take the second half first, so that eight threads at a time meet all banks
+// once.
+template <int kPack>
+__device__ Pack<float, kPack> read_sums(const float* sums) {
+    if constexpr (kPack == 8) {
+        const bool second = threadIdx.x / 4 % 2;
+        const auto a = load<4>(sums + (second ? 4 : 0)), b = load<4>(sums + (second ? 0 : 4));
+        Pack<float, kPack> out;
+#pragma unroll
+        for (int e = 0; e < 4; ++e) {
+            out.at[e] = second ? b.at[e] : a.at[e];
+            out.at[e + 4] = second ? a.at[e] : b.at[e];
+        }
+        return out;
+    } else {
+        return load<kPack>(sums);
+    }
+}
+
 // Adds bias and what is there to kPack sums and writes them.
 template <int kPack, typename O>
 __device__ void write_pack(const float* sums, const float* bias, O* y, bool accumulate) {
+    auto value = read_sums<kPack>(sums);
+    if (bias) {
+        const auto more = load_f32<kPack>(bias);
+#pragma unroll
+        for (int e = 0; e < kPack; ++e) value.at[e] += more.at[e];
+    }
     Pack<O, kPack> out;
     if (accumulate) out = load<kPack>(y);
 #pragma unroll
-    for (int e = 0; e < kPack; ++e) {
-        float value = sums[e];
-        if (bias) value += bias[e];
-        if (accumulate) value += to_f32(out.at[e]);
-        out.at[e] = from_f32<O>(value);
-    }
+    for (int e = 0; e < kPack; ++e)
+        out.at[e] = from_f32<O>(accumulate ? value.at[e] + to_f32(out.at[e]) : value.at[e]);
     store<kPack>(y, out);
 }
 

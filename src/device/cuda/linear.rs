@@ -211,10 +211,10 @@ impl<T: Real> Cuda<T> {
         bias: CUdeviceptr,
     ) -> Result<()> {
         let wide = by.is_empty() && Self::wide(&[p.k]);
-        let smallest = size.max(size_of::<T>());
+        let widest = size.max(size_of::<T>());
         let tiling = match by {
             "" => Tiling::with_skinny(size, wide, p.m, p.n),
-            _ => Tiling::new(smallest, wide, p.m, p.n),
+            _ => Tiling::new(widest, wide, p.m, p.n),
         };
         self.multiply(&format!("{kind}_nt"), by, tiling, size, p, bias)
     }
