@@ -24,12 +24,13 @@ impl Order {
     /// wait. `waits`: these lanes do.
     pub fn arrive(
         &mut self,
-        (warp, lanes): (u32, u32),
+        (warp, lanes, living): (u32, u32, u32),
         (index, passes): (u32, u64),
         is_whole: bool,
         waits: bool,
         now: &mut Time,
     ) {
+        self.settle(warp, lanes, living);
         self.meetings
             .retain(|(other, at), _| *other != index || at + 2 > passes);
         let meeting = self.meetings.entry((index, passes)).or_default();

@@ -127,6 +127,7 @@ impl LaunchWatch for LaunchCheck {
 
     fn end(self: Box<Self>, launch: &Launch, fault: Option<&Report>) {
         let mut state = self.shared.lock();
+        state.is_broken |= fault.is_some();
         if let Some(report) = fault
             && report.fault == Fault::Deadlock
             && self.shared.checks.sync

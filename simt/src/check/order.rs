@@ -11,6 +11,7 @@ use super::lanes::PerLane;
 use super::meeting::Meeting;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How far a fence or an ordered access reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,9 +41,20 @@ struct Seen {
     block: Option<Arc<Clock>>,
 }
 
+/// What a thread has learnt at a location and not yet made part of its clock: who spins for a lock learns
+/// the same again and again.
+#[derive(Debug, Clone)]
+struct Learnt {
+    /// [`Location::id`]
+    from: u64,
+    clocks: [Option<Arc<Clock>>; 2],
+}
+
 /// What strong writes have told at an address.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Location {
+    /// As long as it is the same, what is told here only grows.
+    id: u64,
     device: Option<Arc<Clock>>,
     /// Of a block to itself.
     block: Option<(u32, Arc<Clock>)>,
@@ -55,6 +67,17 @@ impl Fences {
         Fences {
             device: fence.clone(),
             block: fence,
+        }
+    }
+}
+
+impl Default for Location {
+    fn default() -> Location {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Location {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            device: None,
+            block: None,
         }
     }
 }
@@ -73,8 +96,7 @@ pub(super) struct Warp {
     seen: PerLane<Seen>,
     /// Lanes that wait, and at which meeting.
     pub(super) waiting: Vec<(u32, (u32, u64))>,
-    /// The clock that some lanes learnt last, so that who polls does not learn it again and again.
-    taken: Option<(u32, Arc<Clock>)>,
+    learnt: PerLane<Option<Learnt>>,
     /// What every thread of the warp knows: of the grid, of its block, of the warp.
     grid: Time,
     block: Time,
@@ -115,7 +137,7 @@ impl Order {
             fences: PerLane::All(Fences::default()),
             seen: PerLane::All(Seen::default()),
             waiting: Vec::new(),
-            taken: None,
+            learnt: PerLane::All(None),
             grid: clock.of_grid(),
             block: clock.of_block(block),
             own: clock.of_block(block),
@@ -150,8 +172,15 @@ impl Order {
 
     /// Whether an access of `by` at a moment has happened before the next one of a lane.
     pub fn is_before(&self, warp: u32, lane: u32, time: Time, by: Thread) -> bool {
-        by == Thread::new(self.block, warp * 32 + lane)
-            || time <= self.warps[warp as usize].clocks.get(lane as usize).of(by)
+        let w = &self.warps[warp as usize];
+        if by == Thread::new(self.block, warp * 32 + lane)
+            || time <= w.clocks.get(lane as usize).of(by)
+        {
+            return true;
+        }
+        let learnt = w.learnt.get(lane as usize).as_ref();
+        let mut clocks = learnt.into_iter().flat_map(|l| l.clocks.iter().flatten());
+        clocks.any(|clock| time <= clock.of(by))
     }
 
     pub(super) fn set_clock(&mut self, warp: u32, lanes: u32, living: u32, clock: Arc<Clock>) {
@@ -168,6 +197,7 @@ impl Order {
 
     /// `bar.warp.sync` of some lanes.
     pub fn sync_warp(&mut self, warp: u32, lanes: u32, living: u32, now: &mut Time) {
+        self.settle(warp, lanes, living);
         let mut joined: Option<Arc<Clock>> = None;
         for (_, clock) in self.warps[warp as usize].clocks.groups(lanes) {
             learn(&mut joined, clock);
@@ -189,6 +219,7 @@ impl Order {
         (acquires, releases): (bool, bool),
         now: &mut Time,
     ) {
+        self.settle(warp, lanes, living);
         let w = &self.warps[warp as usize];
         if acquires && !matches!(&w.seen, PerLane::All(seen) if seen.is_empty()) {
             for lane in (0..32).filter(|lane| lanes >> lane & 1 != 0) {
@@ -228,18 +259,7 @@ impl Order {
     }
 
     fn learn(&mut self, warp: u32, lanes: u32, living: u32, from: &Arc<Clock>) {
-        let w = &mut self.warps[warp as usize];
-        if let Some((known_to, clock)) = &w.taken
-            && Arc::ptr_eq(clock, from)
-        {
-            if lanes & !known_to == 0 {
-                return;
-            }
-            w.taken = Some((lanes | known_to, Arc::clone(from)));
-        } else {
-            w.taken = Some((lanes, Arc::clone(from)));
-        }
-        let groups: Vec<_> = w
+        let groups: Vec<_> = self.warps[warp as usize]
             .clocks
             .groups(lanes)
             .map(|(lanes, clock)| (lanes, Arc::clone(clock)))
@@ -248,6 +268,24 @@ impl Order {
             Arc::make_mut(&mut clock).join(from);
             self.set_clock(warp, lanes, living, clock);
         }
+    }
+
+    /// Makes what some lanes have learnt part of their clocks.
+    pub(super) fn settle(&mut self, warp: u32, lanes: u32, living: u32) {
+        let learnt = &self.warps[warp as usize].learnt;
+        if matches!(learnt, PerLane::All(None)) {
+            return;
+        }
+        let news: Vec<_> = learnt
+            .groups(lanes)
+            .filter_map(|(lanes, learnt)| Some((lanes, learnt.clone()?)))
+            .collect();
+        for (lanes, learnt) in news {
+            for clock in learnt.clocks.iter().flatten() {
+                self.learn(warp, lanes, living, clock);
+            }
+        }
+        self.warps[warp as usize].learnt.set(lanes, living, None);
     }
 
     /// A lane's strong write tells what its last fences know. `joins`: it is read and written in one
@@ -267,8 +305,12 @@ impl Order {
             add(&mut location.device, fence);
         }
         if let Some(fence) = &fences.block {
-            let before = location.block.take().filter(|(by, _)| *by == self.block);
-            let mut clock = before.map(|(_, clock)| clock);
+            let before = location.block.take();
+            let is_ours = before.as_ref().is_none_or(|(by, _)| *by == self.block);
+            if !is_ours {
+                location.id = Location::default().id;
+            }
+            let mut clock = before.filter(|_| is_ours).map(|(_, clock)| clock);
             add(&mut clock, fence);
             location.block = clock.map(|clock| (self.block, clock));
         }
@@ -290,10 +332,18 @@ impl Order {
             .map(|(_, clock)| clock);
         let device = location.device.as_ref();
         if acquires {
-            let device = device.filter(|_| reach == Reach::Device);
-            for clock in [device, own].into_iter().flatten() {
-                self.learn(warp, 1 << lane, living, clock);
+            let clocks = [device.filter(|_| reach == Reach::Device), own].map(|c| c.cloned());
+            if clocks.iter().all(Option::is_none) {
+                return;
             }
+            let learnt = self.warps[warp as usize].learnt.get(lane as usize);
+            if learnt.as_ref().is_some_and(|l| l.from != location.id) {
+                self.settle(warp, 1 << lane, living);
+            }
+            let from = location.id;
+            let learnt = Some(Learnt { from, clocks });
+            let w = &mut self.warps[warp as usize];
+            w.learnt.set(1 << lane, living, learnt);
             return;
         }
         let w = &mut self.warps[warp as usize];
@@ -341,7 +391,7 @@ mod tests {
         let by = Thread::new(0, 5);
         assert!(!a.is_before(1, 0, early, by) && a.is_before(0, 5, early, by));
         for warp in 0..2 {
-            a.arrive((warp, ALL), (0, 0), true, true, &mut now);
+            a.arrive((warp, ALL, ALL), (0, 0), true, true, &mut now);
         }
         for warp in 0..2 {
             a.pass(warp, ALL, ALL, &mut now);
@@ -357,9 +407,9 @@ mod tests {
     fn producers_that_only_arrive_learn_nothing() {
         let (mut a, _, mut now) = blocks();
         let first = now;
-        a.arrive((0, ALL), (3, 0), false, false, &mut now);
+        a.arrive((0, ALL, ALL), (3, 0), false, false, &mut now);
         let second = now;
-        a.arrive((1, ALL), (3, 0), false, true, &mut now);
+        a.arrive((1, ALL, ALL), (3, 0), false, true, &mut now);
         a.pass(1, ALL, ALL, &mut now);
         assert!(a.is_before(1, 7, first, Thread::new(0, 2)));
         // What the producer did after it arrived, and what the consumer did, are not ordered.
@@ -412,7 +462,7 @@ mod tests {
         let (mut a, mut b, mut now) = blocks();
         let early = now;
         for warp in 0..2 {
-            a.arrive((warp, ALL), (0, 0), true, true, &mut now);
+            a.arrive((warp, ALL, ALL), (0, 0), true, true, &mut now);
         }
         a.pass(0, ALL, ALL, &mut now);
         a.fence(0, 1, ALL, Reach::Device, (true, true), &mut now);
@@ -437,7 +487,7 @@ mod tests {
         let early = now;
         a.fence(1, ALL, ALL, Reach::Device, (true, true), &mut now);
         for warp in 0..2 {
-            a.arrive((warp, ALL), (0, 0), true, true, &mut now);
+            a.arrive((warp, ALL, ALL), (0, 0), true, true, &mut now);
         }
         for warp in 0..2 {
             a.pass(warp, ALL, ALL, &mut now);

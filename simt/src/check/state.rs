@@ -27,6 +27,8 @@ pub struct State {
     /// What strong writes to global memory have told, by address.
     pub locations: HashMap<u64, Location>,
     pub ledger: Ledger,
+    /// A launch has ended with a fault, after which nothing can be given back.
+    pub is_broken: bool,
     kernels: HashMap<String, u32>,
 }
 
@@ -47,6 +49,7 @@ impl Shared {
             shadow: Shadow::new(GLOBAL_READS),
             locations: HashMap::new(),
             ledger,
+            is_broken: false,
             kernels: HashMap::new(),
         };
         Shared {
@@ -106,8 +109,11 @@ impl State {
         self.ledger.tell();
     }
 
-    /// Whatever the program has not given back is lost.
+    /// Whatever the program has not given back is lost, unless a fault has kept it from doing so.
     pub fn find_leaks(&mut self) {
+        if self.is_broken {
+            return;
+        }
         let leaks: Vec<_> = self
             .allocations
             .left()
