@@ -35,7 +35,8 @@ pub fn wavefronts(offsets: &[u64; 32], mask: u32, bytes: u32, is_atomic: bool) -
     sum
 }
 
-/// Words that the busiest bank has to give to some lanes.
+/// Words that the busiest bank has to give to some lanes, of which there are no more than fill one
+/// wavefront.
 fn busiest(
     offsets: &[u64; 32],
     mask: u32,
@@ -43,22 +44,44 @@ fn busiest(
     bytes: u32,
     is_atomic: bool,
 ) -> u64 {
-    // The words that banks have given, bank after bank: no more than there are words in a wavefront.
-    let mut given = [[0u64; BANKS]; BANKS];
-    let mut counts = [0usize; BANKS];
+    // One word more for each lane that begins between two.
+    let mut words = [0; 2 * BANKS];
+    let mut count = 0;
     for lane in lanes.filter(|lane| mask >> lane & 1 != 0) {
         let first = offsets[lane] / WORD;
         let last = (offsets[lane] + u64::from(bytes.max(1)) - 1) / WORD;
-        for word in first..=last {
-            let bank = word as usize % BANKS;
-            let known = &given[bank][..counts[bank]];
-            if (is_atomic || !known.contains(&word)) && counts[bank] < BANKS {
-                given[bank][counts[bank]] = word;
-                counts[bank] += 1;
-            }
+        for word in (first..=last).take(2 * BANKS - count) {
+            words[count] = word;
+            count += 1;
         }
     }
-    counts.into_iter().max().unwrap_or(0) as u64
+    let words = &mut words[..count];
+    if !is_atomic && is_free(words) {
+        return u64::from(count > 0);
+    }
+    words.sort_unstable();
+    let mut counts = [0; BANKS];
+    let mut before = None;
+    for word in words {
+        if is_atomic || before != Some(*word) {
+            counts[*word as usize % BANKS] += 1;
+        }
+        before = Some(*word);
+    }
+    counts.into_iter().max().unwrap_or(0)
+}
+
+/// Whether no bank has to give two different words.
+fn is_free(words: &[u64]) -> bool {
+    let mut given = [u64::MAX; BANKS];
+    for word in words {
+        let bank = &mut given[*word as usize % BANKS];
+        if *bank != u64::MAX && *bank != *word {
+            return false;
+        }
+        *bank = *word;
+    }
+    true
 }
 
 #[cfg(test)]

@@ -42,7 +42,8 @@ pub struct Tally {
 
 /// The cache.
 pub struct Cache {
-    lines: Vec<[Line; WAYS]>,
+    /// Made when they are first used: most launches touch few of them.
+    sets: Vec<Option<Box<[Line; WAYS]>>>,
     clock: u64,
     pub tally: Tally,
 }
@@ -52,7 +53,7 @@ impl Cache {
     pub fn new(bytes: u64) -> Cache {
         let sets = (bytes / (LINE_BYTES * WAYS as u64)).max(1);
         Cache {
-            lines: vec![[Line::default(); WAYS]; sets as usize],
+            sets: vec![None; sets as usize],
             clock: 0,
             tally: Tally::default(),
         }
@@ -60,15 +61,15 @@ impl Cache {
 
     /// Bytes that it holds.
     pub fn bytes(&self) -> u64 {
-        self.lines.len() as u64 * WAYS as u64 * LINE_BYTES
+        self.sets.len() as u64 * WAYS as u64 * LINE_BYTES
     }
 
     /// A sector is wanted, by its number in memory.
     pub fn access(&mut self, sector: u64, want: Want) {
         self.clock += 1;
         let (number, bit) = (sector / SECTORS, 1 << (sector % SECTORS));
-        let set = (number % self.lines.len() as u64) as usize;
-        let set = &mut self.lines[set];
+        let set = (number % self.sets.len() as u64) as usize;
+        let set = self.sets[set].get_or_insert_default();
         let found = set.iter().position(|l| l.used != 0 && l.number == number);
         let way = found.unwrap_or_else(|| {
             let oldest = (0..WAYS).min_by_key(|way| set[*way].used).unwrap_or(0);
@@ -95,7 +96,12 @@ impl Cache {
 
     /// Writes back what differs from memory.
     pub fn flush(&mut self) {
-        for line in self.lines.iter_mut().flatten() {
+        for line in self
+            .sets
+            .iter_mut()
+            .flatten()
+            .flat_map(|set| set.iter_mut())
+        {
             self.tally.written += u64::from(line.dirty.count_ones());
             line.dirty = 0;
         }

@@ -56,22 +56,29 @@ impl From<&Counts> for Line {
     }
 }
 
-/// Sums of the instructions for which `key` gives the same.
+/// Lines of each kind that a record keeps: large kernels have thousands.
+const MOST: usize = 100;
+
+/// Sums of the [`MOST`] lines that execute most, of the instructions for which `key` gives the same.
 fn sums<K: Ord>(
     tally: &Tally,
     program: &Program,
     key: impl Fn(usize) -> Option<K>,
-) -> BTreeMap<K, Counts> {
+) -> Vec<(K, Counts)> {
     let mut sums: BTreeMap<K, Counts> = BTreeMap::new();
     for (pc, counts, _) in tally.executed(program) {
         if let Some(key) = key(pc) {
             sums.entry(key).or_default().add(counts);
         }
     }
+    let mut sums: Vec<_> = sums.into_iter().collect();
+    sums.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.warps));
+    sums.truncate(MOST);
+    sums.sort_by(|a, b| a.0.cmp(&b.0));
     sums
 }
 
-/// All executed lines of the source, by file and line; none where the text has no `.loc`.
+/// The lines of the source that execute most, by file and line; none where the text has no `.loc`.
 pub fn by_source(tally: &Tally, program: &Program) -> Vec<SourceLine> {
     let files: HashMap<u32, &str> = program
         .files
@@ -89,7 +96,7 @@ pub fn by_source(tally: &Tally, program: &Program) -> Vec<SourceLine> {
         .collect()
 }
 
-/// All executed lines of the PTX text.
+/// The lines of the PTX text that execute most.
 pub fn by_ptx(tally: &Tally, program: &Program) -> Vec<PtxLine> {
     let lines = sums(tally, program, |pc| Some(program.lines[pc])).into_iter();
     lines

@@ -140,6 +140,13 @@ impl Observer for Counter {
         }
     }
 
+    fn held_back(&mut self, _: &Block, pc: u32) {
+        // It takes its turn all the same.
+        if self.session.program.facts[pc as usize].class != Class::Implied {
+            self.tally.0[pc as usize].warps += 1;
+        }
+    }
+
     fn block_ends(&mut self, block: &Block) {
         let stream = std::mem::take(&mut self.stream);
         self.session.block(block.index, stream);

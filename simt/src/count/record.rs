@@ -48,7 +48,7 @@ pub struct Record {
 /// Executed instructions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Instructions {
-    /// By warps: each execution for some lanes of a warp.
+    /// By warps: each time that one comes by, though its guard may hold all lanes back.
     pub warp: u64,
     /// By threads.
     pub thread: u64,

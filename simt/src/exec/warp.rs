@@ -259,6 +259,7 @@ impl Warp {
                 if inst.guard != NONE {
                     mask &= self.predicate(inst.guard) ^ inst.flip;
                     if mask == 0 {
+                        onlooker.pass(self, pc);
                         pc += 1;
                         continue;
                     }

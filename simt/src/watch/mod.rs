@@ -55,6 +55,9 @@ pub trait Observer: Send {
     /// for one another this comes when they have met, at a barrier of the block when they arrive.
     fn before(&mut self, issue: &Issue<'_>);
 
+    /// A warp passes an instruction by, since its guard holds for none of the running lanes.
+    fn held_back(&mut self, _block: &Block, _pc: u32) {}
+
     /// Threads go on behind the barrier of the block that they have arrived at.
     fn passed(&mut self, _issue: &Issue<'_>) {}
 

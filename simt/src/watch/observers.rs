@@ -10,6 +10,9 @@ pub trait Onlooker {
     /// # Safety
     /// As of [`Issue::new`].
     unsafe fn see(&mut self, warp: &Warp, pc: u32, mask: u32);
+
+    /// The guard holds all running lanes back.
+    fn pass(&mut self, warp: &Warp, pc: u32);
 }
 
 /// Nobody looks on, and nothing is called.
@@ -18,6 +21,9 @@ pub struct Nobody;
 impl Onlooker for Nobody {
     #[inline(always)]
     unsafe fn see(&mut self, _: &Warp, _: u32, _: u32) {}
+
+    #[inline(always)]
+    fn pass(&mut self, _: &Warp, _: u32) {}
 }
 
 /// The observers of one block after another.
@@ -60,5 +66,11 @@ impl Onlooker for Observers {
             _ => {}
         }
         self.0.iter_mut().for_each(|o| o.before(&issue));
+    }
+
+    fn pass(&mut self, warp: &Warp, pc: u32) {
+        self.0
+            .iter_mut()
+            .for_each(|o| o.held_back(warp.block(), pc));
     }
 }
