@@ -156,7 +156,7 @@ impl Local {
             if absent != 0 {
                 let note = || {
                     let how = if absent & !dead == 0 {
-                        "have exited"
+                        "have exited without it"
                     } else {
                         "execute something else"
                     };

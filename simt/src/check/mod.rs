@@ -52,7 +52,8 @@ pub fn make() -> Option<Arc<dyn Watch>> {
         return None;
     }
     let file = std::env::var_os("SIMT_CHECK_FILE").and_then(|path| {
-        let file = File::create(&path);
+        // A program may be several processes.
+        let file = File::options().append(true).create(true).open(&path);
         if let Err(problem) = &file {
             eprintln!("simt: SIMT_CHECK_FILE: {}: {problem}", path.display());
         }
