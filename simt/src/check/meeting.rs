@@ -1,7 +1,8 @@
 //! Barriers of a block, as far as they order accesses.
 
 use super::clock::{Clock, Time};
-use super::order::{Fence, Fences, Order, learn, tick};
+use super::messages::{Fence, Fences};
+use super::order::{Order, learn, tick};
 use std::sync::Arc;
 
 /// Threads that meet at a barrier, from the first that arrives until the last has gone on.

@@ -3,7 +3,7 @@
 //! It looks on at every instruction and every call of the host ([`crate::watch`]). Of memory it keeps
 //! who made it ([`allocations`]), which bytes anybody has written ([`bits`]) and the last accesses to
 //! each ([`shadow`], [`cell`]); of threads, what each knows of the others ([`clock`], [`order`],
-//! [`meeting`]). A race is found from any schedule: it is two accesses that nothing orders, whether or
+//! [`meeting`], [`messages`]). A race is found from any schedule: it is two accesses that nothing orders, whether or
 //! not they came in the wrong order this time. [`accesses`], [`races`] and [`barriers`] put it together for
 //! an instruction; [`ledger`] keeps what was found, [`finding`] says it.
 
@@ -22,9 +22,11 @@ mod kernel;
 mod lanes;
 mod ledger;
 mod meeting;
+mod messages;
 mod order;
 mod paged;
 mod races;
+mod reads;
 mod settings;
 mod shadow;
 mod state;
