@@ -93,6 +93,9 @@ fn apply<T: Word, F: Fn(T, T, T) -> T + Copy + 'static>(space: Space, _: F) -> E
 }
 
 fn atomic(i: &mut Instr<'_, '_, '_>, has_result: bool) -> Result<Exec> {
+    if i.has("async") && !has_result {
+        return super::bulk_value::decode(i);
+    }
     take_ordering(i);
     i.flag("acq_rel");
     let space = i.space();
@@ -108,11 +111,12 @@ fn atomic(i: &mut Instr<'_, '_, '_>, has_result: bool) -> Result<Exec> {
     let noftz = i.flag("noftz");
     let vector = i.one_of(&["v2", "v4", "v8"]);
     let ty = i.ty()?;
-    if vector.is_some() {
-        return i.error("vectors are not supported");
-    }
     if matches!(ty, F16 | F16x2 | Bf16 | Bf16x2) && !noftz {
         return i.refuse();
+    }
+    if let Some(index) = vector {
+        let elements = (ty, 2 << index);
+        return super::atomic_vector::decode(i, space, names[operation], elements, has_result);
     }
     if has_result {
         i.dst(ty)?

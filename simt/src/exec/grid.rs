@@ -1,6 +1,6 @@
 //! A launch: the blocks of a grid, spread over host threads.
 
-use super::block::Resident;
+use super::cluster::Group;
 use super::fault::Report;
 use super::program::Program;
 use crate::memory::Allocations;
@@ -41,7 +41,7 @@ pub struct Launch {
     /// Longest it may run.
     pub timeout: Option<Duration>,
     pub started: Instant,
-    next_block: AtomicU64,
+    next_cluster: AtomicU64,
     over: AtomicBool,
     fault: Mutex<Option<Report>>,
 }
@@ -82,7 +82,7 @@ impl Launch {
             id: 0,
             timeout: None,
             started: Instant::now(),
-            next_block: AtomicU64::new(0),
+            next_cluster: AtomicU64::new(0),
             over: AtomicBool::new(false),
             fault: Mutex::new(None),
             program,
@@ -114,14 +114,20 @@ impl Launch {
     /// # Errors
     /// The first fault of a thread; the other blocks have been ended early.
     pub fn run(&self, threads: usize) -> Result<(), Report> {
+        let size: u32 = self.cluster.iter().product();
         let blocks: u64 = self.grid.iter().map(|n| u64::from(*n)).product();
-        let threads = threads.min(blocks as usize).max(1);
+        let clusters = blocks / u64::from(size);
+        let threads = threads.min(clusters as usize).max(1);
         if self.cooperative {
-            self.work_together(blocks);
+            let mut all = Group::new(self, clusters as usize);
+            all.start(0);
+            if let Err(report) = all.finish() {
+                self.stop(report);
+            }
         } else if threads == 1 {
-            self.work(blocks);
+            self.work(clusters);
         } else {
-            super::pool::on_all(threads, &|| self.work(blocks));
+            super::pool::on_all(threads, &|| self.work(clusters));
         }
         match self.fault.lock() {
             Ok(mut fault) => fault.take().map_or(Ok(()), Err),
@@ -129,43 +135,19 @@ impl Launch {
         }
     }
 
-    /// Runs blocks, in rising order, until there are none.
-    fn work(&self, blocks: u64) {
-        let mut resident = Resident::new(self);
+    /// Runs clusters, in rising order, until there are none.
+    fn work(&self, clusters: u64) {
+        let mut group = Group::new(self, 1);
         loop {
-            let index = self.next_block.fetch_add(1, Ordering::Relaxed);
-            if index >= blocks || self.over.load(Ordering::Relaxed) {
+            let index = self.next_cluster.fetch_add(1, Ordering::Relaxed);
+            if index >= clusters || self.over.load(Ordering::Relaxed) {
                 return;
             }
-            resident.start(index);
-            if let Err(report) = resident.finish() {
+            group.start(index);
+            if let Err(report) = group.finish() {
                 self.stop(report);
                 return;
             }
-        }
-    }
-
-    /// Runs all blocks at once, in turns, so that they can wait for one another.
-    fn work_together(&self, blocks: u64) {
-        let mut residents: Vec<Resident> = (0..blocks)
-            .map(|index| {
-                let mut resident = Resident::new(self);
-                resident.start(index);
-                resident
-            })
-            .collect();
-        while !residents.is_empty() {
-            let mut progress = false;
-            for resident in &mut residents {
-                match resident.turn() {
-                    Ok(moved) => progress |= moved,
-                    Err(report) => return self.stop(report),
-                }
-            }
-            if !progress {
-                return self.stop(residents[0].stuck());
-            }
-            residents.retain(|resident| !resident.is_done());
         }
     }
 

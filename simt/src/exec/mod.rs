@@ -11,11 +11,16 @@ mod access;
 mod async_copy;
 mod asynchronous;
 mod atomic;
+mod atomic_vector;
 mod barrier;
 mod block;
 mod builtin;
+mod bulk;
+mod bulk_copy;
+mod bulk_value;
 pub(crate) mod call;
 mod carry;
+mod cluster;
 pub(crate) mod control;
 mod convert;
 mod data;
@@ -26,24 +31,34 @@ pub mod grid;
 mod half;
 mod integer;
 mod lanes;
+mod lookup;
 mod matrix;
+mod matrix_queue;
+mod matrix_rare;
+mod mbarrier;
 pub(crate) mod memory;
 mod misc;
 mod pool;
 mod predicate;
 mod printf;
 pub mod program;
+mod reach;
+mod reduction;
 pub(crate) mod special;
 mod sync;
+pub(crate) mod tensor_map;
+mod video;
 pub mod warp;
 mod warp_wide;
 mod warpgroup;
+mod wmma;
 
 use crate::ptx::ast::Instruction;
 use crate::ptx::decode::instr::Instr;
 use crate::ptx::types::Type;
 use crate::ptx::{Result, error};
 use program::Exec;
+pub(crate) use warpgroup::AT_ONCE;
 
 /// Takes an instruction's modifiers and operands, and gives its semantics.
 pub type Decode = for<'i, 'a, 'm> fn(&mut Instr<'i, 'a, 'm>) -> Result<Exec>;
@@ -76,6 +91,10 @@ const FAMILIES: &[&[Entry]] = &[
     async_copy::TABLE,
     matrix::TABLE,
     warpgroup::TABLE,
+    mbarrier::TABLE,
+    cluster::TABLE,
+    wmma::TABLE,
+    video::TABLE,
     misc::TABLE,
 ];
 
