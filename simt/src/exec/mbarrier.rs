@@ -382,20 +382,23 @@ fn wait_for_phase(w: &mut Warp, i: &Inst, mask: u32) -> Step {
                 let problem = "it was not initialised";
                 return w.fail(Fault::Mbarrier { address, problem });
             }
-            // What a thread only looks at, lands afterwards: the first look fails, as it may on a chip.
             let block = w.block();
             let left = if is_try {
                 block.has_left(at as u64, parity)
             } else {
-                let word = at.read();
-                block.has_left(at as u64, parity);
-                Mbarrier::decode(word).is_some_and(|barrier| barrier.parity != parity)
+                Mbarrier::decode(at.read()).is_some_and(|barrier| barrier.parity != parity)
             };
             if left {
                 complete |= 1 << lane;
             } else {
                 first = first.or(Some((at as u64, parity)));
             }
+        }
+        // What threads only look at lands afterwards: the first look fails, as it may on a chip.
+        if let Some((word, parity)) = first
+            && !is_try
+        {
+            w.block().has_left(word, parity);
         }
         if let Some((word, parity)) = first
             && is_try
