@@ -241,6 +241,9 @@ impl Call<'_> {
             for (axis, at) in at[..rank].iter_mut().enumerate() {
                 *at = w.row::<i32>(self.places[SIZE + axis])[lane];
             }
+            if map.box_bytes() > MOST {
+                return Err(Fault::Operand("a box of more bytes than shared memory has"));
+            }
             let tile = Tile { map, at };
             tile.check(&w.block().launch().memory)?;
             Ok(tile)
@@ -308,6 +311,8 @@ fn shared_end(
     Ok(End::Shared(block.shared(), offset as u32, swizzle))
 }
 
+/// More bytes than any block's shared memory has.
+const MOST: usize = 1 << 20;
 /// Alignment of a tensor's box in shared memory, and of plain bytes.
 const BOX_ALIGN: u64 = 128;
 const ALIGN: u64 = 16;

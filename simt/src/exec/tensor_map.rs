@@ -75,7 +75,9 @@ impl TensorMap {
     pub unsafe fn read(at: *const u8, rank: usize) -> Result<TensorMap, Fault> {
         // SAFETY: the caller's promise; any bits are a value.
         let map = unsafe { at.cast::<TensorMap>().read_unaligned() };
+        let mut bytes = std::iter::once(map.address).chain(map.strides);
         let whole = map.magic == MAGIC
+            && bytes.all(|bytes| bytes.is_multiple_of(16))
             && usize::from(map.ty) < TYPES.len()
             && u32::from(map.element) == TYPES[usize::from(map.ty)].bytes();
         if !whole {
