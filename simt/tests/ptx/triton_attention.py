@@ -1,6 +1,7 @@
 """Attention through tensor descriptors, and a product of f8, to PTX for sm_90a by Triton 3.9, no GPU needed: writes
 triton_attention_sm90.ptx and triton_f8_sm90.ptx. Each tensor map is a parameter of 128 bytes, then shape and strides."""
 import pathlib
+import re
 
 import triton
 import triton.language as tl
@@ -39,8 +40,8 @@ def build(kernel, to, signature, constants):
     source = ASTSource(kernel, signature=signature | dict.fromkeys(constants, "constexpr"), constexprs=constants)
     built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4, "num_stages": 2})
     here = pathlib.Path(__file__).resolve().parent
-    # Without the debug sections, which spell out where this file lies.
-    ptx = built.asm["ptx"].split("\t.section\t.debug")[0].replace(f"{here}/", "")
+    # Without the debug sections and folders, which tell where things lie.
+    ptx = re.sub(r'(\.file\s+\d+ ")[^"]*/', r'\1', built.asm["ptx"].split("\t.section\t.debug")[0])
     (here / to).write_text(ptx)
     print(to, built.metadata.shared, built.metadata.tensordesc_meta)
 

@@ -1,6 +1,7 @@
 """A matrix product through tensor descriptors (TMA) to PTX by Triton 3.9, no GPU needed: writes
 triton_descriptors_sm90.ptx. `descriptors` takes each tensor map as a parameter of 128 bytes, then shape and strides."""
 import pathlib
+import re
 
 import triton
 import triton.language as tl
@@ -23,7 +24,7 @@ if __name__ == "__main__":
     source = ASTSource(descriptors, signature=signature, constexprs={"BM": 128, "BN": 128, "BK": 64})
     kernel = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": 4, "num_stages": 3})
     here = pathlib.Path(__file__).resolve().parent
-    # Without the debug sections, which spell out where this file lies.
-    ptx = kernel.asm["ptx"].split("\t.section\t.debug")[0].replace(f"{here}/", "")
+    # Without the debug sections and folders, which tell where things lie.
+    ptx = re.sub(r'(\.file\s+\d+ ")[^"]*/', r'\1', kernel.asm["ptx"].split("\t.section\t.debug")[0])
     (here / "triton_descriptors_sm90.ptx").write_text(ptx)
     print(kernel.metadata)
