@@ -26,6 +26,20 @@ __device__ void store(T* to, const Pack<T, N>& pack) {
     *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
+// N consecutive floats, of which one instruction moves at most four.
+template <int N>
+__device__ Pack<float, N> load_f32(const float* from) {
+    constexpr int kPart = N < 4 ? N : 4;
+    Pack<float, N> all;
+#pragma unroll
+    for (int at = 0; at < N; at += kPart) {
+        const auto part = load<kPart>(from + at);
+#pragma unroll
+        for (int i = 0; i < kPart; ++i) all.at[at + i] = part.at[i];
+    }
+    return all;
+}
+
 // Element types to and from f32, in which all arithmetic is done; from_f32 rounds to nearest even.
 __device__ inline float to_f32(float x) { return x; }
 __device__ inline float to_f32(__nv_bfloat16 x) { return __bfloat162float(x); }

@@ -3,6 +3,9 @@
 //! `cargo bench -p simt`; throughput "elements" are lane instructions, or floating-point operations.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use simt::count::record::Record;
+use simt::count::{Model, Output, Profile};
+use simt::driver::Chip;
 use simt::exec::grid::{ChipLimits, Launch, Shape};
 use simt::exec::program::Program;
 use simt::memory::Arena;
@@ -18,6 +21,16 @@ const LIMITS: ChipLimits = ChipLimits {
 struct Bench {
     arena: Arena,
     program: Arc<Program>,
+    counters: bool,
+}
+
+/// Takes the records of counted launches.
+struct Forgotten;
+
+impl Output for Forgotten {
+    fn write(&self, record: &Record) {
+        black_box(record);
+    }
 }
 
 impl Bench {
@@ -29,6 +42,7 @@ impl Bench {
         Bench {
             arena,
             program: Arc::new(program),
+            counters: false,
         }
     }
 
@@ -42,14 +56,20 @@ impl Bench {
             dynamic_shared: shared,
         };
         let memory = self.arena.allocations();
-        Launch::new(
+        let mut launch = Launch::new(
             Arc::clone(&self.program),
             function.expect("an entry"),
             &shape,
             params.to_vec(),
             memory,
             LIMITS,
-        )
+        );
+        if self.counters {
+            let model = Model::of(Chip::chosen());
+            let profile = Profile::new(model, Arc::new(Forgotten));
+            launch.watches.push(Arc::new(profile));
+        }
+        launch
     }
 }
 
@@ -59,7 +79,12 @@ fn scalar(c: &mut Criterion) {
     let out = bench.arena.allocate(1 << 20).expect("memory");
     let rounds = 10_000u32;
     let mut group = c.benchmark_group("lane instructions");
-    for entry in ["fma_loop", "int_loop"] {
+    for (name, entry, counters) in [
+        ("fma_loop", "fma_loop", false),
+        ("int_loop", "int_loop", false),
+        ("fma_loop, counters", "fma_loop", true),
+    ] {
+        bench.counters = counters;
         let mut params = out.to_le_bytes().to_vec();
         params.extend(rounds.to_le_bytes());
         params.extend(0.5f32.to_le_bytes());
@@ -67,7 +92,7 @@ fn scalar(c: &mut Criterion) {
         group.throughput(Throughput::Elements(
             u64::from(rounds) / 4 * FOUR_ROUNDS * 256,
         ));
-        group.bench_function(entry, |b| {
+        group.bench_function(name, |b| {
             b.iter(|| {
                 bench
                     .launch(entry, 1, 256, 0, &params)
@@ -107,14 +132,10 @@ fn products(c: &mut Criterion) {
     group
         .sample_size(10)
         .throughput(Throughput::Elements(2 * size * size * size));
+    let cute = include_str!("../tests/ptx/cute_sm80_gemm.ptx");
     for (name, entry, ptx, shared, extra) in [
-        (
-            "cute",
-            "gemm_tn",
-            include_str!("../tests/ptx/cute_sm80_gemm.ptx"),
-            0,
-            0,
-        ),
+        ("cute", "gemm_tn", cute, 0, 0),
+        ("cute, counters", "gemm_tn", cute, 0, 0),
         (
             "triton",
             "mm",
@@ -124,6 +145,7 @@ fn products(c: &mut Criterion) {
         ),
     ] {
         let mut bench = Bench::new(ptx);
+        bench.counters = name.ends_with("counters");
         let mut params = Vec::new();
         for bytes in [2, 2, 4] {
             let at = bench.arena.allocate(bytes * size * size).expect("memory");

@@ -98,6 +98,11 @@ impl Loaded {
         })
     }
 
+    /// The model on its device.
+    pub fn model(&self) -> &Model<Cpu> {
+        &self.model
+    }
+
     /// What embeds titles and queries.
     pub fn embedder(&self) -> Embedder<'_, Cpu> {
         Embedder {
@@ -150,7 +155,7 @@ pub fn bar(what: &'static str, total: Option<usize>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total as u64),
-            "{prefix} {bar:28} {pos}/{len} {per_sec} {eta} left",
+            "{prefix} {bar:28} {pos}/{len} {per_sec} {eta} left {msg}",
         ),
         None => (
             ProgressBar::no_length(),

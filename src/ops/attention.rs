@@ -6,7 +6,7 @@
 //! (FlashAttention-2, arXiv 2307.08691), backward recomputes them from `lse`.
 
 use super::forest::Forest;
-use crate::device::{Memory, Result};
+use crate::device::{Activation, Memory, Result};
 
 /// Head layout of a packed `qkv` row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub enum KeysValues<'a, D: Memory + ?Sized> {
     Packed,
     /// In a cache, `[capacity, kv_dim]` each; spans are rows of the cache.
     Cache {
-        keys: &'a D::Buffer<f32>,
-        values: &'a D::Buffer<f32>,
+        keys: &'a Activation<D>,
+        values: &'a Activation<D>,
     },
 }
 
@@ -52,9 +52,9 @@ pub trait Attention: Memory {
         &self,
         heads: &Heads,
         forest: &Forest,
-        qkv: &Self::Buffer<f32>,
+        qkv: &Self::Buffer<Self::Real>,
         kv: KeysValues<'_, Self>,
-        out: &mut Self::Buffer<f32>,
+        out: &mut Self::Buffer<Self::Real>,
         lse: Option<&mut Self::Buffer<f32>>,
     ) -> Result<()>;
 
@@ -65,11 +65,11 @@ pub trait Attention: Memory {
         &self,
         heads: &Heads,
         forest: &Forest,
-        qkv: &Self::Buffer<f32>,
-        out: &Self::Buffer<f32>,
+        qkv: &Self::Buffer<Self::Real>,
+        out: &Self::Buffer<Self::Real>,
         lse: &Self::Buffer<f32>,
-        dout: &Self::Buffer<f32>,
-        dqkv: &mut Self::Buffer<f32>,
+        dout: &Self::Buffer<Self::Real>,
+        dqkv: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 }
 

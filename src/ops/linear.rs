@@ -58,20 +58,30 @@ pub trait Linear: Memory {
     fn linear(
         &self,
         shape: LinearShape,
-        x: &Self::Buffer<f32>,
+        x: &Self::Buffer<Self::Real>,
         w: Weight<'_, Self>,
         bias: Option<&Self::Buffer<f32>>,
-        y: &mut Self::Buffer<f32>,
+        y: &mut Self::Buffer<Self::Real>,
         accumulate: bool,
+    ) -> Result<()>;
+
+    /// Logits of an output head, `logits[m,n] = x · wᵀ`: in f32 on every device, as sampling compares
+    /// them. Bits as in [`Linear::linear`].
+    fn logits(
+        &self,
+        shape: LinearShape,
+        x: &Self::Buffer<Self::Real>,
+        w: Weight<'_, Self>,
+        logits: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 
     /// `dx = dy · w` (or `dx += dy · w` with `accumulate`): `[m, k]`.
     fn linear_backward_input(
         &self,
         shape: LinearShape,
-        dy: &Self::Buffer<f32>,
+        dy: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
-        dx: &mut Self::Buffer<f32>,
+        dx: &mut Self::Buffer<Self::Real>,
         accumulate: bool,
     ) -> Result<()>;
 
@@ -79,8 +89,8 @@ pub trait Linear: Memory {
     fn linear_backward_weight(
         &self,
         shape: LinearShape,
-        dy: &Self::Buffer<f32>,
-        x: &Self::Buffer<f32>,
+        dy: &Self::Buffer<Self::Real>,
+        x: &Self::Buffer<Self::Real>,
         dw: &mut Self::Buffer<f32>,
         dbias: Option<&mut Self::Buffer<f32>>,
     ) -> Result<()>;

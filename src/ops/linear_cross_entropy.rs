@@ -19,7 +19,7 @@ pub trait LinearCrossEntropy: Linear {
     fn linear_cross_entropy(
         &self,
         shape: LinearShape,
-        hidden: &Self::Buffer<f32>,
+        hidden: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
         targets: &[u32],
         nll: &mut Self::Buffer<f32>,
@@ -32,12 +32,12 @@ pub trait LinearCrossEntropy: Linear {
     fn linear_cross_entropy_backward(
         &self,
         shape: LinearShape,
-        hidden: &Self::Buffer<f32>,
+        hidden: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
         targets: &[u32],
         lse: &Self::Buffer<f32>,
         coefficients: &[f32],
-        dhidden: &mut Self::Buffer<f32>,
+        dhidden: &mut Self::Buffer<Self::Real>,
         dw: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 }

@@ -1,9 +1,15 @@
 //! What the ops' tests share: devices, fresh data, comparison with the f64 references.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, unused_macros)]
+
+mod buffers;
+mod gpu;
 
 use lrem::device::Result;
 use lrem::device::cpu::{Cpu, Isa, Multiply, parallel};
 use lrem::ops::philox::PhiloxStream;
+
+pub use buffers::*;
+pub use gpu::*;
 
 /// Every instruction set of this processor with every precision of products.
 pub fn devices() -> Vec<Cpu> {

@@ -213,6 +213,7 @@ unsafe fn launch(
     let mut launch = Launch::new(program, function.index, &shape, params, memory, limits);
     launch.id = device.launches.fetch_add(1, Ordering::Relaxed);
     launch.timeout = timeout();
+    launch.watches = crate::watch::registered().to_vec();
     if let Err(report) = launch.run(threads()) {
         eprintln!("simt: {report}");
         let error = super::error::of_fault(&report.fault);

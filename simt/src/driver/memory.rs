@@ -3,6 +3,7 @@
 use super::state::{Device, current, lock};
 use super::stream;
 use super::{Error, Result, put};
+use crate::watch::{Event, Mistake, TransferKind, tell, transfer};
 use std::ffi::{c_int, c_uchar, c_uint, c_ushort, c_void};
 
 fn device() -> Result<&'static Device> {
@@ -20,8 +21,18 @@ fn free(at: u64) -> Result<()> {
     if at == 0 || lock(&device()?.arena).free(at) {
         Ok(())
     } else {
-        Err(Error::InvalidValue)
+        refused(Mistake::Free, at, 0)
     }
+}
+
+/// Refuses a call for what it asks of memory.
+fn refused(mistake: Mistake, address: u64, bytes: usize) -> Result<()> {
+    tell(&Event::Refused {
+        mistake,
+        address,
+        bytes: bytes as u64,
+    });
+    Err(Error::InvalidValue)
 }
 
 /// Checks that `bytes` from a device address on are in one allocation of some device.
@@ -37,20 +48,22 @@ fn check(at: u64, bytes: usize) -> Result<()> {
             return if inside {
                 Ok(())
             } else {
-                Err(Error::InvalidValue)
+                refused(Mistake::Transfer, at, bytes)
             };
         }
     }
-    Err(Error::InvalidValue)
+    refused(Mistake::Transfer, at, bytes)
 }
 
 /// Copies between addresses that have been checked, or are the caller's own.
-unsafe fn copy(to: u64, from: u64, bytes: usize) -> Result<()> {
+unsafe fn copy(kind: TransferKind, to: u64, from: u64, bytes: usize) -> Result<()> {
     if bytes > 0 && (to == 0 || from == 0) {
         return Err(Error::InvalidValue);
     }
-    // SAFETY: the caller's promise.
-    unsafe { std::ptr::copy(from as *const u8, to as *mut u8, bytes) };
+    transfer(kind, to, from, bytes, || {
+        // SAFETY: the caller's promise.
+        unsafe { std::ptr::copy(from as *const u8, to as *mut u8, bytes) };
+    });
     Ok(())
 }
 
@@ -58,14 +71,14 @@ unsafe fn to_device(to: u64, from: *const c_void, bytes: usize) -> Result<()> {
     current()?;
     check(to, bytes)?;
     // SAFETY: checked, and the host's part is the caller's.
-    unsafe { copy(to, from as u64, bytes) }
+    unsafe { copy(TransferKind::ToDevice, to, from as u64, bytes) }
 }
 
 unsafe fn to_host(to: *mut c_void, from: u64, bytes: usize) -> Result<()> {
     current()?;
     check(from, bytes)?;
     // SAFETY: as above.
-    unsafe { copy(to as u64, from, bytes) }
+    unsafe { copy(TransferKind::ToHost, to as u64, from, bytes) }
 }
 
 unsafe fn on_device(to: u64, from: u64, bytes: usize) -> Result<()> {
@@ -73,7 +86,7 @@ unsafe fn on_device(to: u64, from: u64, bytes: usize) -> Result<()> {
     check(to, bytes)?;
     check(from, bytes)?;
     // SAFETY: as above.
-    unsafe { copy(to, from, bytes) }
+    unsafe { copy(TransferKind::OnDevice, to, from, bytes) }
 }
 
 /// With unified addressing any pointer may be on either side.
@@ -88,7 +101,7 @@ unsafe fn anywhere(to: u64, from: u64, bytes: usize) -> Result<()> {
         }
     }
     // SAFETY: what is not ours is the caller's.
-    unsafe { copy(to, from, bytes) }
+    unsafe { copy(TransferKind::Anywhere, to, from, bytes) }
 }
 
 unsafe fn fill<T: Copy>(
@@ -104,9 +117,12 @@ unsafe fn fill<T: Copy>(
     }
     for row in 0..height {
         let first = to + (row * pitch) as u64;
-        check(first, width * size_of::<T>())?;
-        // SAFETY: checked, and aligned.
-        unsafe { std::slice::from_raw_parts_mut(first as *mut T, width) }.fill(value);
+        let bytes = width * size_of::<T>();
+        check(first, bytes)?;
+        transfer(TransferKind::Fill, first, 0, bytes, || {
+            // SAFETY: checked, and aligned.
+            unsafe { std::slice::from_raw_parts_mut(first as *mut T, width) }.fill(value);
+        });
     }
     Ok(())
 }

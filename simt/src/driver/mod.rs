@@ -12,7 +12,7 @@ mod function;
 mod launch;
 mod memory;
 mod module;
-mod occupancy;
+pub(crate) mod occupancy;
 mod proc_address;
 mod state;
 mod stream;
@@ -37,9 +37,9 @@ pub struct Address(pub *const ());
 // SAFETY: the address of a function, which any thread may call.
 unsafe impl Sync for Address {}
 
-/// Runs the body of an entry point. A panic ends there, as an error.
-fn guarded(body: impl FnOnce() -> Result<()>) -> CUresult {
-    match catch_unwind(AssertUnwindSafe(body)) {
+/// Runs the body of the entry point of that name. A panic ends there, as an error.
+fn guarded(name: &'static str, body: impl FnOnce() -> Result<()>) -> CUresult {
+    match crate::watch::with_call(name, || catch_unwind(AssertUnwindSafe(body))) {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => error as u32,
         Err(_) => Error::Unknown as u32,
@@ -93,7 +93,7 @@ macro_rules! api {
             #[allow(unused_unsafe, non_snake_case, clippy::too_many_arguments)]
             pub unsafe extern "C" fn $name($($arg: $ty),*) -> $crate::driver::CUresult {
                 // SAFETY: the caller's promise.
-                $crate::driver::guarded(|| unsafe { $body })
+                $crate::driver::guarded(stringify!($name), || unsafe { $body })
             }
         )*
 

@@ -65,6 +65,11 @@ fn load(source: &str) -> std::result::Result<Module, (Error, String)> {
             to.write_bytes(0, image.size as usize);
             to.copy_from(image.bytes.as_ptr(), image.bytes.len());
         }
+        crate::watch::tell(&crate::watch::Event::Variable {
+            name: &image.name,
+            address: image.address,
+            bytes: image.size,
+        });
     }
     Ok(Module {
         program: Arc::new(program),

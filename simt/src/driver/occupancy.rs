@@ -4,6 +4,7 @@ use super::chip::{Chip, REGISTERS, SHARED_RESERVED};
 use super::function::{FUNCTIONS, Function};
 use super::launch::Config;
 use super::{Error, Result, put};
+use crate::exec::program;
 use std::ffi::{c_int, c_uint};
 use std::sync::atomic::Ordering;
 
@@ -12,22 +13,40 @@ pub fn blocks(function: &Function, threads: u32, dynamic: usize) -> Result<u32> 
     if threads == 0 {
         return Err(Error::InvalidValue);
     }
-    let chip = Chip::chosen();
     if threads > function.max_threads() {
         return Ok(0);
     }
-    let warps = threads.div_ceil(32);
-    let entry = function.entry();
+    let limits = limits(function.entry(), &Chip::chosen(), threads, dynamic);
+    let Limits {
+        blocks,
+        warps,
+        registers,
+        shared,
+    } = limits;
+    Ok(blocks.min(warps).min(registers).min(shared))
+}
+
+/// Blocks that a multiprocessor holds at once, by what there is of each thing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub blocks: u32,
+    pub warps: u32,
+    pub registers: u32,
+    pub shared: u32,
+}
+
+/// The limits of blocks of `threads` threads (at least 1) with `dynamic` bytes of dynamic shared memory.
+pub fn limits(entry: &program::Function, chip: &Chip, threads: u32, dynamic: usize) -> Limits {
+    let warps = threads.div_ceil(32).max(1);
     let shared = u64::from(entry.shared) + dynamic as u64 + u64::from(SHARED_RESERVED);
     let registers = entry.registers.clamp(16, 255).next_multiple_of(8) * 32 * warps;
     let by_shared = u64::from(chip.shared_per_multiprocessor) / shared;
-    let limits = [
-        chip.blocks_per_multiprocessor,
-        chip.threads_per_multiprocessor / (32 * warps),
-        REGISTERS / registers,
-        u32::try_from(by_shared).unwrap_or(u32::MAX),
-    ];
-    Ok(limits.into_iter().min().unwrap_or(0))
+    Limits {
+        blocks: chip.blocks_per_multiprocessor,
+        warps: chip.threads_per_multiprocessor / (32 * warps),
+        registers: REGISTERS / registers,
+        shared: u32::try_from(by_shared).unwrap_or(u32::MAX),
+    }
 }
 
 /// Most blocks of a cluster that every chip of the generation has, and of one on request.

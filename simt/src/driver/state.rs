@@ -92,13 +92,17 @@ pub fn devices() -> Result<&'static [Device]> {
         let device = |_| {
             let mut bytes = bytes;
             // A host with a limit on addresses gives what it can.
-            let arena = loop {
+            let mut arena = loop {
                 match Arena::new(bytes) {
                     Ok(arena) => break arena,
                     Err(_) if bytes > 1 << 24 => bytes /= 2,
                     Err(_) => return None,
                 }
             };
+            if !crate::watch::registered().is_empty() {
+                arena.listener = Some(crate::watch::tell);
+                arena.keeps_freed = crate::check::keeps_freed();
+            }
             Some(Device {
                 chip: Chip::chosen(),
                 arena: Mutex::new(arena),
@@ -160,6 +164,7 @@ impl Device {
         CONTEXTS.remove(handle)?;
         if self.contexts.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.epoch.fetch_add(1, Ordering::Relaxed);
+            crate::watch::tell(&crate::watch::Event::DeviceEnds);
             lock(&self.arena).free_all();
         }
         Ok(())

@@ -1,8 +1,10 @@
 //! Copies from global to shared memory that threads wait for (PTX ISA, `cp.async`).
 
 use super::access::{Global, Memory, Shared, addresses};
+use super::facts::Effect;
 use super::memory::take_address;
 use super::program::{Exec, NONE, Step};
+use super::touch::{Extent, Kind, Touch};
 use super::warp::Warp;
 use super::{Entry, For};
 use crate::ptx::Result;
@@ -25,12 +27,14 @@ fn copy(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         return super::mbarrier::arrive_after_copies(i);
     }
     if i.flag("commit_group") {
+        i.facts.effect = Effect::CopyCommit;
         return Ok(|w, _, mask| {
             w.copies.commit(mask);
             Step::Next
         });
     }
     if i.flag("wait_all") {
+        i.facts.effect = Effect::CopyWait { keep: None };
         return Ok(|w, _, mask| {
             // SAFETY: the launch's memory is there as long as the warp runs.
             unsafe { w.copies.wait_all(mask) };
@@ -43,6 +47,7 @@ fn copy(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             Ok(count) => count,
             Err(_) => return i.error("a negative number of groups"),
         };
+        i.facts.effect = Effect::CopyWait { keep: Some(i.aux) };
         return Ok(|w, i, mask| {
             // SAFETY: as above.
             unsafe { w.copies.wait(mask, i.aux) };
@@ -79,16 +84,17 @@ fn start(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     }
     let hint = |m: &str| m.starts_with("L2::");
     while i.modifier(|m| hint(m).then_some(())).is_some() {}
-    take_address(i, Space::Shared)?;
+    let shared = take_address(i, Space::Shared)?;
     let to = (i.aux, i.imm);
     i.aux = 0;
-    take_address(i, Space::Global)?;
+    let global = take_address(i, Space::Global)?;
     let from = (i.aux, i.imm);
     let bytes = i.immediate()?;
     match (cached, bytes) {
         (Some(0), 4 | 8 | 16) | (Some(1), 16) => {}
         _ => return i.error(format_args!("a copy of {bytes} bytes")),
     }
+    let mut read = Touch::new(Kind::CopyFrom, &global, bytes as u32, 1);
     // Both offsets share `imm`, 32 bits each.
     let fits = |offset: u64| i32::try_from(offset as i64).ok();
     let (Some(to_offset), Some(from_offset)) = (fits(to.1), fits(from.1)) else {
@@ -110,18 +116,23 @@ fn start(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             if i.predicate()? {
                 return i.error("a negated predicate");
             }
+            read.extent = Extent::Unless(i.last());
         } else if matches!(i.peek(), Some(crate::ptx::ast::Operand::Name(name, None)) if i.scope.find_register(name).is_some_and(|r| i.scope.registers[r as usize].ty.bits() == 64))
         {
             i.src(B64)?;
             i.uses.pop();
         } else {
             i.src(B32)?;
+            read.extent = Extent::AtMost(i.last());
         }
     }
     if i.left() > 0 {
         i.src(B64)?;
         i.uses.pop();
     }
+    i.facts.touch(read);
+    i.facts
+        .touch(Touch::new(Kind::CopyTo, &shared, bytes as u32, 1));
     Ok(|w, i, mask| {
         let bytes = i.aux >> BYTES_SHIFT;
         let mut one = *i;

@@ -2,8 +2,9 @@
 
 use super::access::{Generic, Global, Memory, Shared, addresses};
 use super::lanes::{Value, closure};
-use super::memory::{Access, take_address, take_ordering};
+use super::memory::{take_address, take_ordering};
 use super::program::{Exec, Inst, NONE, Step};
+use super::touch::{Kind, Order, Scope, Touch};
 use super::warp::Warp;
 use super::{Entry, For};
 use crate::numeric::half::{Half, Modifiers, packed};
@@ -96,7 +97,15 @@ fn atomic(i: &mut Instr<'_, '_, '_>, has_result: bool) -> Result<Exec> {
     if i.has("async") && !has_result {
         return super::bulk_value::decode(i);
     }
-    take_ordering(i);
+    let has_scope = ["cta", "cluster", "gpu", "sys"].iter().any(|s| i.has(s));
+    let mut ordering = take_ordering(i);
+    // What an atomic operation does not say (PTX ISA, `atom`).
+    if ordering.order == Order::Weak {
+        ordering.order = Order::Relaxed;
+    }
+    if !has_scope {
+        ordering.scope = Scope::Gpu;
+    }
     i.flag("acq_rel");
     let space = i.space();
     if !matches!(space, Space::Global | Space::Shared | Space::Generic) {
@@ -116,14 +125,21 @@ fn atomic(i: &mut Instr<'_, '_, '_>, has_result: bool) -> Result<Exec> {
     }
     if let Some(index) = vector {
         let elements = (ty, 2 << index);
-        return super::atomic_vector::decode(i, space, names[operation], elements, has_result);
+        let (exec, access) =
+            super::atomic_vector::decode(i, space, names[operation], elements, has_result)?;
+        let touch = Touch::new(Kind::Atomic, &access, ty.bytes(), elements.1 as u32);
+        i.facts.touch(ordering.of(touch));
+        return Ok(exec);
     }
     if has_result {
         i.dst(ty)?
     } else {
         i.push(NONE, true)
     }
-    let Access { space, .. } = take_address(i, space)?;
+    let access = take_address(i, space)?;
+    let space = access.space;
+    i.facts
+        .touch(ordering.of(Touch::new(Kind::Atomic, &access, ty.bytes(), 1)));
     i.src(ty)?;
     if names[operation] == "cas" {
         i.src(ty)?;

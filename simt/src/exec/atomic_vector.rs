@@ -2,6 +2,7 @@
 //! `.v2`, `.v4`, `.v8`).
 
 use super::fault::Fault;
+use super::memory::Access;
 use super::program::{Exec, Inst, NONE, Step};
 use super::reach;
 use super::reduction::{OPERATIONS, Reduction};
@@ -36,7 +37,7 @@ pub fn decode(
     operation: &str,
     (ty, count): (Type, usize),
     has_results: bool,
-) -> Result<Exec> {
+) -> Result<(Exec, Access)> {
     let kind = TYPES.iter().position(|(t, _, _)| *t == ty);
     let operation = OPERATIONS.iter().position(|name| *name == operation);
     let (Some(kind), Some(operation)) = (kind, operation) else {
@@ -67,7 +68,7 @@ pub fn decode(
         };
         i.uses.resize(count, nothing);
     }
-    reach::take(i, space, NARROW)?;
+    let access = reach::take(i, space, NARROW)?;
     i.srcs(ty, count)?;
     if i.left() > 0 {
         // A cache policy.
@@ -75,7 +76,7 @@ pub fn decode(
         i.uses.pop();
     }
     i.in_list = true;
-    Ok(run)
+    Ok((run, access))
 }
 
 fn run(w: &mut Warp, i: &Inst, mask: u32) -> Step {

@@ -6,6 +6,7 @@ use super::fault::{Fault, Report};
 use super::grid::Launch;
 use super::program::Line;
 use super::warp::{Outcome, Warp};
+use crate::watch::{LaunchWatch, Nobody, Observers};
 use std::cell::{Cell, RefCell, UnsafeCell};
 
 /// Barriers of a block (PTX ISA, `barrier`).
@@ -15,6 +16,8 @@ pub const BARRIERS: u32 = 16;
 pub struct Block {
     launch: *const Launch,
     pub id: [u32; 3],
+    /// Its index in the grid, x first.
+    pub index: u64,
     /// The multiprocessor that it pretends to be on.
     pub sm: u32,
     shared: UnsafeCell<Vec<Line>>,
@@ -47,6 +50,7 @@ impl Block {
         Block {
             launch,
             id: [0; 3],
+            index: 0,
             sm: 0,
             shared: UnsafeCell::new(Vec::new()),
             shared_bytes: 0,
@@ -103,6 +107,7 @@ impl Block {
         self.id = [0, 1, 2].map(|axis| at[axis] as u32 * size[axis] + inside[axis]);
         self.rank = rank;
         let index = cluster * u64::from(size.iter().product::<u32>()) + u64::from(rank);
+        self.index = index;
         self.sm = (index % u64::from(launch.limits.multiprocessors)) as u32;
         self.arrived_in_cluster.get_mut().clear();
         self.operations.get_mut().clear();
@@ -139,16 +144,18 @@ pub struct Resident {
     warps: Vec<Warp>,
     done: Vec<bool>,
     living: usize,
+    observers: Observers,
 }
 
 impl Resident {
     /// No block yet.
-    pub fn new(launch: &Launch) -> Resident {
+    pub fn new(launch: &Launch, watches: &[Box<dyn LaunchWatch>]) -> Resident {
         Resident {
             block: Box::new(Block::new(launch)),
             warps: Vec::new(),
             done: Vec::new(),
             living: 0,
+            observers: Observers::new(watches),
         }
     }
 
@@ -179,6 +186,7 @@ impl Resident {
         for (warp, first) in self.warps.iter_mut().zip((0..threads).step_by(32)) {
             warp.start(block, function, first, (threads - first).min(32));
         }
+        self.observers.block_begins(block);
     }
 
     /// Whether all its threads have exited.
@@ -199,7 +207,12 @@ impl Resident {
                 continue;
             }
             let before = (warp.pc, warp.active);
-            match warp.run() {
+            let outcome = if self.observers.is_empty() {
+                warp.run(&mut Nobody)
+            } else {
+                warp.run(&mut self.observers)
+            };
+            match outcome {
                 Outcome::Done => {
                     self.done[at] = true;
                     self.living -= 1;
@@ -226,6 +239,7 @@ impl Resident {
         }
         if self.living == 0 {
             block.is_gone.set(true);
+            self.observers.block_ends(block);
         }
         Ok(progress || block.stirred.get())
     }
@@ -237,6 +251,11 @@ impl Resident {
         living
             .filter(|(_, done)| !**done)
             .fold(false, |any, (warp, _)| any | warp.give_up_waiting())
+    }
+
+    /// There are no more blocks.
+    pub fn retire(self) {
+        self.observers.finish();
     }
 
     /// The report of a block whose threads all wait.

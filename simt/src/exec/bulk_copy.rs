@@ -2,6 +2,7 @@
 //! `cp.reduce.async.bulk`, `cp.reduce.async.bulk.tensor`, their prefetches and groups).
 
 use super::bulk::{Completion, End, Operation, Transfer, Work};
+use super::facts::{Effect, Writer};
 use super::fault::Fault;
 use super::program::{Exec, Inst, NONE, Place, Step};
 use super::reach;
@@ -108,6 +109,7 @@ pub fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     }
     i.aux |= dimensions << DIMENSIONS_SHIFT;
     take_operands(i, multicasts, hints)?;
+    i.facts.effect = Effect::Writes(Writer::Bulk);
     Ok(start)
 }
 
@@ -285,6 +287,46 @@ fn start(w: &mut Warp, i: &Inst, mask: u32) -> Step {
         }
     }
     Step::Next
+}
+
+/// What a copy will write: spaces, addresses and bytes, of the block's own shared memory alone. Copies
+/// that will fail write nothing.
+///
+/// # Safety
+/// As of an [`Exec`].
+pub unsafe fn written(w: &Warp, i: &Inst, mask: u32, mut f: impl FnMut(Space, u64, u64)) {
+    // SAFETY: the decoder made a list of just these.
+    unsafe {
+        let call = Call {
+            places: w.list(i, PLACES),
+            aux: i.aux,
+        };
+        let to = w.address_rows(call.places, TO, call.has(TO_NARROW));
+        let from = w.address_rows(call.places, FROM, call.has(FROM_NARROW));
+        for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
+            let map = if call.has(TO_GLOBAL) { to } else { from };
+            let tile = match call.dimensions() {
+                0 => None,
+                _ => call.tile(w, lane, map[lane]).ok(),
+            };
+            let bytes = match &tile {
+                Some(tile) => tile.map.box_bytes() as u64,
+                None => size(w, &call, lane).unwrap_or(0) as u64,
+            };
+            match tile {
+                Some(tile) if call.has(TO_GLOBAL) => {
+                    tile.runs(|run| f(Space::Global, run.address, run.bytes as u64));
+                }
+                None if call.has(TO_GLOBAL) => f(Space::Global, to[lane], bytes),
+                _ => {
+                    let offset = to[lane] & 0xff_ffff;
+                    if w.block().shared_at(offset, bytes).is_some() {
+                        f(Space::Shared, offset, bytes);
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The size operand, a multiple of 16.

@@ -1,9 +1,10 @@
 //! Calls. A callee's returns and parameters lie at the start of its local frame, right behind the
 //! caller's, so that a call is some copies of local memory around a jump.
 
+use super::facts::{Class, Facts};
 use super::fault::Fault;
 use super::memory::{frame_copy, frame_load, frame_store_value};
-use super::program::{Exec, Inst, Step};
+use super::program::{Exec, Inst, NONE, Step};
 use super::warp::Warp;
 use crate::memory::FUNCTION_WINDOW;
 use crate::ptx::Result;
@@ -150,6 +151,7 @@ pub fn decode<'a>(
     }
     i.uses.truncate(1);
     let mut call = Raw::implied(exec, i.uses, i.imm, line);
+    call.facts = Facts::of(Class::Control);
     call.parts = register.is_some() || source.guard.is_some();
     before.push(call);
     before.append(&mut after);
@@ -230,6 +232,15 @@ impl Warp {
         functions[at - 1..at]
             .first()
             .map_or((0, 0), |f| (f.frame, f.local))
+    }
+
+    /// Whether the running function has been called by another.
+    pub fn is_called(&self) -> bool {
+        let mut at = self.join;
+        while at != NONE && !self.joins[at as usize].is_call {
+            at = self.joins[at as usize].parent;
+        }
+        at != NONE
     }
 
     /// How deep the running split's calls are nested, at most.

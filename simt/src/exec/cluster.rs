@@ -16,6 +16,7 @@ use super::{Entry, For};
 use crate::ptx::Result;
 use crate::ptx::decode::instr::Instr;
 use crate::ptx::types::Type::*;
+use crate::watch::LaunchWatch;
 use std::cell::Cell;
 
 pub const TABLE: &[Entry] = &[
@@ -23,8 +24,8 @@ pub const TABLE: &[Entry] = &[
     Entry("getctarank", For::All, rank_of_address),
 ];
 
-/// Bits of an offset in a block's shared memory.
-const OFFSET_BITS: u32 = 24;
+/// Lowest bit of the rank in an address: bits of an offset in a block's shared memory.
+pub const OFFSET_BITS: u32 = 24;
 /// How often those who wait for an mbarrier are let go without it before that counts as a deadlock.
 const PATIENCE: u32 = 16;
 
@@ -99,11 +100,11 @@ pub struct Group {
 }
 
 impl Group {
-    /// Room for that many clusters of a launch.
-    pub fn new(launch: &Launch, clusters: usize) -> Group {
+    /// Room for that many clusters of a launch, each block looked on at by the launch's watches.
+    pub fn new(launch: &Launch, clusters: usize, watches: &[Box<dyn LaunchWatch>]) -> Group {
         let size = launch.cluster.iter().product::<u32>() as usize;
         let residents: Vec<_> = (0..clusters * size)
-            .map(|_| Resident::new(launch))
+            .map(|_| Resident::new(launch, watches))
             .collect();
         let clusters: Vec<_> = residents
             .chunks(size)
@@ -174,6 +175,11 @@ impl Group {
             }
             patience -= 1;
         }
+    }
+
+    /// There are no more clusters.
+    pub fn retire(self) {
+        self.residents.into_iter().for_each(Resident::retire);
     }
 
     /// Has all asynchronous operations done; `false`: there are none.

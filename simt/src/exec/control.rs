@@ -1,5 +1,6 @@
 //! Control flow (PTX ISA, "Control Flow Instructions"), but for calls.
 
+use super::facts::Effect;
 use super::fault::Fault;
 use super::program::{Exec, Inst, NONE, Step};
 use super::warp::Warp;
@@ -105,11 +106,13 @@ pub fn table_branch<'a>(
 fn leave(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     i.flag("uni");
     i.flow = Flow::Leave;
+    i.facts.effect = Effect::Return;
     Ok(|w, _, lanes| w.leave_call(lanes))
 }
 
 fn exit(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     i.flow = Flow::Leave;
+    i.facts.effect = Effect::Exit;
     Ok(|w, _, lanes| w.exit(lanes))
 }
 
@@ -118,6 +121,7 @@ pub fn implied_return(line: u32) -> Raw {
     let mut raw = Raw::implied(|w, _, lanes| w.leave_call(lanes), Vec::new(), 0, line);
     raw.guard = NONE;
     raw.flow = Flow::Leave;
+    raw.facts.effect = Effect::Return;
     raw
 }
 

@@ -333,6 +333,16 @@ impl Warp {
         std::mem::take(&mut self.splits[self.current].passed)
     }
 
+    /// Whether an instruction that `members` execute together would wait for some of them.
+    pub fn would_wait(&self, members: u32) -> bool {
+        members & !self.dead & !self.active != 0 && !self.passes_now()
+    }
+
+    /// Whether the running split comes back to an instruction at which it has waited, to pass it.
+    pub fn passes_now(&self) -> bool {
+        self.splits[self.current].passed
+    }
+
     #[cold]
     fn wait_for(&mut self, members: u32) -> Result<(), Step> {
         if self.has_passed() {

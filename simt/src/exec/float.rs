@@ -1,6 +1,7 @@
 //! Floating-point arithmetic (PTX ISA, "Floating-Point Instructions", "Half Precision Floating-Point
 //! Instructions").
 
+use super::facts::{Class, Work};
 use super::half;
 use super::lanes::{map1, map2, map3, with1, with2, with3};
 use super::program::Exec;
@@ -25,6 +26,7 @@ pub const TABLE: &[Entry] = &[
     Entry("rcp", For::Floats, rcp),
     Entry("sqrt", For::Floats, sqrt),
     Entry("rsqrt", For::Floats, |i| {
+        i.facts.class = Class::Special;
         let approx = i.flag("approx");
         let ftz = i.flag("ftz");
         let ty = i.ty()?;
@@ -104,6 +106,7 @@ fn approximate<F: Fn(bool, f32) -> f32 + Copy + 'static>(
 
 /// `.approx{.ftz}.f32 d, a`; `true`: `.ftz`.
 fn take_approx(i: &mut Instr<'_, '_, '_>) -> Result<bool> {
+    i.facts.class = Class::Special;
     let approx = i.flag("approx");
     let ftz = i.flag("ftz");
     let ty = i.ty()?;
@@ -166,6 +169,14 @@ fn arithmetic(i: &mut Instr<'_, '_, '_>, operation: Operation) -> Result<Exec> {
     } else {
         i.binary(ty)?
     }
+    let operations = if operation == Operation::Fma { 2 } else { 1 };
+    i.facts.work = match ty {
+        F32 => Work::F32(operations),
+        F32x2 => Work::F32(2 * operations),
+        F64 => Work::F64(operations),
+        F16x2 | Bf16x2 => Work::Half(2 * operations),
+        _ => Work::Half(operations),
+    };
     if !matches!(ty, F32 | F64 | F32x2) {
         if round.is_some_and(|r| r != 0) {
             return i.refuse();
@@ -259,6 +270,7 @@ fn pairs<const N: usize>(registers: [u64; N], f: impl Fn([f32; N]) -> f32, aux: 
 }
 
 fn div(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    i.facts.class = Class::Special;
     let approx = i.one_of(&["approx", "full"]);
     let round = take_rounding(i);
     let ftz = i.flag("ftz");
@@ -280,6 +292,7 @@ fn div(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
 }
 
 fn rcp(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    i.facts.class = Class::Special;
     let approx = i.flag("approx");
     let round = take_rounding(i);
     let ftz = i.flag("ftz");
@@ -297,6 +310,7 @@ fn rcp(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
 }
 
 fn sqrt(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    i.facts.class = Class::Special;
     let approx = i.flag("approx");
     let round = take_rounding(i);
     let ftz = i.flag("ftz");

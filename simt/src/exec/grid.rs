@@ -4,6 +4,7 @@ use super::cluster::Group;
 use super::fault::Report;
 use super::program::Program;
 use crate::memory::Allocations;
+use crate::watch::{LaunchWatch, Watch};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -40,6 +41,8 @@ pub struct Launch {
     pub id: u64,
     /// Longest it may run.
     pub timeout: Option<Duration>,
+    /// Those who look on.
+    pub watches: Vec<Arc<dyn Watch>>,
     pub started: Instant,
     next_cluster: AtomicU64,
     over: AtomicBool,
@@ -81,6 +84,7 @@ impl Launch {
             limits,
             id: 0,
             timeout: None,
+            watches: Vec::new(),
             started: Instant::now(),
             next_cluster: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -118,37 +122,49 @@ impl Launch {
         let blocks: u64 = self.grid.iter().map(|n| u64::from(*n)).product();
         let clusters = blocks / u64::from(size);
         let threads = threads.min(clusters as usize).max(1);
+        let watches: Vec<_> = self.watches.iter().filter_map(|w| w.launch(self)).collect();
+        let threads = if watches.iter().any(|w| w.wants_one_thread()) {
+            1
+        } else {
+            threads
+        };
         if self.cooperative {
-            let mut all = Group::new(self, clusters as usize);
+            let mut all = Group::new(self, clusters as usize, &watches);
             all.start(0);
             if let Err(report) = all.finish() {
                 self.stop(report);
             }
+            all.retire();
         } else if threads == 1 {
-            self.work(clusters);
+            self.work(clusters, &watches);
         } else {
-            super::pool::on_all(threads, &|| self.work(clusters));
+            super::pool::on_all(threads, &|| self.work(clusters, &watches));
         }
-        match self.fault.lock() {
-            Ok(mut fault) => fault.take().map_or(Ok(()), Err),
-            Err(poisoned) => poisoned.into_inner().take().map_or(Ok(()), Err),
+        let fault = match self.fault.lock() {
+            Ok(mut fault) => fault.take(),
+            Err(poisoned) => poisoned.into_inner().take(),
+        };
+        for watch in watches {
+            watch.end(self, fault.as_ref());
         }
+        fault.map_or(Ok(()), Err)
     }
 
     /// Runs clusters, in rising order, until there are none.
-    fn work(&self, clusters: u64) {
-        let mut group = Group::new(self, 1);
+    fn work(&self, clusters: u64, watches: &[Box<dyn LaunchWatch>]) {
+        let mut group = Group::new(self, 1, watches);
         loop {
             let index = self.next_cluster.fetch_add(1, Ordering::Relaxed);
             if index >= clusters || self.over.load(Ordering::Relaxed) {
-                return;
+                break;
             }
             group.start(index);
             if let Err(report) = group.finish() {
                 self.stop(report);
-                return;
+                break;
             }
         }
+        group.retire();
     }
 
     /// Ends the launch with a fault.

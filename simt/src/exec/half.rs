@@ -1,6 +1,7 @@
 //! f16 and bf16, one a register and packed in pairs (PTX ISA, "Half Precision Floating-Point
 //! Instructions").
 
+use super::facts::Class;
 use super::float::{Operation, modifiers};
 use super::lanes::{map1, with1, with2, with3};
 use super::program::Exec;
@@ -90,6 +91,7 @@ pub fn min_or_max(i: &mut Instr<'_, '_, '_>, ty: Type, is_max: bool) -> Result<E
 
 /// `ex2.approx`
 pub fn ex2(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    i.facts.class = Class::Special;
     let approx = i.flag("approx");
     i.flag("ftz");
     let ty = i.ty()?;
@@ -105,6 +107,7 @@ pub fn ex2(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
 
 /// `tanh.approx`
 pub fn tanh(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    i.facts.class = Class::Special;
     let approx = i.flag("approx");
     let ty = i.ty()?;
     i.unary(ty)?;

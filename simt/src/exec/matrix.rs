@@ -1,8 +1,10 @@
 //! Matrix instructions of a warp (PTX ISA, `ldmatrix`, `stmatrix`, `movmatrix`, `mma.sync`).
 
 use super::access::{Generic, Memory, Shared, addresses};
+use super::facts::{Class, Work};
 use super::memory::take_address;
 use super::program::{Exec, Inst, Step};
+use super::touch::{Form, Kind, Touch};
 use super::warp::Warp;
 use super::{Entry, For};
 use crate::numeric::matrix::element::Element;
@@ -38,8 +40,17 @@ fn load_or_store(i: &mut Instr<'_, '_, '_>, is_store: bool) -> Result<Exec> {
         return i.refuse();
     }
     let count = 1 << count;
+    // Each matrix has eight rows of sixteen bytes, whose addresses eight lanes give.
+    let touch = |kind, access: &_| {
+        let mut touch = Touch::new(kind, access, 16, 1);
+        touch.form = Form::Lanes(!0 >> (32 - 8 * count));
+        touch
+    };
+    i.facts.together(None);
     if is_store {
         let access = take_address(i, space)?;
+        i.facts.class = Class::Store;
+        i.facts.touch(touch(Kind::Write, &access));
         i.srcs(B32, count)?;
         i.aux |= if trans { TRANS } else { 0 };
         return Ok(match (access.space, count) {
@@ -54,6 +65,8 @@ fn load_or_store(i: &mut Instr<'_, '_, '_>, is_store: bool) -> Result<Exec> {
     }
     i.dsts(B32, count)?;
     let access = take_address(i, space)?;
+    i.facts.class = Class::Load;
+    i.facts.touch(touch(Kind::Read, &access));
     i.aux |= if trans { TRANS } else { 0 };
     Ok(match (access.space, count) {
         (Space::Shared, 1) => load::<Shared, 1>,
@@ -121,6 +134,7 @@ pub fn transpose(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     let known = i.flag("sync") & i.flag("aligned") & i.flag("m8n8") & i.flag("trans");
     let ty = i.ty()?;
     i.unary(B32)?;
+    i.facts.together(None);
     if !known || ty != B16 {
         return i.refuse();
     }
@@ -258,6 +272,14 @@ fn multiply(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     };
     i.aux = product;
     i.in_list = true;
+    let operations = 2 * (shape.m * shape.n * shape.k) as u32;
+    i.facts.class = Class::Tensor;
+    i.facts.work = if is_integer {
+        Work::TensorInteger(operations)
+    } else {
+        Work::Tensor(operations)
+    };
+    i.facts.together(None);
     let (a_count, b_count) = (
         shape.a_registers(a.per_register()),
         shape.b_registers(b.per_register()),

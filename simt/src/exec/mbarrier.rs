@@ -7,8 +7,10 @@
 
 use super::bulk::{Completion, Operation, Work};
 use super::diverge::State;
+use super::facts::Effect;
 use super::fault::Fault;
 use super::program::{Exec, Inst, NONE, Step};
+use super::touch::{Kind, Order, Scope, Touch};
 use super::warp::Warp;
 use super::{Entry, For, reach};
 use crate::ptx::Result;
@@ -151,13 +153,18 @@ fn take(i: &mut Instr<'_, '_, '_>) -> Result<()> {
     Ok(())
 }
 
-fn take_barrier(i: &mut Instr<'_, '_, '_>) -> Result<()> {
+/// The barrier's address; `kind` and `order` say what the instruction does to it.
+fn take_barrier(i: &mut Instr<'_, '_, '_>, kind: Kind, order: Order) -> Result<()> {
     let space = if i.aux & GENERIC != 0 {
         Space::Generic
     } else {
         Space::Shared
     };
-    reach::take(i, space, NARROW)
+    let access = reach::take(i, space, NARROW)?;
+    let mut touch = Touch::new(kind, &access, 8, 1);
+    (touch.order, touch.scope) = (order, Scope::Cluster);
+    i.facts.touch(touch);
+    Ok(())
 }
 
 fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
@@ -175,14 +182,14 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         Some("init") => {
             take(i)?;
             i.push(NONE, true);
-            take_barrier(i)?;
+            take_barrier(i, Kind::Write, Order::Weak)?;
             i.src(U32)?;
             Ok(initialise)
         }
         Some("inval") => {
             take(i)?;
             i.push(NONE, true);
-            take_barrier(i)?;
+            take_barrier(i, Kind::Write, Order::Weak)?;
             Ok(initialise)
         }
         Some(arrival @ ("arrive" | "arrive_drop")) => {
@@ -197,7 +204,7 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             }
             take(i)?;
             i.dst(B64)?;
-            take_barrier(i)?;
+            take_barrier(i, Kind::Atomic, Order::Release)?;
             if i.left() > 0 {
                 i.src(U32)?;
             } else if i.aux & (EXPECT | NO_COMPLETE) != 0 {
@@ -212,7 +219,7 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             let parity = i.flag("parity");
             take(i)?;
             i.dst(Pred)?;
-            take_barrier(i)?;
+            take_barrier(i, Kind::Read, Order::Acquire)?;
             if parity {
                 i.aux |= PARITY;
                 i.src(U32)?;
@@ -242,7 +249,7 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             };
             take(i)?;
             i.push(NONE, true);
-            take_barrier(i)?;
+            take_barrier(i, Kind::Atomic, Order::Relaxed)?;
             i.src(U32)?;
             Ok(count_bytes)
         }
@@ -425,7 +432,9 @@ pub fn arrive_after_copies(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     }
     take(i)?;
     i.push(NONE, true);
-    take_barrier(i)?;
+    take_barrier(i, Kind::Atomic, Order::Release)?;
+    // Who waits for the barrier waits for the copies.
+    i.facts.effect = Effect::CopyWait { keep: None };
     Ok(|w, i, mask| {
         // SAFETY: as for `initialise`; copies were checked when they started.
         unsafe {

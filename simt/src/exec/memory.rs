@@ -2,8 +2,10 @@
 //! `isspacep`, `prefetch`, fences).
 
 use super::access::*;
+use super::facts::{Class, Effect};
 use super::lanes::{Value, closure, versions};
-use super::program::{Exec, Inst, NONE, Step};
+use super::program::{Exec, Inst, NONE, Place, Step};
+use super::touch::{Kind, Order, Scope, Touch};
 use super::warp::Warp;
 use super::{Entry, For};
 use crate::memory::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW_MASK};
@@ -32,24 +34,64 @@ pub const TABLE: &[Entry] = &[
 pub struct Access {
     pub space: Space,
     pub symbol: Option<Symbol>,
+    /// The base, what is added to it, and bits of [`super::access`].
+    pub place: Place,
+    pub offset: u64,
+    pub flags: u32,
+}
+
+/// How an access's modifiers say that it is ordered and cached.
+pub struct Semantics {
+    pub order: Order,
+    pub scope: Scope,
+    pub non_coherent: bool,
+}
+
+impl Semantics {
+    /// The access as these say.
+    pub fn of(&self, mut touch: Touch) -> Touch {
+        touch.order = self.order;
+        touch.scope = self.scope;
+        touch.non_coherent = self.non_coherent;
+        touch
+    }
 }
 
 /// Takes the modifiers that say how an access is ordered and cached.
-pub fn take_ordering(i: &mut Instr<'_, '_, '_>) {
-    if i.one_of(&[
-        "volatile", "relaxed", "acquire", "release", "mmio", "acq_rel",
-    ])
-    .is_some()
-    {
-        i.aux |= STRONG;
-    }
+pub fn take_ordering(i: &mut Instr<'_, '_, '_>) -> Semantics {
+    const ORDERS: [(&str, Order); 6] = [
+        ("volatile", Order::Volatile),
+        ("relaxed", Order::Relaxed),
+        ("acquire", Order::Acquire),
+        ("release", Order::Release),
+        ("mmio", Order::Mmio),
+        ("acq_rel", Order::AcqRel),
+    ];
+    let order = match i.one_of(&ORDERS.map(|(name, _)| name)) {
+        Some(index) => {
+            i.aux |= STRONG;
+            ORDERS[index].1
+        }
+        None => Order::Weak,
+    };
     i.flag("weak");
-    i.one_of(&["cta", "cluster", "gpu", "sys"]);
+    let scope = take_scope(i).unwrap_or(Scope::Sys);
     i.one_of(&["ca", "cg", "cs", "cv", "lu", "wb", "wt"]);
-    i.flag("nc");
+    let non_coherent = i.flag("nc");
     i.flag("unified");
     let hint = |m: &str| m.starts_with("L1::") || m.starts_with("L2::");
     while i.modifier(|m| hint(m).then_some(())).is_some() {}
+    Semantics {
+        order,
+        scope,
+        non_coherent,
+    }
+}
+
+/// Takes a scope, if one is said.
+fn take_scope(i: &mut Instr<'_, '_, '_>) -> Option<Scope> {
+    let index = i.one_of(&["cta", "cluster", "gpu", "sys"])?;
+    Some([Scope::Cta, Scope::Cluster, Scope::Gpu, Scope::Sys][index])
 }
 
 /// Takes an address operand, in the space that the modifiers have said.
@@ -75,7 +117,13 @@ pub fn take_address(i: &mut Instr<'_, '_, '_>, space: Space) -> Result<Access> {
     if matches!(symbol, Some(Symbol::Local(_) | Symbol::FrameParam(_))) {
         i.aux |= FRAME;
     }
-    Ok(Access { space, symbol })
+    Ok(Access {
+        space,
+        symbol,
+        place: i.last(),
+        offset: i.imm,
+        flags: i.aux & (BASE_32 | FRAME),
+    })
 }
 
 /// Number of elements that `.v2`, `.v4` or `.v8` say.
@@ -113,7 +161,8 @@ macro_rules! by_widths {
 }
 
 fn load(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
-    take_ordering(i);
+    i.facts.class = Class::Load;
+    let semantics = take_ordering(i);
     let space = i.space();
     let count = take_vector(i);
     let ty = i.ty()?;
@@ -142,6 +191,8 @@ fn load(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     }
     i.in_list = count > 4;
     let access = take_address(i, space)?;
+    i.facts
+        .touch(semantics.of(Touch::new(Kind::Read, &access, ty.bytes(), count)));
     if i.left() > 0 {
         // A cache policy.
         i.src(Type::B64)?;
@@ -172,11 +223,14 @@ fn store(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     if i.has("async") {
         return super::bulk_value::decode(i);
     }
-    take_ordering(i);
+    i.facts.class = Class::Store;
+    let semantics = take_ordering(i);
     let space = i.space();
     let count = take_vector(i);
     let ty = i.ty()?;
     let access = take_address(i, space)?;
+    i.facts
+        .touch(semantics.of(Touch::new(Kind::Write, &access, ty.bytes(), count)));
     let elements = i.elements()?;
     if elements.len() != count as usize {
         return i.error(format_args!(
@@ -203,6 +257,9 @@ fn store(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         }
     }
     i.in_list = count > 4;
+    if let Some(touch) = &mut i.facts.touches[0] {
+        touch.set_values(i.uses[1..].iter().map(|u| u.place), register / 8);
+    }
     if i.left() > 0 {
         i.src(Type::B64)?;
         i.uses.pop();
@@ -371,6 +428,8 @@ pub fn frame_load(register: u32, ty: Type, offset: u64, line: u32) -> Result<Raw
     ];
     let mut raw = Raw::implied(exec, uses, offset, line);
     raw.aux = FRAME | 1 << COUNT_SHIFT;
+    raw.facts
+        .touch(Touch::frame(Kind::Read, offset, ty.bytes()));
     Ok(raw)
 }
 
@@ -406,6 +465,8 @@ pub fn frame_store_value(value: Use, ty: Type, offset: u64, line: u32) -> Result
     ];
     let mut raw = Raw::implied(exec, uses, offset, line);
     raw.aux = FRAME | 1 << COUNT_SHIFT;
+    raw.facts
+        .touch(Touch::frame(Kind::Write, offset, ty.bytes()));
     Ok(raw)
 }
 
@@ -433,12 +494,15 @@ pub fn frame_copy(from: u64, to: u64, bytes: u32, line: u32) -> Raw {
     let half = |offset: u64| (offset & 0x7fff_ffff) | (offset & super::call::OUTGOING) >> 1;
     let mut raw = Raw::implied(copy, Vec::new(), half(from) | half(to) << 32, line);
     raw.aux = bytes;
+    raw.facts.touch(Touch::frame(Kind::Read, from, bytes));
+    raw.facts.touch(Touch::frame(Kind::Write, to, bytes));
     raw
 }
 
 /// `cvta.space` adds a window, `cvta.to.space` takes it away.
 fn convert_address(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     use super::lanes::map1;
+    i.facts.class = Class::Integer;
     let to = i.flag("to");
     let space = i.space();
     let ty = i.ty()?;
@@ -463,6 +527,7 @@ fn convert_address(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
 }
 
 fn is_in_space(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    i.facts.class = Class::Predicate;
     if !i.has("shared::cluster") && (i.has("shared") || i.has("shared::cta")) {
         i.space();
         i.dst(Type::Pred)?;
@@ -518,12 +583,28 @@ fn prefetch(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
 
 /// A warp's accesses happen in the order of the program; between host threads a fence is one.
 fn fence(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
-    i.one_of(&["sc", "acq_rel", "acquire", "release"]);
-    i.one_of(&["cta", "cluster", "gpu", "sys", "gl"]);
-    if i.flag("proxy")
+    // `membar` orders as `fence.sc` does.
+    let order = match i.one_of(&["sc", "acq_rel", "acquire", "release"]) {
+        None if i.opcode == "membar" => Order::Sc,
+        Some(0) => Order::Sc,
+        Some(2) => Order::Acquire,
+        Some(3) => Order::Release,
+        _ => Order::AcqRel,
+    };
+    let scope = match take_scope(i) {
+        None if i.flag("gl") => Scope::Gpu,
+        scope => scope.unwrap_or(Scope::Sys),
+    };
+    let proxy = i.flag("proxy")
         || i.modifier(|m| m.starts_with("proxy").then_some(()))
-            .is_some()
-    {
+            .is_some();
+    i.facts.class = Class::Fence;
+    i.facts.effect = Effect::Fence {
+        order,
+        scope,
+        proxy,
+    };
+    if proxy {
         i.modifier(|m| (m.starts_with("async") || m == "alias").then_some(()));
         i.space();
         if i.left() > 0 {

@@ -13,18 +13,19 @@ mod asynchronous;
 mod atomic;
 mod atomic_vector;
 mod barrier;
-mod block;
+pub mod block;
 mod builtin;
 mod bulk;
 mod bulk_copy;
 mod bulk_value;
 pub(crate) mod call;
 mod carry;
-mod cluster;
+pub(crate) mod cluster;
 pub(crate) mod control;
 mod convert;
 mod data;
 mod diverge;
+pub mod facts;
 pub mod fault;
 mod float;
 pub mod grid;
@@ -47,6 +48,7 @@ mod reduction;
 pub(crate) mod special;
 mod sync;
 pub(crate) mod tensor_map;
+pub mod touch;
 mod video;
 pub mod warp;
 mod warp_wide;
@@ -55,10 +57,37 @@ mod wmma;
 
 use crate::ptx::ast::Instruction;
 use crate::ptx::decode::instr::Instr;
-use crate::ptx::types::Type;
+use crate::ptx::types::{Space, Type};
 use crate::ptx::{Result, error};
+use facts::Class;
 use program::Exec;
 pub(crate) use warpgroup::AT_ONCE;
+
+/// Calls `f` with the space, address and bytes of what an instruction with [`facts::Effect::Writes`] will
+/// write, of the block's own shared memory and of global memory.
+///
+/// # Safety
+/// The warp is about to execute the instruction for the lanes in the mask.
+pub(crate) unsafe fn written(
+    writer: facts::Writer,
+    warp: &warp::Warp,
+    inst: &program::Inst,
+    mask: u32,
+    mut f: impl FnMut(Space, u64, u64),
+) {
+    let mut resolved = |space, address, bytes| {
+        if let Some((space, address)) = touch::resolve(space, address) {
+            f(space, address, bytes);
+        }
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match writer {
+            facts::Writer::Bulk => bulk_copy::written(warp, inst, mask, &mut resolved),
+            facts::Writer::Fragment => wmma::written(warp, inst, mask, &mut resolved),
+        }
+    }
+}
 
 /// Takes an instruction's modifiers and operands, and gives its semantics.
 pub type Decode = for<'i, 'a, 'm> fn(&mut Instr<'i, 'a, 'm>) -> Result<Exec>;
@@ -76,41 +105,44 @@ pub enum For {
 /// An opcode of a family.
 pub struct Entry(pub &'static str, pub For, pub Decode);
 
-const FAMILIES: &[&[Entry]] = &[
-    control::TABLE,
-    memory::TABLE,
-    integer::TABLE,
-    carry::TABLE,
-    predicate::TABLE,
-    float::TABLE,
-    convert::TABLE,
-    data::TABLE,
-    atomic::TABLE,
-    warp_wide::TABLE,
-    sync::TABLE,
-    async_copy::TABLE,
-    matrix::TABLE,
-    warpgroup::TABLE,
-    mbarrier::TABLE,
-    cluster::TABLE,
-    wmma::TABLE,
-    video::TABLE,
-    misc::TABLE,
+/// Families, and the class that most of each one's instructions are of.
+const FAMILIES: &[(Class, &[Entry])] = &[
+    (Class::Control, control::TABLE),
+    (Class::Other, memory::TABLE),
+    (Class::Integer, integer::TABLE),
+    (Class::Integer, carry::TABLE),
+    (Class::Predicate, predicate::TABLE),
+    (Class::F32, float::TABLE),
+    (Class::Convert, convert::TABLE),
+    (Class::Move, data::TABLE),
+    (Class::Atomic, atomic::TABLE),
+    (Class::Warp, warp_wide::TABLE),
+    (Class::Barrier, sync::TABLE),
+    (Class::AsyncCopy, async_copy::TABLE),
+    (Class::Other, matrix::TABLE),
+    (Class::Tensor, warpgroup::TABLE),
+    (Class::Barrier, mbarrier::TABLE),
+    (Class::Other, cluster::TABLE),
+    (Class::Tensor, wmma::TABLE),
+    (Class::Integer, video::TABLE),
+    (Class::Other, misc::TABLE),
 ];
 
-/// The decoder of an instruction.
-pub fn find(source: &Instruction<'_>) -> Result<Decode> {
+/// The decoder of an instruction, and its class as far as the family and the type tell.
+pub fn find(source: &Instruction<'_>) -> Result<(Class, Decode)> {
     let last = source.modifiers.iter().rev().find_map(|m| Type::parse(m));
     let kind = match last {
         Some(ty) if ty.is_float() => For::Floats,
         _ => For::Others,
     };
     let mut known = false;
-    for Entry(opcode, types, decode) in FAMILIES.iter().copied().flatten() {
-        if *opcode == source.opcode {
-            known = true;
-            if *types == For::All || *types == kind {
-                return Ok(*decode);
+    for (class, table) in FAMILIES {
+        for Entry(opcode, types, decode) in *table {
+            if *opcode == source.opcode {
+                known = true;
+                if *types == For::All || *types == kind {
+                    return Ok((Class::of(*class, last), *decode));
+                }
             }
         }
     }
@@ -124,7 +156,8 @@ pub fn find(source: &Instruction<'_>) -> Result<Decode> {
 
 /// Every opcode that some family takes, sorted.
 pub fn opcodes() -> Vec<&'static str> {
-    let mut opcodes: Vec<_> = FAMILIES.iter().copied().flatten().map(|e| e.0).collect();
+    let entries = FAMILIES.iter().flat_map(|(_, table)| table.iter());
+    let mut opcodes: Vec<_> = entries.map(|e| e.0).collect();
     opcodes.extend(["brx", "call"]);
     opcodes.sort_unstable();
     opcodes.dedup();

@@ -1,5 +1,6 @@
 //! The decoded program that warps execute.
 
+use super::facts::Facts;
 use super::special::Special;
 use super::warp::Warp;
 use crate::ptx::ast::Limits;
@@ -62,6 +63,8 @@ pub struct Line(pub [u8; 64]);
 #[derive(Debug, Default)]
 pub struct Program {
     pub code: Vec<Inst>,
+    /// Of every instruction, what those who watch need to know.
+    pub facts: Vec<Facts>,
     /// Line in the PTX text of every instruction.
     pub lines: Vec<u32>,
     /// `.loc` of every instruction: file number and line, 0 where there is none.

@@ -2,7 +2,7 @@
 
 use super::access::{BASE_32, FRAME};
 use super::fault::Fault;
-use super::memory::take_address;
+use super::memory::{Access, take_address};
 use super::program::{NONE, Place};
 use super::warp::Warp;
 use crate::memory::{PARAM_WINDOW, SHARED_WINDOW, WINDOW_MASK};
@@ -13,7 +13,7 @@ use crate::ptx::types::Space;
 
 /// Takes an address operand as two places. `narrow` is the bit of `aux` that says that its base register
 /// has 32 bits.
-pub fn take(i: &mut Instr<'_, '_, '_>, space: Space, narrow: u32) -> Result<()> {
+pub fn take(i: &mut Instr<'_, '_, '_>, space: Space, narrow: u32) -> Result<Access> {
     let facts = std::mem::take(&mut i.aux);
     let access = take_address(i, space)?;
     if i.aux & FRAME != 0 {
@@ -28,7 +28,7 @@ pub fn take(i: &mut Instr<'_, '_, '_>, space: Space, narrow: u32) -> Result<()> 
     let offset = std::mem::take(&mut i.imm).wrapping_add(window);
     let place = i.scope.constants.place(offset.into(), 64);
     i.push(place, false);
-    Ok(())
+    Ok(access)
 }
 
 impl Warp {

@@ -2,6 +2,7 @@
 
 use super::block::BARRIERS;
 use super::diverge::State;
+use super::facts::{Class, Effect};
 use super::fault::Fault;
 use super::program::{Exec, Inst, NONE, Step};
 use super::warp::Warp;
@@ -29,6 +30,11 @@ fn barrier(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             return i.refuse();
         }
         i.src(U32)?;
+        i.facts.class = Class::Warp;
+        i.facts.effect = Effect::Warp {
+            members: i.last(),
+            orders: true,
+        };
         return Ok(|w, i, mask| {
             // SAFETY: the decoder took a row of 32 bits.
             match unsafe { super::warp_wide::members(w, i.places[0], mask) } {
@@ -41,7 +47,8 @@ fn barrier(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         return super::cluster::barrier(i);
     }
     i.flag("cta");
-    i.flag("aligned");
+    // `bar` is always aligned.
+    let aligned = i.flag("aligned") || i.opcode == "bar";
     let (sync, arrive, red) = (i.flag("sync"), i.flag("arrive"), i.flag("red"));
     if red {
         i.aux = match i.one_of(&["popc", "and", "or"]) {
@@ -65,6 +72,12 @@ fn barrier(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     if red && i.predicate()? {
         i.aux |= NEGATED;
     }
+    i.facts.effect = Effect::Barrier {
+        index: i.uses[1].place,
+        count: i.uses[2].place,
+        waits: !arrive,
+        aligned,
+    };
     match (sync || red, arrive) {
         (true, false) => Ok(wait),
         (false, true) => {

@@ -145,17 +145,17 @@ pub struct Tile {
 }
 
 /// A row of a box that lies together: what of it is in the tensor.
-struct Run {
+pub struct Run {
     /// Bytes into the box.
     offset: usize,
     /// Device address, and bytes.
-    address: u64,
-    bytes: usize,
+    pub address: u64,
+    pub bytes: usize,
 }
 
 impl Tile {
     /// Calls `f` with every row, or part of a row, that is in the tensor.
-    fn runs(&self, mut f: impl FnMut(Run)) {
+    pub fn runs(&self, mut f: impl FnMut(Run)) {
         let map = &self.map;
         let moved = map.moved();
         let element = usize::from(map.element);

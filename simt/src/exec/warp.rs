@@ -7,6 +7,7 @@ use super::diverge::{Join, Split};
 use super::fault::Fault;
 use super::matrix_queue::Products;
 use super::program::{CONSTANT, Function, Inst, Line, NONE, Place, Program, Step};
+use crate::watch::Onlooker;
 
 /// Why [`Warp::run`] came back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,8 +261,9 @@ impl Warp {
         self.place_frame();
     }
 
-    /// Executes until all threads have exited or wait, or the warp's turn is over.
-    pub fn run(&mut self) -> Outcome {
+    /// Executes until all threads have exited or wait, or the warp's turn is over, under the eyes of
+    /// somebody or of [`Nobody`](crate::watch::Nobody).
+    pub fn run<W: Onlooker>(&mut self, onlooker: &mut W) -> Outcome {
         if !self.choose() {
             return if self.splits.is_empty() {
                 Outcome::Done
@@ -281,11 +283,13 @@ impl Warp {
                 if inst.guard != NONE {
                     mask &= self.predicate(inst.guard) ^ inst.flip;
                     if mask == 0 {
+                        onlooker.pass(self, pc);
                         pc += 1;
                         continue;
                     }
                 }
                 self.pc = pc;
+                onlooker.see(self, pc, mask);
                 (inst.exec)(self, inst, mask)
             };
             match step {

@@ -62,6 +62,7 @@ fn shuffle(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     i.src(U32)?;
     if sync {
         i.src(U32)?;
+        i.facts.together(Some(i.last()));
     }
     i.aux = mode as u32;
     Ok(|w, i, mask| {
@@ -115,6 +116,7 @@ fn vote(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     i.aux = mode as u32 | if negated { 4 } else { 0 };
     if sync {
         i.src(U32)?;
+        i.facts.together(Some(i.last()));
     }
     Ok(|w, i, mask| {
         // SAFETY: the decoder took these widths.
@@ -160,6 +162,7 @@ fn matching(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     }
     i.src(ty)?;
     i.src(U32)?;
+    i.facts.together(Some(i.last()));
     fn run(w: &mut Warp, i: &Inst, mask: u32, values: impl Fn(&Warp, usize) -> u64) -> Step {
         // SAFETY: the decoder took these widths.
         unsafe {
@@ -208,6 +211,7 @@ fn redux(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     let ty = i.ty()?;
     i.unary(ty)?;
     i.src(U32)?;
+    i.facts.together(Some(i.last()));
     fn run(w: &mut Warp, i: &Inst, mask: u32, f: impl Fn(u32, u32) -> u32) -> Step {
         // SAFETY: the decoder took rows of 32 bits.
         unsafe {
@@ -246,6 +250,7 @@ fn elect(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         _ => return i.refuse(),
     }
     i.src(U32)?;
+    i.facts.together(Some(i.last()));
     Ok(|w, i, mask| {
         // SAFETY: the decoder took these widths.
         unsafe {

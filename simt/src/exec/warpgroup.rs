@@ -3,8 +3,10 @@
 //! Each warp computes its own sixteen rows, when it waits for them: see [`super::matrix_queue`].
 
 use super::control::nothing;
+use super::facts::{Effect, Work};
 use super::matrix_queue::{Product, Source};
 use super::program::{Exec, Inst, Step};
+use super::touch::{Form, Touch};
 use super::warp::Warp;
 use super::{Entry, For};
 use crate::numeric::matrix::descriptor::Major;
@@ -88,9 +90,11 @@ fn wgmma(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         return i.refuse();
     }
     if i.flag("fence") {
+        i.facts.effect = Effect::WgmmaFence;
         return Ok(nothing);
     }
     if i.flag("commit_group") {
+        i.facts.effect = Effect::WgmmaCommit;
         return Ok(|w, _, _| {
             w.products.commit();
             Step::Next
@@ -101,6 +105,7 @@ fn wgmma(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             Ok(count) => count,
             Err(_) => return i.error("a negative number of groups"),
         };
+        i.facts.effect = Effect::WgmmaWait { keep: i.aux };
         i.deferred = Deferred::Lands;
         return Ok(|w, i, _| match w.finish_products(i.aux) {
             Ok(()) => Step::Next,
@@ -165,13 +170,35 @@ fn product(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     } else {
         i.src(B64)?;
     }
+    let a_place = i.last();
     i.src(B64)?;
+    let b_place = i.last();
     if i.predicate()? {
         i.aux |= SCALE_NEGATED;
     }
     if !is_integer {
         take_scales(i, bits == 16, in_registers)?;
     }
+    let shape = Shape::unpack(i.aux);
+    let tile = |major, rows, by_warp| Form::Tile {
+        major,
+        // 32 single bits lie as one element does.
+        bits: bits.max(8) as u32,
+        rows,
+        by_warp,
+    };
+    if !in_registers {
+        let form = tile(shape.a_major, ROWS as u32, true);
+        i.facts.touch(Touch::tile(a_place, form));
+    }
+    let form = tile(shape.b_major, n as u32, false);
+    i.facts.touch(Touch::tile(b_place, form));
+    let operations = 2 * (ROWS * n * k) as u32;
+    i.facts.work = match is_integer {
+        true => Work::TensorInteger(operations),
+        false => Work::Tensor(operations),
+    };
+    i.facts.together(None);
     i.deferred = Deferred::Starts;
     Ok(start)
 }

@@ -4,6 +4,7 @@
 //! A and B lie in the lanes in the order of their rows; C and D as `mma` has them, since programs are
 //! known that count on it. f16 operands have more registers than elements: the rest is zero.
 
+use super::facts::{Class, Effect, Work, Writer};
 use super::fault::Fault;
 use super::program::{Exec, Inst, Place, Step};
 use super::warp::Warp;
@@ -257,7 +258,14 @@ fn move_matrix(i: &mut Instr<'_, '_, '_>, is_store: bool) -> Result<Exec> {
         i.push(place, false);
     }
     i.in_list = true;
-    Ok(if is_store { store } else { load })
+    i.facts.together(None);
+    if is_store {
+        i.facts.class = Class::Store;
+        i.facts.effect = Effect::Writes(Writer::Fragment);
+        return Ok(store);
+    }
+    i.facts.class = Class::Load;
+    Ok(load)
 }
 
 /// The host address of the first element, and a function from row and column to bits from there.
@@ -350,6 +358,36 @@ fn store(w: &mut Warp, i: &Inst, mask: u32) -> Step {
     Step::Next
 }
 
+/// What a store writes, row by row or column by column.
+///
+/// # Safety
+/// As of an [`Exec`].
+pub unsafe fn written(w: &Warp, i: &Inst, mask: u32, mut f: impl FnMut(Space, u64, u64)) {
+    let fragment = fragment_of(i.aux, Matrix::C, TYPE_SHIFT);
+    let (count, _) = fragment.registers();
+    let [rows, columns] = fragment.extent();
+    // SAFETY: the decoder made a list of just these.
+    unsafe {
+        let places = w.list(i, count + 3);
+        let lane = mask.trailing_zeros() as usize;
+        let address = w.address_rows(places, 0, i.aux & NARROW != 0)[lane];
+        let Ok((_, at)) = memory(w, i, lane, fragment, places, places[count + 2]) else {
+            return;
+        };
+        let space = match i.aux & (GLOBAL | SHARED) {
+            GLOBAL => Space::Global,
+            SHARED => Space::Shared,
+            _ => Space::Generic,
+        };
+        for row in 0..rows {
+            for column in 0..columns {
+                let to = address + at(row, column) as u64 / 8;
+                f(space, to, fragment.ty.bytes().into());
+            }
+        }
+    }
+}
+
 /// `wmma.mma{.op.popc}.sync.aligned.alayout.blayout.shape{.d}{.a.b}{.c}{.satfinite} d, a, b, c`
 fn multiply(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     // The layouts say how A and B were loaded; fragments here do not depend on it.
@@ -393,6 +431,13 @@ fn multiply(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         }
     }
     i.in_list = true;
+    let operations = 2 * fragments[1].shape.iter().product::<usize>() as u32;
+    i.facts.work = match d {
+        S32 => Work::TensorInteger(operations),
+        F64 => Work::F64(operations / 32),
+        _ => Work::Tensor(operations),
+    };
+    i.facts.together(None);
     Ok(run)
 }
 

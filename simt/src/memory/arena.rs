@@ -1,8 +1,9 @@
 //! Device memory: a reserved range of host addresses, handed out in pieces.
 
 use super::Allocations;
+use crate::watch::Event;
 use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Every allocation starts at a multiple of this many bytes, as `cuMemAlloc` promises.
 const ALIGN: u64 = 256;
@@ -10,6 +11,8 @@ const ALIGN: u64 = 256;
 const GAP: u64 = 256;
 /// From this size on, freed memory goes back to the host at once.
 const GIVE_BACK: u64 = 1 << 20;
+/// Most bytes of freed memory that are kept from being used again, where that is asked for.
+const KEPT: u64 = 4 << 30;
 
 /// There is no room for that many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +31,13 @@ pub struct Arena {
     /// Memory of others that a kernel may touch: pinned host memory. First byte to length.
     foreign: BTreeMap<u64, u64>,
     snapshot: Option<Allocations>,
+    /// Freed memory stays unused for a while, so that nobody who still uses it meets its next owner.
+    pub keeps_freed: bool,
+    /// First bytes and lengths of what is kept so, the oldest first.
+    kept: VecDeque<(u64, u64)>,
+    kept_bytes: u64,
+    /// Is told what memory begins and ceases to belong to somebody.
+    pub listener: Option<fn(&Event<'_>)>,
 }
 
 impl Arena {
@@ -49,7 +59,17 @@ impl Arena {
             taken: 0,
             foreign: BTreeMap::new(),
             snapshot: None,
+            keeps_freed: false,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+            listener: None,
         })
+    }
+
+    fn tell(&self, event: &Event<'_>) {
+        if let Some(listener) = self.listener {
+            listener(event);
+        }
     }
 
     /// All of it, in bytes.
@@ -77,11 +97,13 @@ impl Arena {
             .checked_next_multiple_of(ALIGN)
             .and_then(|n| n.checked_add(GAP))
             .ok_or(OutOfMemory)?;
-        let (&first, &room) = self
-            .free
-            .iter()
-            .find(|(_, room)| **room >= length)
-            .ok_or(OutOfMemory)?;
+        let (first, room) = loop {
+            let found = self.free.iter().find(|(_, room)| **room >= length);
+            match found {
+                Some((&first, &room)) => break (first, room),
+                None => self.release_oldest()?,
+            }
+        };
         self.free.remove(&first);
         if room > length {
             self.free.insert(first + length, room - length);
@@ -89,16 +111,44 @@ impl Arena {
         self.used.insert(first, (bytes, length));
         self.taken += length;
         self.snapshot = None;
+        self.tell(&Event::Allocated {
+            address: first,
+            bytes,
+        });
         Ok(first)
     }
 
     /// Gives an allocation back; `false` if none starts there.
     pub fn free(&mut self, first: u64) -> bool {
-        let Some((_, length)) = self.used.remove(&first) else {
+        let Some((bytes, length)) = self.used.remove(&first) else {
             return false;
         };
+        self.tell(&Event::Freed {
+            address: first,
+            bytes,
+        });
         self.taken -= length;
         self.snapshot = None;
+        if self.keeps_freed {
+            self.kept.push_back((first, length));
+            self.kept_bytes += length;
+            while self.kept_bytes > KEPT && self.release_oldest().is_ok() {}
+        } else {
+            self.release(first, length);
+        }
+        true
+    }
+
+    /// Lets go of the memory that has been kept longest.
+    fn release_oldest(&mut self) -> Result<(), OutOfMemory> {
+        let (first, length) = self.kept.pop_front().ok_or(OutOfMemory)?;
+        self.kept_bytes -= length;
+        self.release(first, length);
+        Ok(())
+    }
+
+    /// Makes memory free that nobody owns.
+    fn release(&mut self, first: u64, length: u64) {
         let (mut start, mut end) = (first, first + length);
         if let Some((&before, &room)) = self.free.range(..first).next_back()
             && before + room == first
@@ -120,7 +170,6 @@ impl Arena {
                     .unchecked_advise_range(UncheckedAdvice::DontNeed, offset, whole)
             };
         }
-        true
     }
 
     /// Gives everything back.
@@ -128,7 +177,9 @@ impl Arena {
         while let Some((&first, _)) = self.used.first_key_value() {
             self.free(first);
         }
-        self.foreign.clear();
+        for (address, bytes) in std::mem::take(&mut self.foreign) {
+            self.tell(&Event::Freed { address, bytes });
+        }
         self.snapshot = None;
     }
 
@@ -144,13 +195,24 @@ impl Arena {
     /// Lets kernels touch host memory.
     pub fn register(&mut self, first: u64, bytes: u64) {
         self.foreign.insert(first, bytes);
+        self.tell(&Event::Registered {
+            address: first,
+            bytes,
+        });
         self.snapshot = None;
     }
 
     /// Takes that back; `false` if none was registered there.
     pub fn unregister(&mut self, first: u64) -> bool {
         self.snapshot = None;
-        self.foreign.remove(&first).is_some()
+        let Some(bytes) = self.foreign.remove(&first) else {
+            return false;
+        };
+        self.tell(&Event::Freed {
+            address: first,
+            bytes,
+        });
+        true
     }
 
     /// What a launch may touch.

@@ -66,6 +66,16 @@ impl Linear for Cpu {
         Ok(())
     }
 
+    fn logits(
+        &self,
+        shape: LinearShape,
+        x: &Vec<f32>,
+        w: Weight<'_, Self>,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
+        self.linear(shape, x, w, None, logits, false)
+    }
+
     fn linear_backward_input(
         &self,
         shape: LinearShape,

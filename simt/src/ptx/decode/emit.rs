@@ -6,6 +6,7 @@ use super::instr::{Deferred, Flow, Instr, Use};
 use super::liveness;
 use super::scope::Scope;
 use crate::exec::control;
+use crate::exec::facts::Facts;
 use crate::exec::program::{CONSTANT, Exec, Function, Inst, NONE, Place, Program};
 use crate::ptx::{Result, error};
 
@@ -25,6 +26,7 @@ pub struct Raw {
     pub keeps: Vec<Place>,
     /// Threads may part here and meet at the next instruction.
     pub parts: bool,
+    pub facts: Facts,
     pub line: u32,
     pub source: (u32, u32),
 }
@@ -44,6 +46,7 @@ impl Raw {
             deferred: instr.deferred,
             keeps: Vec::new(),
             parts: false,
+            facts: instr.facts,
             line: instr.line,
             source: (0, 0),
         }
@@ -63,6 +66,7 @@ impl Raw {
             deferred: Deferred::No,
             keeps: Vec::new(),
             parts: false,
+            facts: Facts::default(),
             line,
             source: (0, 0),
         }
@@ -178,6 +182,7 @@ pub fn emit(
         }
         let mut raw = raw.clone();
         raw.guard = place(raw.guard);
+        raw.facts.map_places(place);
         push(program, &raw, places, list, imm, raw.source);
     }
     Ok(())
@@ -200,6 +205,7 @@ fn push(
         aux: raw.aux,
         imm,
     });
+    program.facts.push(raw.facts);
     program.lines.push(raw.line);
     program.sources.push(source);
 }

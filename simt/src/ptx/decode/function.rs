@@ -5,6 +5,7 @@ use super::instr::{Flow, Instr};
 use super::layout::{Layout, place_shared};
 use super::scope::{Constants, Scope, Symbol};
 use crate::exec;
+use crate::exec::facts::{Class, Facts};
 use crate::exec::program::{Calls, NONE, Program};
 use crate::ptx::ast::*;
 use crate::ptx::types::{Space, Type};
@@ -270,13 +271,16 @@ impl<'a> Walk<'_, 'a, '_, '_> {
         let mut instr = Instr::new(source, self.scope);
         if source.opcode == "brx" {
             let tables = &self.callees.tables;
+            instr.facts = Facts::of(Class::Control);
             let exec = exec::control::table_branch(&mut instr, tables)?;
             instr.finish()?;
             let raw = Raw::new(exec, instr, guard, flip);
             self.push(raw);
             return Ok(());
         }
-        let exec = exec::find(source)?(&mut instr)?;
+        let (class, decode) = exec::find(source)?;
+        instr.facts = Facts::of(class);
+        let exec = decode(&mut instr)?;
         instr.finish()?;
         let raw = Raw::new(exec, instr, guard, flip);
         self.push(raw);

@@ -2,6 +2,7 @@
 //! nobody took is refused.
 
 use super::scope::{Scope, Symbol};
+use crate::exec::facts::Facts;
 use crate::exec::program::{CONSTANT, NONE, Place};
 use crate::exec::special::Special;
 use crate::ptx::ast::{Instruction, Number, Operand};
@@ -62,6 +63,8 @@ pub struct Instr<'i, 'a, 'm> {
     pub imm: u64,
     pub flow: Flow,
     pub deferred: Deferred,
+    /// The class comes from the family, the rest from the instruction's decoder.
+    pub facts: Facts,
     pub has_guard: bool,
     /// The next address has parts after its base, which whoever set this has looked at.
     pub has_parts: bool,
@@ -82,6 +85,7 @@ impl<'i, 'a, 'm> Instr<'i, 'a, 'm> {
             imm: 0,
             flow: Flow::Next,
             deferred: Deferred::No,
+            facts: Facts::default(),
             has_guard: source.guard.is_some(),
             has_parts: false,
         }
@@ -173,6 +177,11 @@ impl<'i, 'a, 'm> Instr<'i, 'a, 'm> {
             }
             None => self.error("too few operands"),
         }
+    }
+
+    /// The operand that was taken last.
+    pub fn last(&self) -> Place {
+        self.uses.last().map_or(NONE, |last| last.place)
     }
 
     /// Records an operand's place.

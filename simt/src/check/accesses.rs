@@ -1,0 +1,194 @@
+//! Accesses to memory: bounds, alignment, and whether anybody has written what is read.
+
+use super::bits::Bits;
+use super::block::Local;
+use super::finding::Kind as Fault;
+use super::kernel::{Kernel, is_strong};
+use super::state::State;
+use super::subject::{Access, Subject};
+use crate::exec::cluster::OFFSET_BITS;
+use crate::exec::facts::Class;
+use crate::exec::touch::{Form, Kind, Touched, resolve};
+use crate::ptx::types::Space;
+use crate::watch::Issue;
+
+/// Most blocks of a cluster.
+const MOST_BLOCKS: u64 = 16;
+
+impl Local {
+    /// Everything that an instruction is about to touch.
+    pub fn accesses(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
+        for touched in issue.touches() {
+            if let Form::Tile { .. } = touched.form {
+                self.tile(state, kernel, issue, &touched);
+                continue;
+            }
+            if is_strong(&touched) {
+                self.before_strong(state, issue, &touched);
+            }
+            let addresses = touched.addresses();
+            let mut left = touched.lanes();
+            while left != 0 {
+                let lane = left.trailing_zeros();
+                left &= left - 1;
+                let bytes = match touched.kind {
+                    Kind::CopyTo => touched.bytes,
+                    _ => touched.lane_bytes(lane as usize),
+                };
+                if bytes == 0 {
+                    continue;
+                }
+                let address = addresses[lane as usize];
+                let (space, address) =
+                    resolve(touched.space, address).unwrap_or((Space::Generic, address));
+                let access = Access {
+                    by: Subject {
+                        kernel,
+                        issue,
+                        lane,
+                    },
+                    touch: &touched,
+                    space,
+                    address,
+                    bytes,
+                };
+                match space {
+                    Space::Global | Space::Const => self.global(state, &access),
+                    Space::Shared => self.shared(state, &access),
+                    Space::Local => self.local(state, &access),
+                    Space::Generic => self.fault(state, &access, Fault::OutOfBounds),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn global(&mut self, state: &mut State, access: &Access<'_, '_>) {
+        let Access { address, bytes, .. } = *access;
+        let (first, end) = self.range;
+        if address < first || end.saturating_sub(address) < u64::from(bytes) {
+            match access.by.issue.block().launch().memory.find(address) {
+                Some(range) if range.1 - address >= u64::from(bytes) => self.range = range,
+                _ => {
+                    let freed = state.allocations.find_freed(address).is_some();
+                    let kind = if freed {
+                        Fault::UseAfterFree
+                    } else {
+                        Fault::OutOfBounds
+                    };
+                    return self.fault(state, access, kind);
+                }
+            }
+        }
+        if !is_aligned(access) {
+            return self.fault(state, access, Fault::Misaligned);
+        }
+        if self.checks.initialised {
+            if access.touch.kind.reads() && state.written.lacks(address, bytes) {
+                self.find_access(state, Fault::Uninitialised, access, None, &String::new);
+            }
+            if access.touch.kind.writes() {
+                state.written.set(address..address + u64::from(bytes));
+            }
+        }
+        if self.checks.races {
+            self.check_global(state, access);
+        }
+    }
+
+    #[inline]
+    fn shared(&mut self, state: &mut State, access: &Access<'_, '_>) {
+        let Access { address, bytes, .. } = *access;
+        // Another block's of the cluster, which is not looked after here.
+        if address >> OFFSET_BITS != 0 && address >> OFFSET_BITS <= MOST_BLOCKS {
+            return;
+        }
+        let size = u64::from(access.by.issue.block().shared_bytes);
+        if size.saturating_sub(address) < u64::from(bytes) {
+            return self.fault(state, access, Fault::OutOfBounds);
+        }
+        if !is_aligned(access) {
+            return self.fault(state, access, Fault::Misaligned);
+        }
+        if self.checks.initialised {
+            if access.touch.kind.reads() && self.written.lacks(address, bytes) {
+                self.find_access(state, Fault::Uninitialised, access, None, &String::new);
+            }
+            if access.touch.kind.writes() {
+                self.written.put(address..address + u64::from(bytes), true);
+            }
+        }
+        if self.checks.races {
+            self.check_shared(state, access);
+        }
+    }
+
+    fn local(&mut self, state: &mut State, access: &Access<'_, '_>) {
+        let Access { address, bytes, .. } = *access;
+        let (issue, lane) = (access.by.issue, access.by.lane);
+        let size = issue.local_bytes();
+        // Copies of arguments are of any size; that they fit is the executor's business, and what
+        // they copy need not be written.
+        let is_implied = issue.facts().class == Class::Implied;
+        let is_inside = u64::from(size).saturating_sub(address) >= u64::from(bytes);
+        if !is_implied && !is_inside {
+            return self.fault(state, access, Fault::OutOfBounds);
+        }
+        if !is_implied && !is_aligned(access) {
+            return self.fault(state, access, Fault::Misaligned);
+        }
+        if !self.checks.initialised || !is_inside {
+            return;
+        }
+        let first = u64::from(lane) * u64::from(size) + address;
+        let written = self.local_written[issue.warp() as usize].get_or_insert_with(|| {
+            let mut bits = Bits::default();
+            bits.reset(size as usize * 32);
+            bits
+        });
+        let lacks = access.touch.kind.reads() && !is_implied && written.lacks(first, bytes);
+        if access.touch.kind.writes() {
+            written.put(first..first + u64::from(bytes), true);
+        }
+        if lacks {
+            self.find_access(state, Fault::Uninitialised, access, None, &String::new);
+        }
+    }
+
+    /// A tile that a warp of a group reads by a descriptor.
+    fn tile(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>, tile: &Touched<'_>) {
+        let size = issue.block().shared_bytes;
+        tile.units(|offset| {
+            // What leaves shared memory is the executor's fault to raise.
+            if offset + 16 <= size {
+                let access = Access {
+                    by: Subject {
+                        kernel,
+                        issue,
+                        lane: issue.mask().trailing_zeros(),
+                    },
+                    touch: tile,
+                    space: Space::Shared,
+                    address: offset.into(),
+                    bytes: 16,
+                };
+                self.shared(state, &access);
+            }
+        });
+    }
+
+    /// An access that the executor will not allow.
+    #[cold]
+    fn fault(&self, state: &mut State, access: &Access<'_, '_>, kind: Fault) {
+        if self.checks.memory {
+            self.find_access(state, kind, access, None, &String::new);
+        }
+    }
+}
+
+#[inline(always)]
+fn is_aligned(access: &Access<'_, '_>) -> bool {
+    let whole = u64::from(access.touch.bytes * access.touch.count);
+    access.address.is_multiple_of(whole.max(1))
+}

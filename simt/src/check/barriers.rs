@@ -1,0 +1,216 @@
+//! Barriers, fences and member masks: what they order, and what is wrong with them.
+
+use super::block::Local;
+use super::finding::{Finding, Kind};
+use super::kernel::Kernel;
+use super::ledger::Key;
+use super::order::Reach;
+use super::shadow::Span;
+use super::state::State;
+use super::subject::Subject;
+use crate::exec::block::BARRIERS;
+use crate::exec::facts::Effect;
+use crate::exec::touch::{Order, Scope};
+use crate::ptx::types::Space;
+use crate::watch::Issue;
+
+/// Lanes of a warp that wait at a barrier of the whole block.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    pub warp: u32,
+    index: u32,
+    passes: u64,
+    pc: u32,
+    thread: u32,
+}
+
+/// How far a scope reaches. Clusters are of several blocks.
+pub fn reach(scope: Scope) -> Reach {
+    match scope {
+        Scope::Cta => Reach::Block,
+        Scope::Cluster | Scope::Gpu | Scope::Sys => Reach::Device,
+    }
+}
+
+/// How often a barrier of the block has passed, if there is one of that index.
+fn passes(issue: &Issue<'_>, index: u32) -> Option<u64> {
+    (index < BARRIERS).then(|| issue.block().barrier_passes(index))
+}
+
+/// Lanes that a mask names, in words.
+fn lanes(mask: u32) -> String {
+    match mask.count_ones() {
+        1 => format!("lane {}", mask.trailing_zeros()),
+        n => format!("{n} lanes ({mask:#010x})"),
+    }
+}
+
+impl Local {
+    /// What an instruction does to the order of threads.
+    pub fn effect(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
+        let (warp, mask, living) = (issue.warp(), issue.mask(), !issue.dead());
+        match issue.facts().effect {
+            Effect::None | Effect::WgmmaFence | Effect::WgmmaCommit | Effect::WgmmaWait { .. } => {}
+            Effect::Warp { orders, .. } => {
+                if self.checks.sync {
+                    self.check_masks(state, kernel, issue);
+                }
+                if orders {
+                    let members = issue.members().unwrap_or(!0);
+                    self.order
+                        .sync_warp(warp, members & mask, living, &mut state.now);
+                }
+            }
+            Effect::Barrier { aligned, waits, .. } => {
+                if self.checks.sync {
+                    self.check_barrier(state, kernel, issue, aligned);
+                }
+                if let Some((index, count)) = issue.barrier()
+                    && let Some(passes) = passes(issue, index)
+                {
+                    let is_whole = count == 0 && waits;
+                    if is_whole {
+                        self.waiting.push(Waiting {
+                            warp,
+                            index,
+                            passes,
+                            pc: issue.pc(),
+                            thread: issue.first_thread() + mask.trailing_zeros(),
+                        });
+                    }
+                    self.order.arrive(
+                        (warp, mask),
+                        (index, passes),
+                        is_whole,
+                        waits,
+                        &mut state.now,
+                    );
+                }
+            }
+            // Between proxies: it orders no threads.
+            Effect::Fence { proxy: true, .. } => {}
+            Effect::Fence { order, scope, .. } => {
+                let both = (order != Order::Release, order != Order::Acquire);
+                self.order
+                    .fence(warp, mask, living, reach(scope), both, &mut state.now);
+            }
+            Effect::CopyCommit => self.copies.commit(warp, mask),
+            Effect::CopyWait { keep } => {
+                let (shadow, order, now) = (&mut self.shadow, &self.order, state.now);
+                let races = self.checks.races;
+                self.copies.wait(warp, mask, keep, |copy| {
+                    if races {
+                        let access = order.access(warp, copy.lane, now, copy.pc);
+                        shadow.land(Span {
+                            address: copy.to,
+                            bytes: copy.bytes,
+                            access,
+                        });
+                    }
+                });
+            }
+            Effect::Writes(_) if !self.checks.initialised => {}
+            Effect::Writes(_) => issue.written(|space, address, bytes| match space {
+                Space::Shared => self.written.put(address..address + bytes, true),
+                Space::Global => state.written.set(address..address + bytes),
+                _ => {}
+            }),
+            Effect::Return if issue.is_called() => {}
+            Effect::Exit | Effect::Return => {
+                self.exited = Some(issue.first_thread() + mask.trailing_zeros());
+                if self.checks.sync {
+                    self.check_exit(state, kernel, issue);
+                }
+            }
+        }
+    }
+
+    /// The member masks of a `.sync` instruction.
+    fn check_masks(&self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
+        let (mask, dead) = (issue.mask(), issue.dead());
+        let existing = !0u32 >> (32 - (kernel.threads() - issue.first_thread()).min(32));
+        let subject = |lane| Subject {
+            kernel,
+            issue,
+            lane,
+        };
+        let Some(members) = issue.member_masks() else {
+            // All of the warp's living threads have to execute it.
+            let absent = existing & !dead & !mask;
+            if absent != 0 {
+                let note = || format!("{} of the warp do not execute it", lanes(absent));
+                let lane = mask.trailing_zeros();
+                self.find_threads(state, Kind::AbsentThreads, &subject(lane), &note);
+            }
+            return;
+        };
+        for lane in (0..32u32).filter(|lane| mask >> lane & 1 != 0) {
+            let named = members[lane as usize];
+            if named >> lane & 1 == 0 {
+                let note = || format!("its mask {named:#010x} lacks lane {lane}");
+                self.find_threads(state, Kind::CallerNotInMask, &subject(lane), &note);
+            }
+            let absent = named & existing & !mask;
+            if absent != 0 {
+                let note = || {
+                    let how = if absent & !dead == 0 {
+                        "have exited"
+                    } else {
+                        "execute something else"
+                    };
+                    format!(
+                        "its mask {named:#010x} names {}, which {how}",
+                        lanes(absent)
+                    )
+                };
+                self.find_threads(state, Kind::AbsentThreads, &subject(lane), &note);
+                return;
+            }
+        }
+    }
+
+    /// Threads arrive at a barrier of the block.
+    fn check_barrier(&self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>, aligned: bool) {
+        let (mask, living) = (issue.mask(), !issue.dead());
+        let subject = Subject {
+            kernel,
+            issue,
+            lane: mask.trailing_zeros(),
+        };
+        if aligned && mask != living {
+            let note = || {
+                let (there, missing) = (lanes(mask), lanes(living & !mask));
+                format!("{there} of the warp are there, {missing} are not")
+            };
+            self.find_threads(state, Kind::DivergentBarrier, &subject, &note);
+        }
+        let is_whole = issue.barrier().is_some_and(|(_, count)| count == 0);
+        if let Some(gone) = self.exited.filter(|_| is_whole) {
+            let note = || format!("thread {gone} of the block has exited");
+            self.find_threads(state, Kind::ExitedThreads, &subject, &note);
+        }
+    }
+
+    /// Threads exit; others may be waiting for them.
+    fn check_exit(&self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
+        let gone = issue.first_thread() + issue.mask().trailing_zeros();
+        for waiting in &self.waiting {
+            if passes(issue, waiting.index) != Some(waiting.passes) {
+                continue;
+            }
+            let kind = Kind::ExitedThreads;
+            let key = Key {
+                kind,
+                kernel: kernel.id,
+                pc: waiting.pc,
+                other: 0,
+            };
+            if !state.ledger.count(key) {
+                let mut finding = Finding::new(kind, "barrier of the block".to_owned());
+                finding.site = Some(kernel.site(waiting.pc, self.number, waiting.thread));
+                finding.note = format!("thread {gone} of the block exits without it");
+                state.ledger.add(key, finding);
+            }
+        }
+    }
+}

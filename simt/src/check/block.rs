@@ -1,0 +1,125 @@
+//! A block under the checks: what is known of its own memory and of its threads.
+
+use super::bits::Bits;
+use super::clock::Time;
+use super::copies::Copies;
+use super::kernel::Kernel;
+use super::order::{Location, Order};
+use super::settings::Checks;
+use super::shadow::Shadow;
+use super::state::Shared;
+use super::subject::BLOCKS;
+use crate::exec::block::Block;
+use crate::exec::facts::Effect;
+use crate::watch::{Issue, Observer};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Unordered reads of a cell of shared memory that are kept beside the first.
+const SHARED_READS: usize = 31;
+
+/// What is known of a block.
+pub struct Local {
+    pub checks: Checks,
+    /// Linear in the grid.
+    pub number: u64,
+    pub order: Order,
+    pub shadow: Shadow,
+    /// Bytes of shared memory that somebody has written.
+    pub written: Bits,
+    /// Bytes of each warp's local memory that its threads have written, lane after lane; without bits
+    /// until a warp touches it.
+    pub local_written: Vec<Option<Bits>>,
+    pub copies: Copies,
+    /// What strong writes to shared memory have told.
+    pub locations: HashMap<u64, Location>,
+    /// The allocation found last.
+    pub range: (u64, u64),
+    /// Barriers of the whole block that warps wait at.
+    pub waiting: Vec<super::barriers::Waiting>,
+    /// One of the threads that have exited.
+    pub exited: Option<u32>,
+}
+
+/// Checks one block after another.
+pub struct BlockCheck {
+    shared: Arc<Shared>,
+    kernel: Arc<Kernel>,
+    launched: Time,
+    local: Local,
+}
+
+impl BlockCheck {
+    /// For blocks of a launch that began at a moment.
+    pub fn new(shared: Arc<Shared>, kernel: Arc<Kernel>, launched: Time) -> BlockCheck {
+        let local = Local {
+            checks: shared.checks,
+            number: 0,
+            order: Order::new(0, 0, 0, &mut 0),
+            shadow: Shadow::new(SHARED_READS),
+            written: Bits::default(),
+            local_written: Vec::new(),
+            copies: Copies::default(),
+            locations: HashMap::new(),
+            range: (1, 0),
+            waiting: Vec::new(),
+            exited: None,
+        };
+        BlockCheck {
+            shared,
+            kernel,
+            launched,
+            local,
+        }
+    }
+}
+
+impl Observer for BlockCheck {
+    fn block_begins(&mut self, block: &Block) {
+        let warps = self.kernel.threads().div_ceil(32) as usize;
+        let shared = block.shared_bytes as usize;
+        let local = &mut self.local;
+        let number = (block.index % BLOCKS) as u32;
+        let mut state = self.shared.lock();
+        local.number = block.index;
+        // Blocks of a cluster write each other's shared memory and wait for each other in ways that are
+        // not followed here: what they find would be wrong.
+        let alone = block.launch().cluster.iter().product::<u32>() == 1;
+        local.checks.races = self.shared.checks.races && alone;
+        local.checks.initialised = self.shared.checks.initialised && alone;
+        local.order = Order::new(number, warps, self.launched, &mut state.now);
+        local.written.reset(shared);
+        local.local_written.clear();
+        local.local_written.resize(warps, None);
+        local.copies.reset(warps, shared);
+        local.locations.clear();
+        local.waiting.clear();
+        local.exited = None;
+    }
+
+    fn before(&mut self, issue: &Issue<'_>) {
+        let facts = issue.facts();
+        if facts.effect == Effect::None && facts.touches[0].is_none() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        let local = &mut self.local;
+        if facts.touches[0].is_some() {
+            local.accesses(&mut state, &self.kernel, issue);
+        }
+        if facts.effect != Effect::None {
+            local.effect(&mut state, &self.kernel, issue);
+        }
+    }
+
+    fn passed(&mut self, issue: &Issue<'_>) {
+        let mut state = self.shared.lock();
+        let (warp, lanes) = (issue.warp(), issue.mask());
+        self.local.waiting.retain(|waiting| waiting.warp != warp);
+        self.local
+            .order
+            .pass(warp, lanes, !issue.dead(), &mut state.now);
+    }
+
+    fn finish(self: Box<Self>) {}
+}

@@ -1,0 +1,109 @@
+//! What the host does to device memory.
+
+use super::allocations::Origin;
+use super::finding::{Finding, Kind};
+use super::settings::Checks;
+use super::state::State;
+use crate::watch::{Event, Mistake, Transfer, TransferKind, call};
+
+/// Entry points whose memory the host writes by itself.
+const OF_THE_HOST: [&str; 3] = ["cuMemAllocManaged", "cuMemHostAlloc", "cuMemAllocHost_v2"];
+
+impl State {
+    /// Takes note of an event.
+    pub fn host_event(&mut self, checks: Checks, event: &Event<'_>) {
+        match *event {
+            Event::Allocated { address, bytes } => {
+                self.allocations.add(address, bytes, Origin::Call(call()));
+                self.mark(OF_THE_HOST.contains(&call()), address, bytes);
+            }
+            Event::Registered { address, bytes } => {
+                self.allocations.add(address, bytes, Origin::Call(call()));
+                self.mark(true, address, bytes);
+            }
+            Event::Variable {
+                name,
+                address,
+                bytes,
+            } => {
+                self.allocations.name(address, name);
+                self.mark(true, address, bytes);
+            }
+            Event::Freed { address, bytes } => {
+                self.allocations.free(address, call());
+                self.mark(false, address, bytes);
+            }
+            Event::DeviceEnds => {
+                if checks.memory {
+                    self.find_leaks();
+                }
+            }
+            Event::Transferred(transfer) => self.transferred(&transfer),
+            Event::Refused {
+                mistake,
+                address,
+                bytes,
+            } => {
+                if checks.memory {
+                    self.refused(mistake, address, bytes);
+                }
+            }
+        }
+    }
+
+    fn mark(&mut self, is_written: bool, address: u64, bytes: u64) {
+        let range = address..address.saturating_add(bytes);
+        if is_written {
+            self.written.set(range);
+        } else {
+            self.written.clear(range);
+        }
+    }
+
+    fn transferred(&mut self, transfer: &Transfer) {
+        let Transfer {
+            kind,
+            to,
+            from,
+            bytes,
+            ..
+        } = *transfer;
+        let is_ours = |address| self.allocations.find(address).is_some();
+        match kind {
+            TransferKind::ToHost => {}
+            TransferKind::ToDevice | TransferKind::Fill => self.mark(true, to, bytes),
+            // What was undefined stays so where it goes.
+            TransferKind::OnDevice | TransferKind::Anywhere if is_ours(from) && is_ours(to) => {
+                self.written.copy(from, to, bytes);
+            }
+            TransferKind::OnDevice | TransferKind::Anywhere => {
+                if is_ours(to) {
+                    self.mark(true, to, bytes);
+                }
+            }
+        }
+    }
+
+    fn refused(&mut self, mistake: Mistake, address: u64, bytes: u64) {
+        let (kind, action) = match mistake {
+            Mistake::Free => {
+                let is_second = self
+                    .allocations
+                    .find_freed(address)
+                    .is_some_and(|a| a.address == address);
+                if is_second {
+                    (Kind::DoubleFree, format!("{} of what is free", call()))
+                } else {
+                    (Kind::InvalidFree, format!("{} of no allocation", call()))
+                }
+            }
+            Mistake::Transfer => {
+                let action = format!("{} of {bytes} bytes, which leave the allocation,", call());
+                (Kind::InvalidTransfer, action)
+            }
+        };
+        let mut finding = Finding::new(kind, action);
+        finding.memory = Some(self.memory(address));
+        self.host_finding(address, finding);
+    }
+}

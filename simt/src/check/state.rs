@@ -1,0 +1,129 @@
+//! What all launches and host calls of the process share.
+
+use super::allocations::{Allocations, Origin};
+use super::bits::SparseBits;
+use super::clock::Time;
+use super::finding::{Finding, Kind, Memory, Owner};
+use super::ledger::{Key, Ledger};
+use super::order::{Location, tick};
+use super::settings::Checks;
+use super::shadow::Shadow;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Unordered reads of a cell of global memory that are kept beside the first.
+const GLOBAL_READS: usize = 3;
+/// From here on a launch starts with a new clock.
+const LATE: Time = 1 << 31;
+
+/// Everything that is known of memory outside of blocks.
+#[derive(Debug)]
+pub struct State {
+    pub now: Time,
+    pub allocations: Allocations,
+    /// Bytes of global memory that somebody has written.
+    pub written: SparseBits,
+    pub shadow: Shadow,
+    /// What strong writes to global memory have told, by address.
+    pub locations: HashMap<u64, Location>,
+    pub ledger: Ledger,
+    kernels: HashMap<String, u32>,
+}
+
+/// The checks that are on, and what they know.
+#[derive(Debug)]
+pub struct Shared {
+    pub checks: Checks,
+    state: Mutex<State>,
+}
+
+impl Shared {
+    /// Nothing has happened yet.
+    pub fn new(checks: Checks, ledger: Ledger) -> Shared {
+        let state = State {
+            now: 1,
+            allocations: Allocations::default(),
+            written: SparseBits::default(),
+            shadow: Shadow::new(GLOBAL_READS),
+            locations: HashMap::new(),
+            ledger,
+            kernels: HashMap::new(),
+        };
+        Shared {
+            checks,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// The state; one who panicked with it has left something that is at worst incomplete.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// A launch begins: the host has ordered it after everything before. The answer is the moment, and
+    /// a number for the kernel.
+    pub fn launch(&mut self, kernel: &str) -> (Time, u32) {
+        if self.now > LATE {
+            self.shadow = Shadow::new(GLOBAL_READS);
+            self.now = 1;
+        }
+        self.locations.clear();
+        let launched = self.now;
+        tick(&mut self.now);
+        let next = self.kernels.len() as u32 + 1;
+        let id = *self.kernels.entry(kernel.to_owned()).or_insert(next);
+        (launched, id)
+    }
+
+    /// An address of global memory, and what is known of its allocation.
+    pub fn memory(&self, address: u64) -> Memory {
+        let found = self.allocations.find(address);
+        let allocation = found.or_else(|| self.allocations.nearest(address));
+        Memory {
+            space: "global",
+            address,
+            allocation: allocation.map(|a| Owner {
+                offset: address.wrapping_sub(a.address) as i64,
+                bytes: a.bytes,
+                what: a.to_string(),
+            }),
+        }
+    }
+
+    /// A finding about what the host does; `number` tells it from others of the kind.
+    pub fn host_finding(&mut self, number: u64, finding: Finding) {
+        let key = Key {
+            kind: finding.kind,
+            kernel: 0,
+            pc: number as u32,
+            other: (number >> 32) as u32,
+        };
+        if !self.ledger.count(key) {
+            self.ledger.add(key, finding);
+        }
+        self.ledger.tell();
+    }
+
+    /// Whatever the program has not given back is lost.
+    pub fn find_leaks(&mut self) {
+        let leaks: Vec<_> = self
+            .allocations
+            .left()
+            .into_iter()
+            .map(|left| {
+                let Origin::Call(call) = left.origin else {
+                    return (0, String::new(), 0);
+                };
+                let action = format!("allocation by {call} is never freed");
+                (left.number, action, left.address)
+            })
+            .collect();
+        for (number, action, address) in leaks {
+            let mut finding = Finding::new(Kind::Leak, action);
+            finding.memory = Some(self.memory(address));
+            self.host_finding(number, finding);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! A folder in which the loader finds the library under the names of NVIDIA's.
+
+use super::{Error, Result};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::{Path, PathBuf};
+
+/// Names under which programs look for the driver library.
+const NAMES: [&str; 2] = ["libcuda.so", "libcuda.so.1"];
+
+/// The library: beside this program, or where cargo and installers put it.
+///
+/// # Errors
+/// It is in none of these places.
+pub fn library() -> Result<PathBuf> {
+    let failed = |problem: String| Error::Failed(problem, 1);
+    let program = std::env::current_exe().map_err(|e| failed(format!("this program: {e}")))?;
+    let folder = program.parent().unwrap_or(Path::new("/"));
+    let places = [
+        folder.join("libsimt.so"),
+        folder.join("deps/libsimt.so"),
+        folder.join("../lib/libsimt.so"),
+    ];
+    let found = places.iter().find(|place| place.is_file());
+    let found = found.ok_or_else(|| {
+        failed(format!(
+            "no libsimt.so in {}: build it with cargo build --release -p simt",
+            folder.display()
+        ))
+    })?;
+    found
+        .canonicalize()
+        .map_err(|e| failed(format!("{}: {e}", found.display())))
+}
+
+/// A folder with links to the library, made if it is not there: beside the library, or, where that
+/// cannot be written, in the folder for temporary files.
+///
+/// # Errors
+/// Neither can be written.
+pub fn folder(library: &Path) -> Result<PathBuf> {
+    let beside = library.with_file_name("simt-driver");
+    if fill(&beside, library).is_ok() {
+        return Ok(beside);
+    }
+    let own = std::fs::metadata("/proc/self").map(|m| m.uid());
+    let owner = own.map_err(|e| Error::Failed(format!("/proc/self: {e}"), 1))?;
+    let elsewhere = std::env::temp_dir().join(format!("simt-driver-{owner}"));
+    let made = fill(&elsewhere, library).and_then(|()| {
+        // Somebody else's folder may hold somebody else's library.
+        match std::fs::symlink_metadata(&elsewhere)? {
+            found if found.is_dir() && found.uid() == owner => Ok(()),
+            _ => Err(std::io::Error::other("it belongs to somebody else")),
+        }
+    });
+    match made {
+        Ok(()) => Ok(elsewhere),
+        Err(error) => Err(Error::Failed(
+            format!("{}: {error}", elsewhere.display()),
+            1,
+        )),
+    }
+}
+
+fn fill(folder: &Path, library: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for name in NAMES {
+        let link = folder.join(name);
+        if std::fs::read_link(&link).is_ok_and(|to| to == library) {
+            continue;
+        }
+        // Renamed into place, so that another process never finds it missing.
+        let fresh = folder.join(format!("{name}.{}", std::process::id()));
+        symlink(library, &fresh)?;
+        std::fs::rename(&fresh, &link)?;
+    }
+    Ok(())
+}

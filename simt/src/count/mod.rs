@@ -1,0 +1,76 @@
+//! Counters: what a launch executes and moves, as a record of JSON for each (`SIMT_PROFILE`), and a trace
+//! of launches and copies (`SIMT_TRACE`).
+//!
+//! What is counted does not depend on the number of host threads: counts are sums, touched bytes a
+//! union, and the cache model replays the accesses of blocks in their order ([`replay`]).
+
+mod banks;
+mod cache;
+mod footprint;
+mod intervals;
+mod lines;
+mod observer;
+mod occupancy;
+mod output;
+pub mod record;
+mod replay;
+mod session;
+pub mod table;
+mod tally;
+mod trace;
+
+pub use output::{File, Output};
+
+use crate::driver::Chip;
+use crate::exec::grid::Launch;
+use crate::watch::{LaunchWatch, Watch};
+use session::Counting;
+use std::sync::Arc;
+
+/// The chip that counts are for.
+#[derive(Debug, Clone, Copy)]
+pub struct Model {
+    pub chip: Chip,
+    /// Bytes of the L2 cache, the chip's or others.
+    pub l2: u64,
+}
+
+impl Model {
+    /// That of a chip.
+    pub fn of(chip: Chip) -> Model {
+        Model {
+            chip,
+            l2: chip.l2.into(),
+        }
+    }
+}
+
+/// Counts every launch.
+pub struct Profile {
+    model: Model,
+    output: Arc<dyn Output>,
+}
+
+impl Profile {
+    /// Counts for a model of a chip; records go to `output`.
+    pub fn new(model: Model, output: Arc<dyn Output>) -> Profile {
+        Profile { model, output }
+    }
+}
+
+impl Watch for Profile {
+    fn launch(&self, launch: &Launch) -> Option<Box<dyn LaunchWatch>> {
+        let output = Arc::clone(&self.output);
+        Some(Box::new(Counting::new(launch, self.model, output)))
+    }
+}
+
+/// Counting into the file that `SIMT_PROFILE` names.
+pub fn from_environment() -> Option<Arc<dyn Watch>> {
+    let path = std::env::var_os("SIMT_PROFILE").filter(|path| !path.is_empty())?;
+    let output = File::new("SIMT_PROFILE", path.into());
+    let profile = Profile::new(Model::of(Chip::chosen()), Arc::new(output));
+    Some(Arc::new(profile))
+}
+
+pub use trace::from_environment as trace_from_environment;

@@ -1,0 +1,158 @@
+//! Counts what the warps of one block after another do.
+
+use super::banks::wavefronts;
+use super::cache::Want;
+use super::footprint::Footprint;
+use super::intervals::{Intervals, SECTOR};
+use super::replay::Stream;
+use super::session::Session;
+use super::tally::{Counts, Tally};
+use crate::exec::block::Block;
+use crate::exec::facts::Class;
+use crate::exec::touch::{Form, Kind, Touched, resolve};
+use crate::ptx::types::Space;
+use crate::watch::{Issue, Observer};
+use std::sync::Arc;
+
+/// What one host thread has counted of a launch.
+pub struct Counter {
+    session: Arc<Session>,
+    tally: Tally,
+    read: Footprint,
+    written: Footprint,
+    /// Of the block at work.
+    stream: Stream,
+    most_runs: usize,
+}
+
+impl Counter {
+    /// Nothing counted yet.
+    pub fn new(session: &Arc<Session>) -> Counter {
+        Counter {
+            session: Arc::clone(session),
+            tally: Tally::new(&session.program),
+            read: Footprint::default(),
+            written: Footprint::default(),
+            stream: Stream::default(),
+            most_runs: session.most_runs,
+        }
+    }
+
+    #[cold]
+    fn overflow(&self) {
+        self.session.truncate();
+    }
+
+    fn touch(&mut self, pc: usize, touched: &Touched<'_>) {
+        if let Form::Tile { .. } = touched.form {
+            touched.units(|_| self.tally.0[pc].tiles += 16);
+            return;
+        }
+        let addresses = touched.addresses();
+        let mask = touched.lanes();
+        match touched.space {
+            Space::Global => self.global(pc, touched, &addresses, mask),
+            Space::Shared => self.shared(pc, touched, &addresses, mask),
+            Space::Generic => {
+                let mut offsets = [0; 32];
+                let (mut global, mut shared) = (0, 0);
+                for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
+                    match resolve(Space::Generic, addresses[lane]) {
+                        Some((Space::Global, _)) => global |= 1 << lane,
+                        Some((Space::Shared, offset)) => {
+                            shared |= 1 << lane;
+                            offsets[lane] = offset;
+                        }
+                        _ => {}
+                    }
+                }
+                self.global(pc, touched, &addresses, global);
+                self.shared(pc, touched, &offsets, shared);
+            }
+            _ => {}
+        }
+    }
+
+    fn global(&mut self, pc: usize, touched: &Touched<'_>, addresses: &[u64; 32], mask: u32) {
+        let intervals = Intervals::new(addresses, mask, |lane| touched.lane_bytes(lane));
+        if intervals.ranges().is_empty() {
+            return;
+        }
+        let want = match touched.kind {
+            Kind::Read | Kind::CopyFrom => Want::Read,
+            Kind::Write | Kind::CopyTo => Want::Write,
+            Kind::Atomic => Want::Atomic,
+        };
+        for (first, end) in intervals.ranges() {
+            if want != Want::Write {
+                self.read.add(*first, *end);
+            }
+            if want != Want::Read {
+                self.written.add(*first, *end);
+            }
+        }
+        let mut sectors = 0;
+        if self.stream.len() < self.most_runs {
+            intervals.sectors(|first, count| {
+                sectors += count;
+                self.stream.push(first, count, want);
+            });
+            self.stream.end_instruction();
+        } else {
+            intervals.sectors(|_, count| sectors += count);
+            self.overflow();
+        }
+        let lanes = (0..32).filter(|lane| mask >> lane & 1 != 0);
+        let counts = &mut self.tally.0[pc].global;
+        counts.requests += 1;
+        counts.bytes += lanes.map(|l| u64::from(touched.lane_bytes(l))).sum::<u64>();
+        counts.sectors += sectors;
+        counts.ideal += intervals.bytes().div_ceil(SECTOR);
+    }
+
+    fn shared(&mut self, pc: usize, touched: &Touched<'_>, offsets: &[u64; 32], mask: u32) {
+        if mask == 0 {
+            return;
+        }
+        // A copy that reads less fills the rest with zeros.
+        let bytes = touched.bytes * touched.count;
+        let cost = wavefronts(offsets, mask, bytes, touched.kind == Kind::Atomic);
+        let counts = &mut self.tally.0[pc].shared;
+        counts.requests += 1;
+        counts.bytes += u64::from(bytes * mask.count_ones());
+        counts.wavefronts += cost.needed;
+        counts.ideal += cost.ideal;
+    }
+}
+
+impl Observer for Counter {
+    fn before(&mut self, issue: &Issue<'_>) {
+        let facts = issue.facts();
+        if facts.class == Class::Implied {
+            return;
+        }
+        let pc = issue.pc() as usize;
+        let counts: &mut Counts = &mut self.tally.0[pc];
+        counts.warps += 1;
+        counts.lanes += u64::from(issue.mask().count_ones());
+        if facts.touches[0].is_some() {
+            issue.touches().for_each(|touched| self.touch(pc, &touched));
+        }
+    }
+
+    fn held_back(&mut self, _: &Block, pc: u32) {
+        // It takes its turn all the same.
+        if self.session.program.facts[pc as usize].class != Class::Implied {
+            self.tally.0[pc as usize].warps += 1;
+        }
+    }
+
+    fn block_ends(&mut self, block: &Block) {
+        let stream = std::mem::take(&mut self.stream);
+        self.session.block(block.index, stream);
+    }
+
+    fn finish(self: Box<Self>) {
+        self.session.merge(&self.tally, &self.read, &self.written);
+    }
+}

@@ -1,0 +1,201 @@
+//! Feeds the cache with what blocks have accessed, in an order that does not depend on host threads.
+//!
+//! A chip works on as many blocks at once as fit: a wave. The blocks of a wave are replayed side by
+//! side, one instruction's sectors of each in turn, waves one after another. Real blocks drift apart and
+//! start as others end; what of a wave is shared is shared here as well.
+
+use super::cache::{Cache, Want};
+use std::collections::BTreeMap;
+
+/// Sectors side by side that one instruction wants: number of the first, how many, and how.
+#[derive(Clone, Copy)]
+struct Run(u64);
+
+impl Run {
+    const MOST: u64 = 64;
+
+    fn new(first: u64, count: u64, want: Want) -> Run {
+        Run(first << 8 | (count - 1) << 2 | want as u64)
+    }
+
+    fn sectors(self) -> std::ops::Range<u64> {
+        let first = self.0 >> 8;
+        first..first + (self.0 >> 2 & (Run::MOST - 1)) + 1
+    }
+
+    fn want(self) -> Want {
+        match self.0 & 3 {
+            0 => Want::Read,
+            1 => Want::Write,
+            _ => Want::Atomic,
+        }
+    }
+}
+
+/// What a block has accessed, in its order.
+#[derive(Default)]
+pub struct Stream {
+    runs: Vec<Run>,
+    /// Where each instruction's runs end.
+    ends: Vec<u32>,
+}
+
+impl Stream {
+    /// Adds sectors of the instruction at work.
+    pub fn push(&mut self, mut first: u64, mut count: u64, want: Want) {
+        while count > 0 {
+            let part = count.min(Run::MOST);
+            self.runs.push(Run::new(first, part, want));
+            (first, count) = (first + part, count - part);
+        }
+    }
+
+    /// The instruction's sectors are all there.
+    pub fn end_instruction(&mut self) {
+        self.ends.push(self.runs.len() as u32);
+    }
+
+    /// How many runs of sectors it holds.
+    pub fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    fn instruction(&self, index: usize) -> &[Run] {
+        let first = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.runs[first as usize..self.ends[index] as usize]
+    }
+}
+
+/// Runs that are kept at most for the blocks of one wave, 8 bytes each and as much again.
+const MOST_RUNS: u64 = 1 << 25;
+
+/// The cache of a launch, and the blocks that it has not seen.
+pub struct Replay {
+    pub cache: Cache,
+    /// Streams of blocks that have ended, by their index.
+    waiting: BTreeMap<u64, Stream>,
+    /// First block of the wave that is awaited, blocks of a wave, blocks of the launch.
+    next: u64,
+    wave: u64,
+    blocks: u64,
+}
+
+impl Replay {
+    /// An empty cache of `bytes` for a launch of `blocks`, of which `wave` are at work at once.
+    pub fn new(bytes: u64, blocks: u64, wave: u64) -> Replay {
+        Replay {
+            cache: Cache::new(bytes),
+            waiting: BTreeMap::new(),
+            next: 0,
+            wave: wave.clamp(1, blocks.max(1)),
+            blocks,
+        }
+    }
+
+    /// Runs that a block's stream may have.
+    pub fn most_runs(&self) -> usize {
+        (MOST_RUNS / self.wave).max(1 << 12) as usize
+    }
+
+    /// A block has ended; waves that are complete are replayed.
+    pub fn block(&mut self, index: u64, stream: Stream) {
+        self.waiting.insert(index, stream);
+        loop {
+            let end = (self.next + self.wave).min(self.blocks);
+            let complete = self.next < end
+                && self.waiting.range(self.next..end).count() as u64 == end - self.next;
+            if !complete {
+                return;
+            }
+            self.replay(end);
+        }
+    }
+
+    /// The launch has ended, perhaps before all its blocks.
+    pub fn finish(&mut self) {
+        self.replay(u64::MAX);
+        self.cache.flush();
+    }
+
+    /// Replays the blocks before `end` that wait.
+    fn replay(&mut self, end: u64) {
+        let later = self.waiting.split_off(&end);
+        let wave: Vec<Stream> = std::mem::replace(&mut self.waiting, later)
+            .into_values()
+            .collect();
+        let longest = wave.iter().map(|s| s.ends.len()).max().unwrap_or(0);
+        for index in 0..longest {
+            for stream in wave.iter().filter(|s| index < s.ends.len()) {
+                for run in stream.instruction(index) {
+                    for sector in run.sectors() {
+                        self.cache.access(sector, run.want());
+                    }
+                }
+            }
+        }
+        self.next = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::count::cache::Tally;
+
+    fn stream(runs: &[(u64, u64, Want)]) -> Stream {
+        let mut stream = Stream::default();
+        for (first, count, want) in runs {
+            stream.push(*first, *count, *want);
+            stream.end_instruction();
+        }
+        stream
+    }
+
+    #[test]
+    fn runs_hold_what_was_put_in() {
+        let stream = stream(&[(1 << 43, 130, Want::Atomic), (7, 64, Want::Write)]);
+        let sectors = |index: usize| -> Vec<u64> {
+            let runs = stream.instruction(index).iter();
+            runs.flat_map(|run| run.sectors()).collect()
+        };
+        assert_eq!(sectors(0), ((1 << 43)..(1 << 43) + 130).collect::<Vec<_>>());
+        assert_eq!(sectors(1), (7..71).collect::<Vec<_>>());
+        assert!(
+            stream
+                .instruction(0)
+                .iter()
+                .all(|r| r.want() == Want::Atomic)
+        );
+        assert!(
+            stream
+                .instruction(1)
+                .iter()
+                .all(|r| r.want() == Want::Write)
+        );
+    }
+
+    /// Blocks that stride through an array larger than the cache, all through the same.
+    fn tally(order: impl Iterator<Item = u64>, wave: u64) -> Tally {
+        let mut replay = Replay::new(1 << 16, 6, wave);
+        for block in order {
+            let reads: Vec<_> = (0..100).map(|at| (at * 64, 64, Want::Read)).collect();
+            replay.block(block, stream(&reads));
+        }
+        replay.finish();
+        replay.cache.tally
+    }
+
+    #[test]
+    fn the_order_in_which_blocks_end_changes_nothing() {
+        let expected = tally(0..6, 3);
+        assert_eq!(tally([5, 0, 2, 1, 4, 3].into_iter(), 3), expected);
+        assert_eq!(tally((0..6).rev(), 3), expected);
+    }
+
+    #[test]
+    fn blocks_of_a_wave_share_what_they_read() {
+        assert_eq!(tally(0..6, 6).fetched, 6400);
+        assert_eq!(tally(0..6, 3).fetched, 2 * 6400);
+        assert_eq!(tally(0..6, 1).fetched, 6 * 6400);
+    }
+}

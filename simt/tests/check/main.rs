@@ -1,0 +1,20 @@
+//! The sanitizer: every fault is found, at its line, block and thread, and programs without one are clean.
+//!
+//! A check belongs to the whole process, so each case runs in a process of its own: this program again,
+//! with the case's name in its environment. What it found it leaves as lines of JSON.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cases;
+mod faults;
+mod host;
+mod process;
+mod programs;
+mod speed;
+
+// The tests of what the machine computes, to be run under the checks as well.
+#[path = "../kernels.rs"]
+mod kernels;
+#[path = "../matrix_products.rs"]
+mod matrix_products;

@@ -1,0 +1,13 @@
+//! Counters against kernels whose counts are known by hand.
+//!
+//! Kernels are PTX, so that what is executed is what stands here. `machine.rs` says what surrounds their
+//! bodies.
+
+mod cache;
+mod command;
+mod facts;
+mod global;
+mod instructions;
+mod machine;
+mod products;
+mod shared;
