@@ -7,7 +7,7 @@
 use super::asynchronous::LaneCopy;
 use super::block::Block;
 use super::fault::Fault;
-use super::mbarrier::{self, Mbarrier};
+use super::mbarrier_object::{self, Mbarrier};
 use super::reduction::Reduction;
 use super::tensor_map::Tile;
 use crate::numeric::matrix::descriptor::Swizzle;
@@ -169,7 +169,11 @@ impl Block {
                     Work::Transfer(transfer) => transfer.perform(),
                     Work::Copies(copies) => copies.iter().for_each(|copy| copy.perform()),
                 }
-                mbarrier::complete(operation.barrier, operation.address, operation.completion)
+                mbarrier_object::complete(
+                    operation.barrier,
+                    operation.address,
+                    operation.completion,
+                )
             };
             if let Err(fault) = done {
                 self.note(fault);

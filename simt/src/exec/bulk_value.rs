@@ -2,7 +2,7 @@
 //! `red.async`).
 
 use super::bulk::{End, Transfer};
-use super::bulk_copy::begin;
+use super::bulk_start::begin;
 use super::fault::Fault;
 use super::program::{Exec, Inst, Step};
 use super::reach;

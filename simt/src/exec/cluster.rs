@@ -94,7 +94,8 @@ impl Block {
 /// Clusters that are resident together and take turns.
 pub struct Group {
     residents: Vec<Resident>,
-    clusters: Vec<Box<Cluster>>,
+    /// Never grows: blocks point into it.
+    clusters: Vec<Cluster>,
     /// Blocks of a cluster.
     size: usize,
 }
@@ -106,23 +107,19 @@ impl Group {
         let residents: Vec<_> = (0..clusters * size)
             .map(|_| Resident::new(launch, watches))
             .collect();
-        let clusters: Vec<_> = residents
-            .chunks(size)
-            .map(|members| {
-                let blocks = members
-                    .iter()
-                    .map(|r| std::ptr::from_ref(r.block()))
-                    .collect();
-                let cluster = Box::new(Cluster {
-                    blocks,
-                    passes: Cell::new(0),
-                });
-                for member in members {
-                    member.block().cluster.set(&raw const *cluster);
-                }
-                cluster
-            })
-            .collect();
+        let blocks_of = |members: &[Resident]| Cluster {
+            blocks: members
+                .iter()
+                .map(|r| std::ptr::from_ref(r.block()))
+                .collect(),
+            passes: Cell::new(0),
+        };
+        let clusters: Vec<_> = residents.chunks(size).map(blocks_of).collect();
+        for (members, cluster) in residents.chunks(size).zip(&clusters) {
+            for member in members {
+                member.block().cluster.set(cluster);
+            }
+        }
         Group {
             residents,
             clusters,

@@ -18,15 +18,15 @@ const COLUMNS: usize = 256;
 const STEPS: usize = 32;
 
 /// Where A comes from.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Source {
     Descriptor(u64),
     /// Four registers of every lane, as they were when the product began.
-    Registers([[u32; 32]; 4]),
+    Registers(Box<[[u32; 32]; 4]>),
 }
 
 /// A product that has begun.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Product {
     pub inst: Inst,
     /// The frame that its accumulators are in.

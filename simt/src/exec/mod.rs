@@ -17,6 +17,7 @@ pub mod block;
 mod builtin;
 mod bulk;
 mod bulk_copy;
+mod bulk_start;
 mod bulk_value;
 pub(crate) mod call;
 mod carry;
@@ -37,6 +38,7 @@ mod matrix;
 mod matrix_queue;
 mod matrix_rare;
 mod mbarrier;
+mod mbarrier_object;
 pub(crate) mod memory;
 mod misc;
 mod pool;
@@ -54,6 +56,8 @@ pub mod warp;
 mod warp_wide;
 mod warpgroup;
 mod wmma;
+mod wmma_fragment;
+mod wmma_product;
 
 use crate::ptx::ast::Instruction;
 use crate::ptx::decode::instr::Instr;
@@ -83,7 +87,7 @@ pub(crate) unsafe fn written(
     // SAFETY: the caller's promise.
     unsafe {
         match writer {
-            facts::Writer::Bulk => bulk_copy::written(warp, inst, mask, &mut resolved),
+            facts::Writer::Bulk => bulk_start::written(warp, inst, mask, &mut resolved),
             facts::Writer::Fragment => wmma::written(warp, inst, mask, &mut resolved),
         }
     }

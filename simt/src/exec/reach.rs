@@ -63,7 +63,7 @@ impl Warp {
         align: u64,
     ) -> std::result::Result<*mut u8, Fault> {
         let length = u32::try_from(bytes).unwrap_or(u32::MAX);
-        if address % align != 0 {
+        if !address.is_multiple_of(align) {
             return Err(Fault::Misaligned {
                 space,
                 address,

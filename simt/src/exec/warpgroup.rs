@@ -244,7 +244,7 @@ fn start(w: &mut Warp, i: &Inst, mask: u32) -> Step {
             frame_base: w.frame_base,
             lanes: mask,
             a: if in_registers {
-                Source::Registers(std::array::from_fn(|at| *w.row::<u32>(rest[at])))
+                Source::Registers(Box::new(std::array::from_fn(|at| *w.row::<u32>(rest[at]))))
             } else {
                 Source::Descriptor(w.row::<u64>(rest[0])[0])
             },
