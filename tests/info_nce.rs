@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use lrem::device::cpu::Cpu;
+use lrem::device::Memory;
 use lrem::ops::info_nce::{InfoNce, InfoNceBatch, InfoNceOutput, reference};
 use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
@@ -55,28 +55,50 @@ impl Case {
         }
     }
 
-    fn forward(&self, device: &Cpu) -> InfoNceOutput<Cpu> {
-        device
-            .info_nce(&self.batch, &self.queries, &self.items)
-            .unwrap()
+    fn forward<D: InfoNce>(&self, device: &D) -> InfoNceOutput<D> {
+        let (queries, items) = (floats(device, &self.queries), floats(device, &self.items));
+        device.info_nce(&self.batch, &queries, &items).unwrap()
     }
 
-    fn backward(&self, device: &Cpu, output: &InfoNceOutput<Cpu>) -> (Vec<f32>, Vec<f32>) {
-        let mut dqueries = poisoned(self.queries.len());
-        let mut ditems = poisoned(self.items.len());
-        let (queries, items) = (&self.queries, &self.items);
+    fn backward<D: InfoNce>(&self, device: &D, output: &InfoNceOutput<D>) -> [Vec<f32>; 2] {
+        let sizes = [self.queries.len(), self.items.len()];
+        let [mut dqueries, mut ditems] = sizes.map(|len| poisoned_floats(device, len));
+        let (queries, items) = (floats(device, &self.queries), floats(device, &self.items));
         device
             .info_nce_backward(
                 &self.batch,
-                queries,
-                items,
+                &queries,
+                &items,
                 output,
                 &self.coefficients,
                 &mut dqueries,
                 &mut ditems,
             )
             .unwrap();
-        (dqueries, ditems)
+        [
+            read_floats(device, "dqueries", &dqueries, sizes[0]),
+            read_floats(device, "ditems", &ditems, sizes[1]),
+        ]
+    }
+}
+
+/// An output on the host.
+struct Read {
+    loss: Vec<f32>,
+    lse: Vec<f32>,
+    rank: Vec<u32>,
+    inverse_query_norm: Vec<f32>,
+    inverse_item_norm: Vec<f32>,
+}
+
+fn read<D: InfoNce>(device: &D, batch: &InfoNceBatch, output: &InfoNceOutput<D>) -> Read {
+    let floats = |x: &D::Buffer<f32>, len: usize| device.download(x, len).unwrap();
+    Read {
+        loss: floats(&output.loss, batch.queries),
+        lse: floats(&output.lse, batch.queries),
+        rank: device.download(&output.rank, batch.queries).unwrap(),
+        inverse_query_norm: floats(&output.inverse_query_norm, batch.queries),
+        inverse_item_norm: floats(&output.inverse_item_norm, batch.items),
     }
 }
 
@@ -96,8 +118,9 @@ fn check(case: &Case) {
     let cosine_error = (hidden as f64 + 4.0) * ULP;
     let temperature = f64::from(temperature);
     let error = 2.0 * cosine_error / temperature + 16.0 * ULP;
-    for device in devices() {
-        let got = case.forward(&device);
+    on_each_device!(|device| {
+        let output = case.forward(device);
+        let got = read(device, &case.batch, &output);
         assert_close("loss", &got.loss, &want.loss, |i| {
             error + ULP * want.loss[i]
         });
@@ -115,7 +138,7 @@ fn check(case: &Case) {
             );
         }
 
-        let (got_dq, got_dd) = case.backward(&device, &got);
+        let [got_dq, got_dd] = case.backward(device, &output);
         // |softmax − onehot| sums to at most 2; each is off by its score, lse and factor; then the
         // projection doubles it, and the sum over rows or items adds its roundings.
         let relative = 4.0 * error + (queries.max(items) as f64 + 8.0) * ULP;
@@ -128,9 +151,9 @@ fn check(case: &Case) {
         });
         let limit = 2.0 * relative * total * inverse(&got.inverse_item_norm);
         assert_close("ditems", &got_dd, &dd, |_| limit);
-        assert_untouched("dqueries", &got_dq, queries * hidden);
-        assert_untouched("ditems", &got_dd, items * hidden);
-    }
+        let floats = [got.loss, got.lse, got_dq, got_dd].map(|x| bits(&x));
+        (floats, got.rank)
+    });
 }
 
 proptest! {
@@ -187,14 +210,15 @@ fn zero_rows_have_zero_gradients() {
         items: vec![1.0, -1.0, 0.5, 0.0, 0.0, 0.0],
         coefficients: vec![1.0, 1.0],
     };
-    for device in devices() {
-        let output = case.forward(&device);
-        assert_eq!(output.inverse_query_norm[0], 0.0);
-        let (dqueries, ditems) = case.backward(&device, &output);
+    on_each_device!(|device| {
+        let output = case.forward(device);
+        let got = read(device, &case.batch, &output);
+        assert_eq!(got.inverse_query_norm[0], 0.0);
+        let [dqueries, ditems] = case.backward(device, &output);
         assert_eq!(dqueries[..3], [0.0; 3]);
         assert_eq!(ditems[3..6], [0.0; 3]);
         assert!(dqueries[3..6].iter().all(|v| v.is_finite()));
-    }
+    });
 }
 
 #[test]
@@ -203,10 +227,44 @@ fn copies_of_the_target_do_not_outrank_it() {
         let mut case = Case::new(9, items, hidden, 0.05, 3);
         let row = normals(5, 0, hidden);
         case.items = row.repeat(items);
-        for device in devices() {
-            assert_eq!(case.forward(&device).rank, [1; 9]);
-        }
+        on_every_device!(|device| {
+            let output = case.forward(device);
+            assert_eq!(read(device, &case.batch, &output).rank, [1; 9]);
+        });
     }
+}
+
+/// Items beyond one slice of the GPU's forward, queries beyond one of its tiles.
+#[test]
+fn agrees_over_several_slices() {
+    for (queries, items, hidden) in [(70, 600, 32), (65, 300, 7), (1, 257, 64)] {
+        check(&Case::new(queries, items, hidden, 0.05, 21));
+    }
+}
+
+/// Lengths whose squares f32 cannot hold.
+#[test]
+fn tiny_rows_have_directions() {
+    let batch = InfoNceBatch {
+        queries: 1,
+        items: 2,
+        hidden: 2,
+        temperature: 1.0,
+        targets: vec![0],
+        ..InfoNceBatch::default()
+    };
+    let case = Case {
+        batch,
+        queries: vec![1e-30, 0.0],
+        items: vec![2e-30, 0.0, 0.0, 3e-30],
+        coefficients: vec![1.0],
+    };
+    let want = (1.0f32 + (-1.0f32).exp()).ln();
+    on_each_device!(|device| {
+        let output = case.forward(device);
+        let got = read(device, &case.batch, &output);
+        assert!((got.loss[0] - want).abs() < 1e-6, "{}", got.loss[0]);
+    });
 }
 
 #[test]
@@ -215,7 +273,7 @@ fn the_threads_do_not_change_a_bit() {
     for device in devices() {
         same_on_one_thread(|| {
             let output = case.forward(&device);
-            let (dqueries, ditems) = case.backward(&device, &output);
+            let [dqueries, ditems] = case.backward(&device, &output);
             (
                 [output.loss, output.lse, dqueries, ditems].map(|x| bits(&x)),
                 output.rank,
@@ -226,6 +284,10 @@ fn the_threads_do_not_change_a_bit() {
 
 #[test]
 fn wrong_batches_are_errors() {
+    on_every_device!(|device| refuses(device));
+}
+
+fn refuses<D: InfoNce>(device: &D) {
     type Change = fn(&mut InfoNceBatch);
     let good = InfoNceBatch {
         queries: 2,
@@ -236,16 +298,15 @@ fn wrong_batches_are_errors() {
         mask_offsets: vec![0, 1, 2],
         masked: vec![1, 0],
     };
-    let message = |batch: &InfoNceBatch| {
-        let rows = (vec![1.0; 2], vec![1.0; 3]);
-        let result = devices()[0].info_nce(batch, &rows.0, &rows.1);
-        result.err().map(|e| e.to_string()).unwrap_or_default()
+    let says = |batch: &InfoNceBatch| {
+        let [queries, items] = [2, 3].map(|len| device.upload(&vec![1.0f32; len]).unwrap());
+        message(device.info_nce(batch, &queries, &items))
     };
-    assert_eq!(message(&good), "");
+    assert_eq!(says(&good), "");
     let changed = |change: Change| {
         let mut batch = good.clone();
         change(&mut batch);
-        message(&batch)
+        says(&batch)
     };
     let cases: [(Change, &str); 6] = [
         (|b| b.temperature = 0.0, "temperature 0 is not positive"),

@@ -19,6 +19,8 @@ simt run starts a program that finds the virtual GPU where it looks for libcuda.
   --profile FILE     counts of every launch, a line of JSON each; read it with simt profile
   --trace FILE       a trace of launches and copies, for Perfetto
   --check[=LIST]     checks, of memcheck,initcheck,racecheck,synccheck; all where none is named
+  --check-file FILE  what they find, a line of JSON each
+  --check-exit N     the exit code where they find something
   --log              names on stderr what is asked for and not supported
 
 simt profile prints the records of such a file; of each the N hottest lines (default 10).

@@ -3,19 +3,21 @@
 //! Everything it makes lies in one folder and is used again by the next run: the numbers of steps, the
 //! trained models (with their checkpoints, where a run was interrupted) and the indexes.
 
-use super::common::{self, DeviceName, Inference, Weights};
+use super::common::{self, DeviceName, Inference, Weights, on_device};
 use super::searcher::{Searcher, Searching};
 use super::trained::{indexed, trained};
 use super::{Error, train};
 use clap::Args;
 use lrem::bench::{ColdStartStep, PAIRS};
 use lrem::data::{Catalogue, Triplet, read_catalogue, read_triplets, write_atomic};
+use lrem::device::Device;
 use lrem::embed::ThoughtText;
 use lrem::recipe::Recipe;
 use lrem::retrieve::evaluate::{Summary, compare, kinds_of};
 use lrem::retrieve::{Metric, Missing, Run, Scored, evaluate, trec};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const DIRECT: &str = "recipes/direct.toml";
@@ -102,11 +104,14 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
     let mut summaries = Vec::new();
     let mut thoughts = None;
     for method in &methods {
-        let searcher = searcher(args.device, method, &direct.data.catalogue)?;
-        let (summary, found) = measure(&searcher, &test)?;
+        let (summary, shown) = on_device!(args.device.for_inference()?, |device| {
+            let searcher = searcher(device, args.device, method, &direct.data.catalogue)?;
+            let (summary, found) = measure(&searcher, &test)?;
+            (summary, examples(&searcher, &catalogue, &test, &found))
+        });
         summaries.push((method.name, summary));
         if method.thinks {
-            thoughts = Some(examples(&searcher, &catalogue, &test, &found));
+            thoughts = Some(shown);
         }
     }
     let columns: Vec<(&str, &Summary)> = summaries.iter().map(|(n, s)| (*n, s)).collect();
@@ -139,10 +144,13 @@ fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
     }
     eprintln!("measuring the speed of this machine");
     let folder = common::open(&recipe.model.base)?;
-    let device = common::device(args.device, train::multiply(recipe))?;
-    let mut workload = ColdStartStep::new(folder.load(device, None, common::CONTEXT)?)?;
-    workload.run()?;
-    let step = workload.run()?.as_secs_f64() * recipe.train.batch as f64 / PAIRS as f64;
+    let opened = args.device.for_training(recipe.train.precision)?;
+    let seconds = on_device!(opened, |device| {
+        let mut workload = ColdStartStep::new(folder.load(device, None, common::CONTEXT)?)?;
+        workload.run()?;
+        workload.run()?.as_secs_f64()
+    });
+    let step = seconds * recipe.train.batch as f64 / PAIRS as f64;
     let steps = (TRAINING.as_secs_f64() / (step * COST.iter().sum::<f64>())) as usize;
     let steps = steps.clamp(STEPS.0, STEPS.1);
     write_atomic(&path, |out| writeln!(out, "{steps}"))?;
@@ -150,9 +158,14 @@ fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
 }
 
 /// The method's model with its index of the catalogue.
-fn searcher(device: DeviceName, method: &Method, catalogue: &Path) -> Result<Searcher, Error> {
+fn searcher<D: Device>(
+    device: Arc<D>,
+    name: DeviceName,
+    method: &Method,
+    catalogue: &Path,
+) -> Result<Searcher<D>, Error> {
     let inference = Inference {
-        device,
+        device: name,
         weights: Weights::Bf16,
     };
     let think = (!method.thinks).then_some(0);
@@ -160,13 +173,13 @@ fn searcher(device: DeviceName, method: &Method, catalogue: &Path) -> Result<Sea
     let Method {
         name, model, index, ..
     } = method;
-    indexed(model, index, catalogue, name, searching, inference)
+    indexed(device, model, index, catalogue, name, searching, inference)
 }
 
 /// Thoughts (none without thinking) and hits of every query.
 type Found = Vec<(Vec<ThoughtText>, Vec<Scored>)>;
 
-fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Error> {
+fn measure<D: Device>(searcher: &Searcher<D>, test: &[Triplet]) -> Result<(Summary, Found), Error> {
     let metrics: Vec<Metric> = ["hit@10", "precision@10", "ndcg@10"]
         .iter()
         .map(|name| name.parse())
@@ -191,7 +204,12 @@ fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Er
 
 /// The first query of every hard kind with its thoughts and its best products, the relevant ones
 /// marked.
-fn examples(searcher: &Searcher, catalogue: &Catalogue, test: &[Triplet], found: &Found) -> String {
+fn examples<D: Device>(
+    searcher: &Searcher<D>,
+    catalogue: &Catalogue,
+    test: &[Triplet],
+    found: &Found,
+) -> String {
     let mut seen = HashSet::new();
     let mut lines = Vec::new();
     for (triplet, (thoughts, hits)) in test.iter().zip(found) {

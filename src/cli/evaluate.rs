@@ -1,9 +1,11 @@
 //! `lrem evaluate`: a run file, or a model with its index, against judgements.
 
+use super::common::on_device;
 use super::searcher::{Searcher, Searching};
 use super::{Error, common};
 use clap::{Args, ValueEnum};
 use lrem::data::{DataError, Triplet, read_triplets};
+use lrem::device::Device;
 use lrem::embed::{Pooling, Thinking, ThoughtText};
 use lrem::ops::philox::PhiloxStream;
 use lrem::reason::Ending;
@@ -131,10 +133,22 @@ fn read(args: &EvaluateArgs) -> Result<Judged, Error> {
 }
 
 fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Result<Judged, Error> {
+    let opened = args.searching.inference.device.for_inference()?;
+    on_device!(opened, |device| {
+        let searcher = Searcher::open(device, model, index, args.searching)?;
+        search_with(&searcher, index, path, args)
+    })
+}
+
+fn search_with<D: Device>(
+    searcher: &Searcher<D>,
+    index: &Path,
+    path: &Path,
+    args: &EvaluateArgs,
+) -> Result<Judged, Error> {
     let triplets = read_triplets(path, None)?;
-    let searcher = Searcher::open(model, index, args.searching)?;
-    check_items(&triplets, path, &searcher, index)?;
-    check_thoughts(args.thoughts, &searcher)?;
+    check_items(&triplets, path, searcher, index)?;
+    check_thoughts(args.thoughts, searcher)?;
     let cutoffs = args.measures.iter().map(|m| m.cutoff.unwrap_or(DEPTH));
     let depth = cutoffs.max().unwrap_or(DEPTH);
     let embedder = searcher.loaded.embedder();
@@ -169,10 +183,10 @@ fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Resul
 }
 
 /// Items that the index lacks could never be found: it is most likely of another catalogue.
-pub fn check_items(
+pub fn check_items<D: Device>(
     triplets: &[Triplet],
     path: &Path,
-    searcher: &Searcher,
+    searcher: &Searcher<D>,
     index: &Path,
 ) -> Result<(), Error> {
     let ids: HashSet<&str> = searcher.index.ids().iter().map(String::as_str).collect();
@@ -193,7 +207,7 @@ pub fn check_items(
     Ok(())
 }
 
-fn check_thoughts(thoughts: Contents, searcher: &Searcher) -> Result<(), Error> {
+fn check_thoughts<D: Device>(thoughts: Contents, searcher: &Searcher<D>) -> Result<(), Error> {
     let given = thoughts != Contents::Own;
     if given && searcher.loaded.folder.settings.pooling != Pooling::Emb {
         return Err("--thoughts: the model's pooling reads no thought; expected own".into());
@@ -246,7 +260,7 @@ fn others(texts: Vec<String>) -> Vec<String> {
 }
 
 /// How queries with these thoughts are embedded.
-pub fn thinking(texts: Option<&[String]>, searcher: &Searcher) -> Thinking {
+pub fn thinking<D: Device>(texts: Option<&[String]>, searcher: &Searcher<D>) -> Thinking {
     match texts {
         None => searcher.own_thinking(),
         Some(texts) => Thinking::Given {

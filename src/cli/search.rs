@@ -1,14 +1,17 @@
 //! `lrem search`: one query, a file of them, or a prompt that stays open.
 
+use super::common::on_device;
 use super::searcher::{Searcher, Searching};
 use super::{Error, common};
 use clap::Args;
 use lrem::data::{Catalogue, Query, read_catalogue, read_queries};
+use lrem::device::Device;
 use lrem::embed::{EmbeddedQueries, Session, ThoughtText};
 use lrem::reason::Ending;
 use lrem::retrieve::{Run, Scored, trec};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Queries embedded at a time.
@@ -40,10 +43,15 @@ pub struct SearchArgs {
 }
 
 pub fn run(args: SearchArgs) -> Result<(), Error> {
+    let opened = args.searching.inference.device.for_inference()?;
+    on_device!(opened, |device| run_on(device, &args))
+}
+
+fn run_on<D: Device>(device: Arc<D>, args: &SearchArgs) -> Result<(), Error> {
     let top = args.top as usize;
     let queries = args.queries.as_deref().map(read_queries).transpose()?;
     let titles = args.titles.as_deref().map(read_catalogue).transpose()?;
-    let searcher = Searcher::open(&args.model, &args.index, args.searching)?;
+    let searcher = Searcher::open(device, &args.model, &args.index, args.searching)?;
     let printer = Printer {
         searcher: &searcher,
         titles: titles.as_ref(),
@@ -78,8 +86,8 @@ pub fn run(args: SearchArgs) -> Result<(), Error> {
 }
 
 /// Searches for the queries of the file `path` and passes each with its thoughts and hits to `each`.
-fn search_all(
-    searcher: &Searcher,
+fn search_all<D: Device>(
+    searcher: &Searcher<D>,
     path: &Path,
     queries: &[Query],
     top: usize,
@@ -105,7 +113,11 @@ fn search_all(
 
 /// Answers queries from the standard input as they come; a query that cannot be embedded is said to
 /// be so, and the next one asked for.
-fn prompt(searcher: &Searcher, printer: &Printer<'_>, top: usize) -> Result<(), Error> {
+fn prompt<D: Device>(
+    searcher: &Searcher<D>,
+    printer: &Printer<'_, D>,
+    top: usize,
+) -> Result<(), Error> {
     let thinking = searcher.own_thinking();
     let embedder = searcher.loaded.embedder();
     let mut session = Session::new(&embedder)?;
@@ -156,12 +168,12 @@ fn thoughts_of(embedded: &EmbeddedQueries, query: usize) -> &[ThoughtText] {
 }
 
 /// Prints thoughts and hits.
-struct Printer<'a> {
-    searcher: &'a Searcher,
+struct Printer<'a, D: Device> {
+    searcher: &'a Searcher<D>,
     titles: Option<&'a Catalogue>,
 }
 
-impl Printer<'_> {
+impl<D: Device> Printer<'_, D> {
     fn print(
         &self,
         query: Option<&Query>,

@@ -4,11 +4,12 @@ use super::Error;
 use super::common::{self, Inference, Loaded};
 use clap::Args;
 use lrem::data::DataError;
-use lrem::device::cpu::Cpu;
+use lrem::device::Device;
 use lrem::embed::{OwnThoughts, Pooling, Settings, Thinking};
 use lrem::ops::linear::WeightFormat;
 use lrem::retrieve::{ApproximateIndex, ExactIndex, Index, Scored};
 use std::path::Path;
+use std::sync::Arc;
 
 /// How queries are embedded and searched.
 #[derive(Args, Clone, Copy)]
@@ -30,7 +31,7 @@ pub struct Searching {
     #[arg(long)]
     approximate: bool,
     #[command(flatten)]
-    inference: Inference,
+    pub inference: Inference,
 }
 
 impl Searching {
@@ -88,24 +89,29 @@ impl Searching {
     }
 }
 
-enum Finder {
-    Exact(ExactIndex<Cpu>),
+enum Finder<D: Device> {
+    Exact(ExactIndex<D>),
     Approximate(ApproximateIndex),
 }
 
 /// A loaded model and an index of its embeddings.
-pub struct Searcher {
-    pub loaded: Loaded,
+pub struct Searcher<D: Device> {
+    pub loaded: Loaded<D>,
     pub index: Index,
     /// Most tokens of a thought.
     pub budget: usize,
     own: OwnThoughts,
-    finder: Finder,
+    finder: Finder<D>,
 }
 
-impl Searcher {
+impl<D: Device> Searcher<D> {
     /// Opens both, after checking that the one made the other.
-    pub fn open(model: &Path, index: &Path, searching: Searching) -> Result<Searcher, Error> {
+    pub fn open(
+        device: Arc<D>,
+        model: &Path,
+        index: &Path,
+        searching: Searching,
+    ) -> Result<Self, Error> {
         let items = Index::open(index)?;
         let folder = common::open(model)?;
         let budget = searching.budget(&folder.settings)?;
@@ -118,7 +124,7 @@ impl Searcher {
             })?),
             false => None,
         };
-        let loaded = Loaded::new(folder, searching.inference)?;
+        let loaded = Loaded::new(folder, device, searching.inference.weights)?;
         let finder = match graph {
             Some(graph) => Finder::Approximate(graph),
             None => {

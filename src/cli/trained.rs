@@ -1,14 +1,16 @@
 //! Models that a recipe makes, trained once and used again.
 
 use super::Error;
-use super::common::{self, DeviceName, Inference};
+use super::common::{self, DeviceName, Inference, on_device};
 use super::searcher::{Searcher, Searching};
 use super::{index, train};
 use lrem::data::write_atomic;
+use lrem::device::Device;
 use lrem::recipe::Recipe;
 use lrem::retrieve::Index;
 use lrem::train::{RL, Training};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Trains by `recipe` into `folder`, going on where an earlier run was stopped, unless it has been done;
 /// returns the folder of its last stage's model. `name` is shown.
@@ -29,16 +31,19 @@ pub fn trained(
         return Ok(model);
     }
     let stop = train::interrupts()?;
-    let training = Training {
-        device: common::device(device, train::multiply(recipe))?,
-        recipe,
-        folder,
-        resume: true,
-        from: None,
-        stop: &stop,
-        label: name,
-    };
-    training.run()?;
+    let opened = device.for_training(recipe.train.precision)?;
+    on_device!(opened, |device| {
+        let training = Training {
+            device,
+            recipe,
+            folder,
+            resume: true,
+            from: None,
+            stop: &stop,
+            label: name,
+        };
+        training.run()?
+    });
     write_atomic(&stamp, |out| out.write_all(text.as_bytes()))?;
     // A finished run is never resumed, and a checkpoint takes three times the model's space.
     for stage in [folder, &last] {
@@ -49,19 +54,20 @@ pub fn trained(
 
 /// A model with its index of a catalogue in `folder`, which is made where it is missing or of another
 /// model. `name` is shown.
-pub fn indexed(
+pub fn indexed<D: Device>(
+    device: Arc<D>,
     model: &Path,
     folder: &Path,
     catalogue: &Path,
     name: &str,
     searching: Searching,
     inference: Inference,
-) -> Result<Searcher, Error> {
+) -> Result<Searcher<D>, Error> {
     let origin = common::open(model)?.origin()?;
     let current = Index::open(folder).is_ok_and(|index| index.check_origin(&origin).is_ok());
     if !current {
         eprintln!("{name}: embedding the catalogue");
         index::of_catalogue(model, catalogue, folder, inference)?;
     }
-    Searcher::open(model, folder, searching)
+    Searcher::open(device, model, folder, searching)
 }

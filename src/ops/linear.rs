@@ -1,6 +1,6 @@
 //! Linear: `y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n])`, with weights as Hugging Face stores them.
 
-use crate::device::{Memory, Result};
+use crate::device::{Memory, Result, at_least};
 
 /// In what a packed inference weight is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +34,15 @@ pub struct LinearShape {
     pub m: usize,
     pub n: usize,
     pub k: usize,
+}
+
+impl LinearShape {
+    /// Checks the lengths of `x`, of a bias and of `y` for `op`.
+    pub fn check(self, op: &'static str, x: usize, bias: Option<usize>, y: usize) -> Result<()> {
+        at_least(op, "x", x, self.m * self.k)?;
+        at_least(op, "y", y, self.m * self.n)?;
+        bias.map_or(Ok(()), |bias| at_least(op, "bias", bias, self.n))
+    }
 }
 
 /// The linear op. 2·m·n·k flops forward, twice that backward.

@@ -161,9 +161,14 @@ fn a_study_runs_once_and_reports() {
     ] {
         assert!(page.contains(part), "no {part}");
     }
-    assert!(
-        !page.contains("NaN") && !page.contains("http://") || page.contains("www.w3.org/2000/svg")
+    assert!(!page.contains("NaN"));
+    // Nothing is fetched: the only address is SVG's namespace.
+    let addresses = page.matches("://").count();
+    assert_eq!(
+        addresses,
+        page.matches("http://www.w3.org/2000/svg").count()
     );
+    opens_in_a_browser(&shop, "out/report.html");
     assert!(shop.text("out/report.md").contains("| direct | 0 | "));
     // Ten queries a cell.
     assert_eq!(shop.text("out/queries.csv").lines().count(), 1 + 7 * 2 * 10);
@@ -184,6 +189,37 @@ fn a_study_runs_once_and_reports() {
             .iter()
             .all(|line| line.starts_with("several budget 4 "))
     );
+}
+
+/// Asserts that a browser shows the page's tables and plots and has nothing to say on its console; only
+/// says so where there is no browser.
+fn opens_in_a_browser(shop: &Shop, page: &str) {
+    let browsers = ["chromium", "chromium-browser", "google-chrome"];
+    let profile = shop.path("profile");
+    let output = browsers.iter().find_map(|browser| {
+        let mut command = std::process::Command::new(browser);
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]);
+        command.args(["--enable-logging=stderr", "--log-level=0"]);
+        command.arg(format!("--user-data-dir={}", profile.display()));
+        command.arg(shop.path(page)).output().ok()
+    });
+    let Some(output) = output else {
+        println!("no Chromium is installed: the page was not opened");
+        return;
+    };
+    let dom = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success());
+    for (tag, least) in [
+        ("<table>", 6),
+        ("<svg ", 8),
+        ("<polyline ", 8),
+        ("<circle ", 2),
+    ] {
+        let count = dom.matches(tag).count();
+        assert!(count >= least, "{count} of {tag}");
+    }
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains("CONSOLE"), "{log}");
 }
 
 #[test]

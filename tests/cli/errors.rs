@@ -36,9 +36,6 @@ fn of_embed() {
     assert_eq!(output.status.code(), Some(1));
     let line = "embed model --input - --out items.npy";
     fails(&shop, line, "<stdin>: no titles; expected one a line");
-    let line = "embed model --input catalogue.jsonl --out items.npy --device simt";
-    let message = "the virtual GPU does not run the engine yet; use --device cpu";
-    fails(&shop, line, message);
     assert_eq!(shop.names(), before, "what failed left something");
 
     let long = "tea ".repeat(60);

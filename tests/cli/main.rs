@@ -2,6 +2,7 @@
 
 mod ablate;
 mod errors;
+mod gpu;
 mod resume;
 mod round_trip;
 mod train;

@@ -46,3 +46,13 @@ macro_rules! on_every_device {
     }};
 }
 pub(crate) use on_every_device;
+
+/// Evaluates an expression on every instruction set of the processor, where products may round
+/// differently, and on the virtual GPU.
+macro_rules! on_each_device {
+    (|$device:ident| $results:expr) => {{
+        drop(devices().iter().map(|$device| $results).collect::<Vec<_>>());
+        on_gpus!(|$device| $results);
+    }};
+}
+pub(crate) use on_each_device;

@@ -12,7 +12,7 @@ use lrem::reason::{Ending, Question, Reasoner, ThinkOptions, Thought};
 use lrem::text::Prompts;
 use tempfile::tempdir;
 
-fn questions(count: usize) -> Vec<Question> {
+pub fn questions(count: usize) -> Vec<Question> {
     let mut random = PhiloxStream::new(5, 5);
     (0..count)
         .map(|i| Question {

@@ -14,14 +14,19 @@ use crate::exec::touch::{Order, Scope};
 use crate::ptx::types::Space;
 use crate::watch::Issue;
 
-/// Lanes of a warp that wait at a barrier of the whole block.
+/// Lanes of a warp that wait at a barrier of the block.
 #[derive(Debug, Clone, Copy)]
 pub struct Waiting {
-    pub warp: u32,
+    warp: u32,
     index: u32,
     passes: u64,
     pc: u32,
-    thread: u32,
+    first_thread: u32,
+    lanes: u32,
+    /// Lanes that were alive when the first ones came.
+    living: u32,
+    aligned: bool,
+    is_whole: bool,
 }
 
 /// How far a scope reaches. Clusters are of several blocks.
@@ -62,24 +67,28 @@ impl Local {
                 }
             }
             Effect::Barrier { aligned, waits, .. } => {
-                if self.checks.sync {
-                    self.check_barrier(state, kernel, issue, aligned);
+                let is_whole = issue.barrier().is_some_and(|(_, count)| count == 0) && waits;
+                if self.checks.sync && is_whole {
+                    self.check_exited(state, kernel, issue);
                 }
-                if let Some((index, count)) = issue.barrier()
+                if let Some((index, _)) = issue.barrier()
                     && let Some(passes) = passes(issue, index)
                 {
-                    let is_whole = count == 0 && waits;
-                    if is_whole {
-                        self.waiting.push(Waiting {
+                    if waits {
+                        self.waits(Waiting {
                             warp,
                             index,
                             passes,
                             pc: issue.pc(),
-                            thread: issue.first_thread() + mask.trailing_zeros(),
+                            first_thread: issue.first_thread(),
+                            lanes: mask,
+                            living,
+                            aligned,
+                            is_whole,
                         });
                     }
                     self.order.arrive(
-                        (warp, mask),
+                        (warp, mask, living),
                         (index, passes),
                         is_whole,
                         waits,
@@ -154,7 +163,7 @@ impl Local {
             if absent != 0 {
                 let note = || {
                     let how = if absent & !dead == 0 {
-                        "have exited"
+                        "have exited without it"
                     } else {
                         "execute something else"
                     };
@@ -169,25 +178,61 @@ impl Local {
         }
     }
 
-    /// Threads arrive at a barrier of the block.
-    fn check_barrier(&self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>, aligned: bool) {
-        let (mask, living) = (issue.mask(), !issue.dead());
-        let subject = Subject {
-            kernel,
-            issue,
-            lane: mask.trailing_zeros(),
-        };
-        if aligned && mask != living {
-            let note = || {
-                let (there, missing) = (lanes(mask), lanes(living & !mask));
-                format!("{there} of the warp are there, {missing} are not")
+    /// Threads of the block have exited that a barrier of all of it would need.
+    fn check_exited(&self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
+        if let Some(gone) = self.exited {
+            let subject = Subject {
+                kernel,
+                issue,
+                lane: issue.mask().trailing_zeros(),
             };
-            self.find_threads(state, Kind::DivergentBarrier, &subject, &note);
-        }
-        let is_whole = issue.barrier().is_some_and(|(_, count)| count == 0);
-        if let Some(gone) = self.exited.filter(|_| is_whole) {
             let note = || format!("thread {gone} of the block has exited");
             self.find_threads(state, Kind::ExitedThreads, &subject, &note);
+        }
+    }
+
+    /// Lanes arrive, together with those that wait at the same instruction or after them.
+    fn waits(&mut self, new: Waiting) {
+        let is_same = |old: &&mut Waiting| {
+            (old.warp, old.index, old.passes, old.pc) == (new.warp, new.index, new.passes, new.pc)
+        };
+        match self.waiting.iter_mut().find(is_same) {
+            Some(old) => old.lanes |= new.lanes,
+            None => self.waiting.push(new),
+        }
+    }
+
+    /// Lanes go on behind a barrier: all that it needed have come.
+    pub fn go_on(&mut self, state: &mut State, kernel: &Kernel, warp: u32, lanes: u32) {
+        let mine = |w: &&Waiting| w.warp == warp && w.lanes & lanes != 0;
+        let Some(first) = self.waiting.iter().find(mine).copied() else {
+            return;
+        };
+        let is_same =
+            |w: &Waiting| (w.warp, w.index, w.passes) == (first.warp, first.index, first.passes);
+        if self.checks.sync {
+            self.check_together(state, kernel, &first);
+        }
+        self.waiting.retain(|w| !is_same(w));
+    }
+
+    /// All of a warp have to execute an aligned barrier together, though not at one moment here: threads
+    /// that wait for others to meet them may go on first.
+    fn check_together(&self, state: &mut State, kernel: &Kernel, waiting: &Waiting) {
+        let missing = waiting.living & !waiting.lanes;
+        if waiting.aligned && missing != 0 {
+            let (there, missing) = (lanes(waiting.lanes), lanes(missing));
+            let note = format!("{there} of the warp execute it, {missing} do not");
+            self.find_waiting(state, kernel, Kind::DivergentBarrier, waiting, note);
+        }
+    }
+
+    /// The block has ended, as it should or with a fault: whoever still waits will wait forever.
+    pub fn check_left(&mut self, state: &mut State, kernel: &Kernel) {
+        for waiting in std::mem::take(&mut self.waiting) {
+            if self.checks.sync {
+                self.check_together(state, kernel, &waiting);
+            }
         }
     }
 
@@ -198,19 +243,34 @@ impl Local {
             if passes(issue, waiting.index) != Some(waiting.passes) {
                 continue;
             }
-            let kind = Kind::ExitedThreads;
-            let key = Key {
-                kind,
-                kernel: kernel.id,
-                pc: waiting.pc,
-                other: 0,
-            };
-            if !state.ledger.count(key) {
-                let mut finding = Finding::new(kind, "barrier of the block".to_owned());
-                finding.site = Some(kernel.site(waiting.pc, self.number, waiting.thread));
-                finding.note = format!("thread {gone} of the block exits without it");
-                state.ledger.add(key, finding);
+            if waiting.is_whole {
+                let note = format!("thread {gone} of the block exits without it");
+                self.find_waiting(state, kernel, Kind::ExitedThreads, waiting, note);
             }
+        }
+    }
+
+    /// A finding about threads that wait.
+    fn find_waiting(
+        &self,
+        state: &mut State,
+        kernel: &Kernel,
+        kind: Kind,
+        waiting: &Waiting,
+        note: String,
+    ) {
+        let key = Key {
+            kind,
+            kernel: kernel.id,
+            pc: waiting.pc,
+            other: 0,
+        };
+        if !state.ledger.count(key) {
+            let thread = waiting.first_thread + waiting.lanes.trailing_zeros();
+            let mut finding = Finding::new(kind, "barrier of the block".to_owned());
+            finding.site = Some(kernel.site(waiting.pc, self.number, thread));
+            finding.note = note;
+            state.ledger.add(key, finding);
         }
     }
 }

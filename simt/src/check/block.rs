@@ -4,7 +4,8 @@ use super::bits::Bits;
 use super::clock::Time;
 use super::copies::Copies;
 use super::kernel::Kernel;
-use super::order::{Location, Order};
+use super::messages::Location;
+use super::order::Order;
 use super::settings::Checks;
 use super::shadow::Shadow;
 use super::state::Shared;
@@ -35,7 +36,7 @@ pub struct Local {
     pub locations: HashMap<u64, Location>,
     /// The allocation found last.
     pub range: (u64, u64),
-    /// Barriers of the whole block that warps wait at.
+    /// Those who wait at barriers of the block.
     pub waiting: Vec<super::barriers::Waiting>,
     /// One of the threads that have exited.
     pub exited: Option<u32>,
@@ -115,11 +116,14 @@ impl Observer for BlockCheck {
     fn passed(&mut self, issue: &Issue<'_>) {
         let mut state = self.shared.lock();
         let (warp, lanes) = (issue.warp(), issue.mask());
-        self.local.waiting.retain(|waiting| waiting.warp != warp);
+        self.local.go_on(&mut state, &self.kernel, warp, lanes);
         self.local
             .order
             .pass(warp, lanes, !issue.dead(), &mut state.now);
     }
 
-    fn finish(self: Box<Self>) {}
+    fn finish(mut self: Box<Self>) {
+        let mut state = self.shared.lock();
+        self.local.check_left(&mut state, &self.kernel);
+    }
 }

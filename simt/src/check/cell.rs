@@ -2,11 +2,7 @@
 //! Dynamic Race Detection"): one write, and those reads that none of the others has happened after.
 
 use super::clock::{Thread, Time};
-
-/// Nobody has accessed it, or it does not matter any more.
-const NEVER: Time = 0;
-/// End of a list of reads.
-const END: u32 = 0;
+use super::reads::{END, NEVER, NO_READ, Read, Reads};
 
 /// The last write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,23 +11,6 @@ struct Write {
     by: Thread,
     pc: u32,
 }
-
-/// Reads by some lanes of a warp at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Read {
-    time: Time,
-    /// [`Thread::grid_warp`]
-    warp: u32,
-    lanes: u32,
-    pc: u32,
-}
-
-const NO_READ: Read = Read {
-    time: NEVER,
-    warp: 0,
-    lanes: 0,
-    pc: 0,
-};
 
 /// The last accesses to some bytes that are always accessed together.
 #[derive(Debug, Clone, Copy)]
@@ -54,91 +33,6 @@ impl Default for Cell {
             read: NO_READ,
             more: END,
         }
-    }
-}
-
-/// Reads beyond the first of each cell, in lists.
-#[derive(Debug)]
-pub struct Reads {
-    nodes: Vec<(Read, u32)>,
-    free: u32,
-    /// Longest that a list gets: what does not fit is forgotten, which may hide a race.
-    longest: usize,
-}
-
-impl Reads {
-    /// Lists of up to `longest` reads.
-    pub fn new(longest: usize) -> Reads {
-        Reads {
-            nodes: vec![(NO_READ, END)],
-            free: END,
-            longest,
-        }
-    }
-
-    fn push(&mut self, list: u32, read: Read) -> u32 {
-        let node = (read, list);
-        if self.free != END {
-            let at = self.free;
-            self.free = self.nodes[at as usize].1;
-            self.nodes[at as usize] = node;
-            return at;
-        }
-        match u32::try_from(self.nodes.len()) {
-            Ok(at) => {
-                self.nodes.push(node);
-                at
-            }
-            Err(_) => list,
-        }
-    }
-
-    fn release(&mut self, mut list: u32) {
-        while list != END {
-            let next = self.nodes[list as usize].1;
-            self.nodes[list as usize].1 = self.free;
-            self.free = list;
-            list = next;
-        }
-    }
-
-    /// Adds a read to a list, less those that `is_past` says of: whoever comes after this one comes
-    /// after them.
-    fn add(&mut self, list: u32, read: Read, is_past: &impl Fn(&Read) -> bool) -> u32 {
-        let mut at = list;
-        while at != END {
-            let (old, next) = self.nodes[at as usize];
-            if old.warp == read.warp && old.time == read.time {
-                self.nodes[at as usize].0.lanes |= read.lanes;
-                return list;
-            }
-            at = next;
-        }
-        let (kept, count) = self.keep(list, is_past);
-        if count < self.longest {
-            self.push(kept, read)
-        } else {
-            kept
-        }
-    }
-
-    /// A list without the reads that `is_past` says of, and its length.
-    fn keep(&mut self, list: u32, is_past: &impl Fn(&Read) -> bool) -> (u32, usize) {
-        let (mut kept, mut count) = (END, 0);
-        let mut at = list;
-        while at != END {
-            let (read, next) = self.nodes[at as usize];
-            let to = if is_past(&read) {
-                &mut self.free
-            } else {
-                count += 1;
-                &mut kept
-            };
-            self.nodes[at as usize].1 = *to;
-            *to = at;
-            at = next;
-        }
-        (kept, count)
     }
 }
 
@@ -274,7 +168,7 @@ impl Cell {
             if at == END {
                 return None;
             }
-            (read, at) = reads.nodes[at as usize];
+            (read, at) = reads.node(at);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Barriers of a block, as far as they order accesses.
 
 use super::clock::{Clock, Time};
-use super::order::{Fence, Fences, Order, learn, tick};
+use super::messages::{Fence, Fences};
+use super::order::{Order, learn, tick};
 use std::sync::Arc;
 
 /// Threads that meet at a barrier, from the first that arrives until the last has gone on.
@@ -24,12 +25,13 @@ impl Order {
     /// wait. `waits`: these lanes do.
     pub fn arrive(
         &mut self,
-        (warp, lanes): (u32, u32),
+        (warp, lanes, living): (u32, u32, u32),
         (index, passes): (u32, u64),
         is_whole: bool,
         waits: bool,
         now: &mut Time,
     ) {
+        self.settle(warp, lanes, living);
         self.meetings
             .retain(|(other, at), _| *other != index || at + 2 > passes);
         let meeting = self.meetings.entry((index, passes)).or_default();

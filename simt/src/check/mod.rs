@@ -3,7 +3,7 @@
 //! It looks on at every instruction and every call of the host ([`crate::watch`]). Of memory it keeps
 //! who made it ([`allocations`]), which bytes anybody has written ([`bits`]) and the last accesses to
 //! each ([`shadow`], [`cell`]); of threads, what each knows of the others ([`clock`], [`order`],
-//! [`meeting`]). A race is found from any schedule: it is two accesses that nothing orders, whether or
+//! [`meeting`], [`messages`]). A race is found from any schedule: it is two accesses that nothing orders, whether or
 //! not they came in the wrong order this time. [`accesses`], [`races`] and [`barriers`] put it together for
 //! an instruction; [`ledger`] keeps what was found, [`finding`] says it.
 
@@ -22,9 +22,11 @@ mod kernel;
 mod lanes;
 mod ledger;
 mod meeting;
+mod messages;
 mod order;
 mod paged;
 mod races;
+mod reads;
 mod settings;
 mod shadow;
 mod state;
@@ -52,7 +54,8 @@ pub fn make() -> Option<Arc<dyn Watch>> {
         return None;
     }
     let file = std::env::var_os("SIMT_CHECK_FILE").and_then(|path| {
-        let file = File::create(&path);
+        // A program may be several processes.
+        let file = File::options().append(true).create(true).open(&path);
         if let Err(problem) = &file {
             eprintln!("simt: SIMT_CHECK_FILE: {}: {problem}", path.display());
         }
@@ -127,6 +130,7 @@ impl LaunchWatch for LaunchCheck {
 
     fn end(self: Box<Self>, launch: &Launch, fault: Option<&Report>) {
         let mut state = self.shared.lock();
+        state.is_broken |= fault.is_some();
         if let Some(report) = fault
             && report.fault == Fault::Deadlock
             && self.shared.checks.sync

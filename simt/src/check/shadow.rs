@@ -1,7 +1,8 @@
 //! The last accesses to memory, by address.
 
-use super::cell::{Access, Cell, Conflict, Knowledge, Reads};
+use super::cell::{Access, Cell, Conflict, Knowledge};
 use super::paged::{PAGE, Paged};
+use super::reads::Reads;
 
 /// Bytes that a cell stands for, at most.
 const WIDEST: u32 = 16;

@@ -1,11 +1,12 @@
 //! What all launches and host calls of the process share.
 
-use super::allocations::{Allocations, Origin};
+use super::allocations::{Allocation, Allocations, Origin};
 use super::bits::SparseBits;
 use super::clock::Time;
 use super::finding::{Finding, Kind, Memory, Owner};
 use super::ledger::{Key, Ledger};
-use super::order::{Location, tick};
+use super::messages::Location;
+use super::order::tick;
 use super::settings::Checks;
 use super::shadow::Shadow;
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Unordered reads of a cell of global memory that are kept beside the first.
 const GLOBAL_READS: usize = 3;
+/// Leaks that are told each by itself.
+const LEAKS: usize = 16;
 /// From here on a launch starts with a new clock.
 const LATE: Time = 1 << 31;
 
@@ -27,6 +30,8 @@ pub struct State {
     /// What strong writes to global memory have told, by address.
     pub locations: HashMap<u64, Location>,
     pub ledger: Ledger,
+    /// A launch has ended with a fault, after which nothing can be given back.
+    pub is_broken: bool,
     kernels: HashMap<String, u32>,
 }
 
@@ -47,6 +52,7 @@ impl Shared {
             shadow: Shadow::new(GLOBAL_READS),
             locations: HashMap::new(),
             ledger,
+            is_broken: false,
             kernels: HashMap::new(),
         };
         Shared {
@@ -106,24 +112,28 @@ impl State {
         self.ledger.tell();
     }
 
-    /// Whatever the program has not given back is lost.
+    /// Whatever the program has not given back is lost, unless a fault has kept it from doing so. Many
+    /// are told as one: a program that ends with its pool of memory need not hear of every piece.
     pub fn find_leaks(&mut self) {
-        let leaks: Vec<_> = self
-            .allocations
-            .left()
-            .into_iter()
-            .map(|left| {
-                let Origin::Call(call) = left.origin else {
-                    return (0, String::new(), 0);
-                };
-                let action = format!("allocation by {call} is never freed");
-                (left.number, action, left.address)
-            })
-            .collect();
-        for (number, action, address) in leaks {
+        if self.is_broken {
+            return;
+        }
+        let left: Vec<Allocation> = self.allocations.left().into_iter().cloned().collect();
+        let (each, others) = left.split_at(left.len().min(LEAKS));
+        for allocation in each {
+            let Origin::Call(call) = allocation.origin else {
+                continue;
+            };
+            let action = format!("what {call} has given is never freed");
             let mut finding = Finding::new(Kind::Leak, action);
-            finding.memory = Some(self.memory(address));
-            self.host_finding(number, finding);
+            finding.memory = Some(self.memory(allocation.address));
+            self.host_finding(allocation.number, finding);
+        }
+        if let Some(first) = others.first() {
+            let bytes: u64 = others.iter().map(|a| a.bytes).sum();
+            let count = others.len();
+            let action = format!("{count} more allocations, of {bytes} bytes, are never freed");
+            self.host_finding(first.number, Finding::new(Kind::Leak, action));
         }
     }
 }

@@ -12,7 +12,7 @@ pub struct Options {
 }
 
 /// Options with a value, and the variable that each sets.
-const VALUES: [(&str, &str); 7] = [
+const VALUES: [(&str, &str); 9] = [
     ("--arch", "SIMT_ARCH"),
     ("--memory", "SIMT_MEMORY"),
     ("--devices", "SIMT_DEVICES"),
@@ -20,6 +20,8 @@ const VALUES: [(&str, &str); 7] = [
     ("--timeout", "SIMT_TIMEOUT"),
     ("--profile", "SIMT_PROFILE"),
     ("--trace", "SIMT_TRACE"),
+    ("--check-file", "SIMT_CHECK_FILE"),
+    ("--check-exit", "SIMT_CHECK_EXIT"),
 ];
 
 /// Reads `[options] -- program arguments…`; the two dashes may be left out before a program whose name

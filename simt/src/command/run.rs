@@ -15,7 +15,7 @@ pub fn run(arguments: &[OsString]) -> Result<()> {
     let options = options::parse(arguments)?;
     let library = place::library()?;
     let folder = place::folder(&library)?;
-    for variable in ["SIMT_PROFILE", "SIMT_TRACE"] {
+    for variable in ["SIMT_PROFILE", "SIMT_TRACE", "SIMT_CHECK_FILE"] {
         // The library appends, since a program may be several processes.
         if let Some(path) = options.setting(variable) {
             remove(Path::new(path))?;

@@ -242,6 +242,13 @@ pub fn run(name: &str) {
             free(kept);
             drop(case);
         }
+        "leaks" => {
+            let case = case("reads");
+            for bytes in 1..=20 {
+                allocate(bytes);
+            }
+            drop(case);
+        }
         "long_copy" => {
             let case = case("reads");
             let at = allocate(100);

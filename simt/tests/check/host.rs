@@ -22,6 +22,11 @@ fn what_nobody_gives_back() {
     assert_eq!(findings[0]["kind"], "leak");
     let what = &findings[0]["allocation"]["what"];
     assert_eq!(what, "allocation 4 of 1000 bytes by cuMemAlloc_v2");
+    // Many are told as one.
+    let Outcome { findings, .. } = run_case("leaks", "all");
+    assert_eq!(findings.len(), 17, "{findings:#?}");
+    let action = &findings[16]["action"];
+    assert_eq!(action, "4 more allocations, of 74 bytes, are never freed");
     // Other checks do not ask for it.
     let Outcome { findings, .. } = run_case("leak", "racecheck,initcheck,synccheck");
     assert!(findings.is_empty(), "{findings:#?}");

@@ -3,11 +3,12 @@
 use super::latency::latency;
 use super::{common, origin};
 use crate::cli::Error;
-use crate::cli::common::Inference;
+use crate::cli::common::{Inference, on_device};
 use crate::cli::evaluate::{check_items, given_thoughts, thinking};
 use crate::cli::searcher::{Searcher, Searching};
 use crate::cli::trained::indexed;
 use lrem::data::{Triplet, read_catalogue, write_atomic};
+use lrem::device::Device;
 use lrem::embed::ThoughtText;
 use lrem::reason::Ending;
 use lrem::recipe::{Contents, Method, Recipe, Stage, Study};
@@ -16,6 +17,7 @@ use lrem::retrieve::{Metric, Missing, Run, evaluate, trec};
 use lrem::train::RL;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What is measured; the last decides.
@@ -47,7 +49,9 @@ impl Measured<'_> {
         if let Some(cell) = self.there() {
             return Ok(cell);
         }
-        let cell = self.measure()?;
+        let opened = self.inference.device.for_inference()?;
+        let machine = origin::machine(&opened);
+        let cell = on_device!(opened, |device| self.measure(device, machine)?);
         std::fs::create_dir_all(self.folder())?;
         let text = serde_json::to_string(&cell)?;
         write_atomic(&self.folder().join("cell.json"), |out| {
@@ -103,18 +107,22 @@ impl Measured<'_> {
         ))
     }
 
-    fn searcher(&self) -> Result<Searcher, Error> {
+    fn searcher<D: Device>(&self, device: Arc<D>) -> Result<Searcher<D>, Error> {
         let (model, index) = self.model();
         let mut searching = Searching::new(u32::try_from(self.budget).ok(), self.inference);
         if let Some(own) = self.method.query {
             searching = searching.with_own(own);
         }
         let (catalogue, name) = (&self.recipe.data.catalogue, &self.method.name);
-        indexed(&model, &index, catalogue, name, searching, self.inference)
+        let inference = self.inference;
+        indexed(
+            device, &model, &index, catalogue, name, searching, inference,
+        )
     }
 
-    fn measure(&self) -> Result<Cell, Error> {
-        let (searcher, triplets, path) = (self.searcher()?, self.triplets, &self.study.queries);
+    fn measure<D: Device>(&self, device: Arc<D>, machine: String) -> Result<Cell, Error> {
+        let searcher = self.searcher(device)?;
+        let (triplets, path) = (self.triplets, &self.study.queries);
         check_items(triplets, path, &searcher, &self.model().1)?;
         let contents = match self.budget {
             0 => Contents::Own,
@@ -170,7 +178,7 @@ impl Measured<'_> {
             seed: self.seed,
             budget: self.budget,
             made_of: self.made_of()?,
-            machine: origin::machine(&searcher),
+            machine,
             date: origin::date(),
             commit: origin::commit(),
             measures: measures.iter().map(Metric::to_string).collect(),

@@ -4,6 +4,7 @@ use crate::cli::Error;
 use crate::cli::evaluate::thinking;
 use crate::cli::searcher::Searcher;
 use lrem::data::Triplet;
+use lrem::device::Device;
 use lrem::embed::Session;
 use lrem::report::Latency;
 use std::time::Instant;
@@ -14,8 +15,8 @@ const TIMED: usize = 100;
 
 /// Latency of queries that come one by one, the instructions computed before; `throughput` was measured
 /// elsewhere.
-pub fn latency(
-    searcher: &Searcher,
+pub fn latency<D: Device>(
+    searcher: &Searcher<D>,
     triplets: &[Triplet],
     given: Option<&[String]>,
     throughput: f64,

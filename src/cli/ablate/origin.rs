@@ -1,19 +1,23 @@
 //! Where and when a result came about.
 
-use crate::cli::searcher::Searcher;
+use crate::cli::common::AnyDevice;
 use lrem::device::cpu::parallel::threads;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Processor, instructions in use, and threads.
-pub fn machine(searcher: &Searcher) -> String {
+/// Processor, instructions in use and threads; the GPU where it is one.
+pub fn machine(device: &AnyDevice) -> String {
+    let cpu = match device {
+        AnyDevice::Cpu(cpu) => cpu,
+        AnyDevice::Cuda(gpu) => return gpu.context().name.clone(),
+        AnyDevice::CudaF32(gpu) => return gpu.context().name.clone(),
+    };
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info
         .lines()
         .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
         .map_or("unknown processor", |(_, name)| name);
-    let isa = searcher.loaded.device.isa.name();
-    format!("{name} ({isa}), {} threads", threads())
+    format!("{name} ({}), {} threads", cpu.isa.name(), threads())
 }
 
 /// Today in UTC, `YYYY-MM-DD`.

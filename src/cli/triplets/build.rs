@@ -4,6 +4,7 @@ use super::work::{Outcome, Work};
 use crate::cli::Error;
 use crate::cli::searcher::Searcher;
 use lrem::data::{Catalogue, KeywordRules, Query};
+use lrem::device::Device;
 use lrem::embed::Thinking;
 use lrem::teacher::{Completion, Message, Teacher, TeacherError, prompts};
 
@@ -14,9 +15,9 @@ const KEYWORDS: usize = 64;
 const JUDGEMENT: usize = 8;
 
 /// What makes triplets.
-pub struct Builder<'a> {
+pub struct Builder<'a, D: Device> {
     /// The direct retriever.
-    pub searcher: &'a Searcher,
+    pub searcher: &'a Searcher<D>,
     pub catalogue: &'a Catalogue,
     pub teacher: &'a dyn Teacher,
     /// What judges relevance.
@@ -32,7 +33,7 @@ pub struct Builder<'a> {
     pub reasoning: usize,
 }
 
-impl Builder<'_> {
+impl<D: Device> Builder<'_, D> {
     /// Works of queries, in their order; the teacher is asked about all of them at once.
     pub fn build(&self, queries: &[&Query]) -> Result<Vec<Work>, Error> {
         let texts: Vec<String> = queries.iter().map(|q| q.query.clone()).collect();

@@ -1,10 +1,10 @@
 //! Which models are asked, and what it costs.
 
 use crate::cli::Error;
-use crate::cli::common::{self, Inference, Loaded};
+use crate::cli::common::{self, Inference, Loaded, on_device};
 use clap::Args;
 use lrem::teacher::{Endpoint, EndpointOptions, Local, Teacher};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The teacher, and the judge.
@@ -104,14 +104,13 @@ pub fn with_teachers(
     match (&args.teacher, &args.teacher_model) {
         (Some(url), _) => with(&args.endpoint(url, &args.teacher_name)?),
         (None, Some(path)) => {
-            let loaded = open(path, inference)?;
-            with(&Local::new(loaded.model(), &loaded.folder.tokenizer)?)
+            let folder = common::open(path)?;
+            on_device!(inference.device.for_inference()?, |device| {
+                let loaded = Loaded::new(folder, device, inference.weights)?;
+                with(&Local::new(loaded.model(), &loaded.folder.tokenizer)?)
+            })
         }
         // The arguments' rules leave no other case.
         (None, None) => Err("expected --teacher or --teacher-model".into()),
     }
-}
-
-fn open(path: &Path, inference: Inference) -> Result<Loaded, Error> {
-    Loaded::new(common::open(path)?, inference)
 }

@@ -12,12 +12,14 @@ mod chat;
 mod work;
 
 use super::common::Inference;
+use super::common::on_device;
 use super::searcher::{Searcher, Searching};
 use super::{Error, common, train};
 use build::Builder;
 use chat::{ChatArgs, with_teachers};
 use clap::Args;
-use lrem::data::{KeywordRules, Query, read_catalogue, read_queries};
+use lrem::data::{Catalogue, KeywordRules, Query, read_catalogue, read_queries};
+use lrem::device::Device;
 use lrem::teacher::Teacher;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -73,11 +75,19 @@ pub fn run(args: TripletsArgs) -> Result<(), Error> {
     }
     let queries = read_queries(&args.queries)?;
     let catalogue = read_catalogue(&args.catalogue)?;
-    let searcher = Searcher::open(
-        &args.model,
-        &args.index,
-        Searching::new(Some(0), args.inference),
-    )?;
+    on_device!(args.inference.device.for_inference()?, |device| {
+        let searching = Searching::new(Some(0), args.inference);
+        let searcher = Searcher::open(device, &args.model, &args.index, searching)?;
+        run_with(&args, &queries, &catalogue, &searcher)
+    })
+}
+
+fn run_with<D: Device>(
+    args: &TripletsArgs,
+    queries: &[Query],
+    catalogue: &Catalogue,
+    searcher: &Searcher<D>,
+) -> Result<(), Error> {
     if let Some(id) = searcher
         .index
         .ids()
@@ -97,8 +107,8 @@ pub fn run(args: TripletsArgs) -> Result<(), Error> {
     let journal = Journal::open(&args.out.join("work.jsonl"))?;
     with_teachers(&args.chat, args.inference, |teacher, judge| {
         let builder = Builder {
-            searcher: &searcher,
-            catalogue: &catalogue,
+            searcher,
+            catalogue,
             teacher,
             judge,
             rules: &rules,
@@ -107,15 +117,15 @@ pub fn run(args: TripletsArgs) -> Result<(), Error> {
             served: args.served,
             reasoning: args.chat.reasoning(),
         };
-        make(&args, &queries, journal, &builder, teacher)
+        make(args, queries, journal, &builder, teacher)
     })
 }
 
-fn make(
+fn make<D: Device>(
     args: &TripletsArgs,
     queries: &[Query],
     mut journal: Journal,
-    builder: &Builder<'_>,
+    builder: &Builder<'_, D>,
     teacher: &dyn Teacher,
 ) -> Result<(), Error> {
     let stop = train::interrupts()?;

@@ -36,11 +36,7 @@ impl Linear for Cpu {
         accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        at_least("linear", "x", x.len(), m * k)?;
-        at_least("linear", "y", y.len(), m * n)?;
-        if let Some(bias) = bias {
-            at_least("linear", "bias", bias.len(), n)?;
-        }
+        shape.check("linear", x.len(), bias.map(Vec::len), y.len())?;
         match w {
             Weight::Master(w) => {
                 at_least("linear", "weight", w.len(), n * k)?;

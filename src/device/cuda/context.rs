@@ -3,6 +3,7 @@
 use super::allocator::{Allocator, Usage};
 use super::driver::{self, Driver, unavailable};
 use super::modules::Modules;
+use super::staging::Staging;
 use crate::device::{DeviceError, Result};
 use cudarc::driver::sys::CUdevice_attribute::*;
 use cudarc::driver::{DriverError, result, sys};
@@ -27,6 +28,7 @@ pub struct Context {
     context: sys::CUcontext,
     device: sys::CUdevice,
     allocator: Mutex<Allocator>,
+    staging: Mutex<Option<Staging>>,
     modules: Mutex<Modules>,
 }
 
@@ -89,6 +91,7 @@ impl Context {
             context,
             device,
             allocator: Mutex::default(),
+            staging: Mutex::default(),
             modules: Mutex::default(),
         })
     }
@@ -131,6 +134,27 @@ impl Context {
         lock(&self.allocator).free(address, bytes);
     }
 
+    /// Copies `bytes` to `address` on the stream. They may change as soon as this returns.
+    ///
+    /// # Safety
+    /// As many bytes at `address` are the stream's to write.
+    pub(super) unsafe fn upload(&self, bytes: &[u8], address: sys::CUdeviceptr) -> Result<()> {
+        self.bind()?;
+        let mut slot = lock(&self.staging);
+        let staging = match &mut *slot {
+            Some(staging) => staging,
+            none => none.insert(Staging::new()?),
+        };
+        // SAFETY: the context is current; the rest is the caller's promise.
+        if unsafe { staging.send(bytes, address, self.stream) }? {
+            return Ok(());
+        }
+        // SAFETY: as above; `bytes` outlive the copy, as the stream is waited for.
+        unsafe { result::memcpy_htod_async(address, bytes, self.stream) }
+            .map_err(failed("copy to the GPU"))?;
+        self.synchronize()
+    }
+
     /// The function of a kernel instance; its module is loaded at the first call.
     pub(super) fn function(&self, instance: &str) -> Result<sys::CUfunction> {
         self.bind()?;
@@ -148,6 +172,9 @@ impl Drop for Context {
         unsafe {
             let _ = result::stream::synchronize(self.stream);
             lock(&self.allocator).release();
+            if let Some(staging) = lock(&self.staging).take() {
+                staging.release();
+            }
             lock(&self.modules).unload();
             let _ = result::stream::destroy(self.stream);
             let _ = result::primary_ctx::release(self.device);

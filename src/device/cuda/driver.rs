@@ -75,7 +75,11 @@ fn preload(_: &std::path::Path) -> std::result::Result<(), String> {
 /// test.
 fn simt_library() -> std::result::Result<PathBuf, String> {
     if let Some(path) = std::env::var_os(SIMT) {
-        return Ok(PathBuf::from(path));
+        let path = PathBuf::from(path);
+        return match path.is_file() {
+            true => Ok(path),
+            false => Err(format!("{SIMT} names {}, which is no file", path.display())),
+        };
     }
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     let folder = program.parent().unwrap_or(&program);

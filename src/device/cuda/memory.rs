@@ -75,10 +75,11 @@ impl<T: Real> Memory for Cuda<T> {
     fn upload<E: Pod + Send + Sync>(&self, data: &[E]) -> Result<CudaBuffer<E>> {
         let buffer = self.scratch(data.len())?;
         if buffer.bytes() > 0 {
-            // SAFETY: the buffer is as long as `data`, which outlives the copy.
-            unsafe { result::memcpy_htod_async(buffer.address, data, self.context.stream) }
-                .map_err(failed("copy to the GPU"))?;
-            self.context.synchronize()?;
+            // SAFETY: the buffer is as long as `data`.
+            unsafe {
+                self.context
+                    .upload(bytemuck::cast_slice(data), buffer.address)?;
+            }
         }
         Ok(buffer)
     }

@@ -12,22 +12,35 @@ mod kernels;
 mod launch;
 mod memory;
 mod modules;
+mod staging;
 
+mod adamw;
+mod attention;
 mod column_sums;
+mod embedding;
+mod grpo;
+mod info_nce;
 mod kv_store;
+mod linear;
+mod linear_cross_entropy;
 mod packs;
 mod pool;
 mod rms_norm;
 mod rope;
+mod sample;
 mod swiglu;
+mod tiling;
+mod top_k;
+mod weight;
 
 pub use allocator::Usage;
 pub use context::Context;
 pub use driver::Driver;
 pub use kernels::{Cubin, Kernel, compiler, kernel, kernels};
 pub use memory::CudaBuffer;
+pub use weight::CudaWeight;
 
-use super::{Real, Result};
+use super::{Device, Real, Result};
 use column_sums::rows_per_block;
 use packs::Packs;
 use std::marker::PhantomData;
@@ -37,6 +50,8 @@ use std::sync::Arc;
 /// that made them.
 pub struct Cuda<T> {
     context: Arc<Context>,
+    /// Of attention.
+    plans: attention::Plans,
     real: PhantomData<T>,
 }
 
@@ -48,6 +63,7 @@ impl<T: Real> Cuda<T> {
     pub fn new(driver: Driver) -> Result<Cuda<T>> {
         Ok(Cuda {
             context: Arc::new(Context::open(driver, 0)?),
+            plans: attention::Plans::default(),
             real: PhantomData,
         })
     }
@@ -57,6 +73,8 @@ impl<T: Real> Cuda<T> {
         &self.context
     }
 }
+
+impl<T: Real> Device for Cuda<T> {}
 
 /// Whether an NVIDIA GPU can be used. The error says in one line what is missing.
 pub fn available() -> Result<()> {

@@ -29,12 +29,24 @@ impl<T: Real> Pool for Cuda<T> {
         plan.check("pool_backward", hidden, "dx", dx.len())?;
         let len = plan.len() * hidden;
         at_least("pool_backward", "dout", dout.len(), len)?;
-        let (by_row, targets) = transposed(plan);
-        self.sum_rows(&by_row, Some(&targets), hidden, dout, dx, true)
+        self.add_rows(plan, hidden, dout, dx)
     }
 }
 
 impl<T: Real> Cuda<T> {
+    /// Adds to the rows of `dx` what the plan's outputs `dout` pass back to them, in the order of the
+    /// outputs. The plan was checked against both.
+    pub(super) fn add_rows<I: Real, O: Real>(
+        &self,
+        plan: &PoolPlan,
+        hidden: usize,
+        dout: &CudaBuffer<I>,
+        dx: &mut CudaBuffer<O>,
+    ) -> Result<()> {
+        let (by_row, targets) = transposed(plan);
+        self.sum_rows(&by_row, Some(&targets), hidden, dout, dx, true)
+    }
+
     /// Row `targets[i]` of `out` from the rows of `x` that the plan names for its output `i`. The plan
     /// was checked against both.
     fn sum_rows<I: Real, O: Real>(

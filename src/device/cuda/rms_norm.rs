@@ -59,9 +59,12 @@ impl<T: Real> RmsNorm for Cuda<T> {
         let kernel = self.kernel("rms_norm_backward")?.input(x).input(w);
         let kernel = kernel.input(dy).output(dx).output(&mut partials);
         let kernel = kernel.int(s.rows)?.int(per)?.int(s.dim)?.value(s.eps);
-        let kernel = kernel.shared(s.dim * size_of::<f32>());
+        // A row that does not fit into the threads' packs keeps its sums in shared memory.
+        let pack = 16 / size_of::<T>();
+        let fits = s.dim.is_multiple_of(pack) && s.dim <= pack * threads::<T>(s.dim);
+        let kernel = kernel.shared(if fits { 0 } else { s.dim * size_of::<f32>() });
         // SAFETY: a block stays in its rows, at most `rows` in each buffer, and in its row of
-        // `partials`; its sums take `dim` floats of shared memory.
+        // `partials`; where its sums are in shared memory, that has `dim` floats.
         unsafe { kernel.launch([blocks, 1, 1], threads::<T>(s.dim)) }?;
         self.column_sums(blocks, s.dim, &partials, dw)
     }
@@ -70,5 +73,5 @@ impl<T: Real> RmsNorm for Cuda<T> {
 /// A thread for each 16 bytes of a row, in whole warps.
 fn threads<T>(dim: usize) -> usize {
     let packs = dim.div_ceil(16 / size_of::<T>());
-    packs.next_multiple_of(32).min(256)
+    packs.next_multiple_of(32).min(1024)
 }
