@@ -130,6 +130,7 @@ fn cute_products_of_every_swizzle_and_major() {
         (2, "mn_inter_mn_inter", mn(0), mn(0)),
         (2, "k_sw32_mn_sw128", k(1), mn(3)),
         (2, "registers_k_sw128", k(3), k(3)),
+        (3, "registers_mn_sw128", mn(3), mn(3)),
     ] {
         println!("{name}");
         cute_product(part, name, a, b);
@@ -180,6 +181,36 @@ fn cute_tile_by_stmatrix_and_tensor_map() {
                 sum,
                 "added: {row}, {column}"
             );
+        }
+    }
+}
+
+#[test]
+fn cute_tile_by_columns() {
+    let mut random = Random::new();
+    let stream = stream();
+    let store = kernel(&stream, CUTE[3], "store_columns");
+    let c: Vec<f32> = (0..64 * 64)
+        .map(|_| random.below(65) as f32 - 32.0)
+        .collect();
+    let c_there = stream.clone_htod(&c).unwrap();
+    let stored = stream.clone_htod(&vec![!0u16; 64 * 64]).unwrap();
+    let address = stored.device_ptr(&stream).0;
+    let map = Tensor::matrix(BF16, 2, address, [64; 3], [64, 64], 3).map();
+    let config = LaunchConfig {
+        grid_dim: (1, 1, 1),
+        block_dim: (128, 1, 1),
+        shared_mem_bytes: 8192,
+    };
+    let mut launch = stream.launch_builder(&store);
+    launch.arg(&c_there).arg(&map);
+    // SAFETY: the arguments are those of the kernel.
+    unsafe { launch.launch(config) }.unwrap();
+    let stored = stream.clone_dtoh(&stored).unwrap();
+    for row in 0..64 {
+        for column in 0..64 {
+            let found = f32::from(bf16::from_bits(stored[column * 64 + row]));
+            assert_eq!(found, c[row * 64 + column], "row {row}, column {column}");
         }
     }
 }

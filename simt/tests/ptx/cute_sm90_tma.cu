@@ -79,7 +79,8 @@ __device__ void multiply(void const* map_a, void const* map_b, float* C, int k_t
     Full::wait(full + s, t / STAGES & 1);
     if constexpr (kRegisters) {
       auto a = thr.partition_fragment_A(sA(_, _, 0));
-      auto copier = make_tiled_copy_A(Copy_Atom<SM75_U32x4_LDSM_N, bfloat16_t>{}, mma);
+      using Load = conditional_t<kAMn, SM75_U16x8_LDSM_T, SM75_U32x4_LDSM_N>;
+      auto copier = make_tiled_copy_A(Copy_Atom<Load, bfloat16_t>{}, mma);
       auto slice = copier.get_slice(thread);
       copy(copier, slice.partition_S(sA(_, _, s)), slice.retile_D(a));
       warpgroup_fence_operand(c);
@@ -126,12 +127,11 @@ extern "C" __global__ void __launch_bounds__(256)
 }
 
 #elif PART == 3
-// A tile of f32 as bf16 through stmatrix into swizzled shared memory, and out by a tensor map: stored, and added.
-extern "C" __global__ void __launch_bounds__(128)
-    store_tile(float const* C, const __grid_constant__ TmaDescriptor to, const __grid_constant__ TmaDescriptor sum) {
-  extern __shared__ __align__(1024) char raw[];
+// A tile of f32 as bf16 through stmatrix into swizzled shared memory, by rows or, transposed, by columns.
+template <class Atom, class Store, class Raw>
+__device__ void through_stmatrix(float const* C, Raw* raw) {
   auto sD = make_tensor(make_smem_ptr(reinterpret_cast<bfloat16_t*>(raw)),
-                        tile_to_shape(GMMA::Layout_K_SW128_Atom<bfloat16_t>{}, make_shape(Int<64>{}, Int<64>{})));
+                        tile_to_shape(Atom{}, make_shape(Int<64>{}, Int<64>{})));
   auto mma = make_tiled_mma(SM90_64x64x16_F32BF16BF16_SS<K, K>{});
   auto thr = mma.get_slice(threadIdx.x);
   auto gC = make_tensor(make_gmem_ptr(C), make_shape(Int<64>{}, Int<64>{}), make_stride(Int<64>{}, _1{}));
@@ -139,17 +139,41 @@ extern "C" __global__ void __launch_bounds__(128)
   copy(thr.partition_C(gC), c);
   auto d = make_tensor_like<bfloat16_t>(c);
   for (int i = 0; i < size(c); ++i) d(i) = bfloat16_t(c(i));
-  auto copier = make_tiled_copy_C(Copy_Atom<SM90_U32x4_STSM_N, bfloat16_t>{}, mma);
+  auto copier = make_tiled_copy_C(Copy_Atom<Store, bfloat16_t>{}, mma);
   auto slice = copier.get_slice(threadIdx.x);
   copy(copier, slice.retile_S(d), slice.partition_D(sD));
   tma_store_fence();
   __syncthreads();
+}
+
+// Out by a tensor map: stored, and added.
+extern "C" __global__ void __launch_bounds__(128)
+    store_tile(float const* C, const __grid_constant__ TmaDescriptor to, const __grid_constant__ TmaDescriptor sum) {
+  extern __shared__ __align__(1024) char raw[];
+  through_stmatrix<GMMA::Layout_K_SW128_Atom<bfloat16_t>, SM90_U32x4_STSM_N>(C, raw);
   if (threadIdx.x == 0) {
     SM90_TMA_STORE_2D::copy(&to, raw, 0, 0);
     SM90_TMA_REDUCE_ADD_2D::copy(&sum, raw, 0, 0);
     tma_store_arrive();
     tma_store_wait<0>();
   }
+}
+
+extern "C" __global__ void __launch_bounds__(128) store_columns(float const* C, const __grid_constant__ TmaDescriptor to) {
+  extern __shared__ __align__(1024) char raw[];
+  through_stmatrix<GMMA::Layout_MN_SW128_Atom<bfloat16_t>, SM90_U16x8_STSM_T>(C, raw);
+  if (threadIdx.x == 0) {
+    SM90_TMA_STORE_2D::copy(&to, raw, 0, 0);
+    tma_store_arrive();
+    tma_store_wait<0>();
+  }
+}
+
+// A from registers, loaded by columns.
+extern "C" __global__ void __launch_bounds__(256)
+    registers_mn_sw128(const __grid_constant__ TmaDescriptor a, const __grid_constant__ TmaDescriptor b, float* C, int k_tiles) {
+  multiply<SM90_64x128x16_F32BF16BF16_RS<K, MN>, GMMA::Layout_MN_SW128_Atom<bfloat16_t>, true,
+           GMMA::Layout_MN_SW128_Atom<bfloat16_t>, true, true>(&a, &b, C, k_tiles);
 }
 
 // Two blocks of a cluster multiply the same A by their halves of B: each loads half of A for both.
