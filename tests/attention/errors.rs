@@ -2,6 +2,7 @@
 
 use crate::cases::Case;
 use crate::common::*;
+use lrem::device::Memory;
 use lrem::ops::attention::{Attention, Heads, KeysValues};
 use lrem::ops::forest::{Forest, Span};
 
