@@ -6,7 +6,6 @@ mod common;
 mod batches;
 
 use common::*;
-use lrem::device::Memory;
 use lrem::ops::info_nce::{InfoNce, InfoNceBatch, InfoNceOutput, reference};
 use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
