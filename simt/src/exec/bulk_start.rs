@@ -31,7 +31,12 @@ impl Call<'_> {
         let rank = self.dimensions();
         // SAFETY: the decoder took a coordinate of 32 bits for each dimension.
         unsafe {
-            let map = TensorMap::read(w.reach(Space::Generic, map, 128, 64)?, rank)?;
+            let map = TensorMap::read(w.reach(Space::Generic, map, 128, 64)?)?;
+            if usize::from(map.rank) != rank {
+                return Err(Fault::Operand(
+                    "the tensor map has another number of dimensions than the instruction",
+                ));
+            }
             let mut at = [0; 5];
             for (axis, at) in at[..rank].iter_mut().enumerate() {
                 *at = w.row::<i32>(self.places[SIZE + axis])[lane];
