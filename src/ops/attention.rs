@@ -70,7 +70,7 @@ impl Heads {
     fn check(&self, op: &'static str, forest: &Forest, keys: usize) -> Result<()> {
         let error = |message: String| Err(DeviceError::Argument { op, message });
         let (num_heads, kv_heads) = (self.num_heads, self.num_kv_heads);
-        if num_heads == 0 || kv_heads == 0 || !num_self.is_multiple_of(kv_heads) {
+        if num_heads == 0 || kv_heads == 0 || !num_heads.is_multiple_of(kv_heads) {
             return error(format!(
                 "{num_heads} heads cannot share {kv_heads} key heads"
             ));

@@ -104,7 +104,7 @@ impl Attention for Cpu {
         dqkv: &mut Vec<f32>,
     ) -> Result<()> {
         let tokens = forest.tokens();
-        let (q_dim, d) = (heads.q_dim(), heads.head_dim);
+        let d = heads.head_dim;
         let lens = [qkv.len(), out.len(), lse.len(), dout.len(), dqkv.len()];
         heads.check_backward(forest, lens)?;
         // Σ dout·out of every row and head.
