@@ -65,7 +65,7 @@ pub fn make() -> Option<Arc<dyn Watch>> {
     let shared = Arc::clone(&check.0);
     exit::at_exit(move || {
         let mut state = shared.lock();
-        if shared.checks.memory {
+        if shared.checks.leaks {
             state.find_leaks();
         }
         state.ledger.tell();
