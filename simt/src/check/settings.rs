@@ -44,7 +44,7 @@ impl Checks {
                 None => (word, true),
             };
             let all = matches!(name, "all" | "1");
-            let mut set = |names: &[&str], check: &mut bool| {
+            let set = |names: &[&str], check: &mut bool| {
                 let is_meant = all || names.contains(&name);
                 *check = if is_meant { is_on } else { *check };
                 is_meant
