@@ -14,6 +14,8 @@ mod cache;
 mod instances;
 #[path = "build/nvrtc.rs"]
 mod nvrtc;
+#[path = "build/options.rs"]
+mod options;
 #[path = "build/table.rs"]
 mod table;
 #[path = "build/target.rs"]
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
     }
     let out = std::env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let out = Path::new(&out);
-    let table = match toolkit::find() {
+    let table = match toolkit::find(Path::new("")) {
         Ok(toolkit) => {
             println!("cargo:rerun-if-changed={}", toolkit.library.display());
             build(&toolkit, out)

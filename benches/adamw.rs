@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::ops::adamw::{AdamW, AdamWStep};
+use lrem::ops::adamw::{AdamW, AdamWStep, AdamWTensor};
 
 fn adamw(c: &mut Criterion) {
     let device = Cpu::new(Multiply::F32);
@@ -24,14 +24,20 @@ fn adamw(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(28 * len as u64));
         group.bench_function(format!("update {millions} M"), |b| {
             b.iter(|| {
-                device
-                    .adamw(&step, len, &mut p, &g, &mut m, &mut v)
-                    .unwrap()
+                let tensor = AdamWTensor {
+                    len,
+                    decays: true,
+                    parameter: &mut p,
+                    gradient: &g,
+                    first_moment: &mut m,
+                    second_moment: &mut v,
+                };
+                device.adamw(&step, &mut [tensor]).unwrap()
             });
         });
         group.throughput(Throughput::Bytes(4 * len as u64));
         group.bench_function(format!("sum of squares {millions} M"), |b| {
-            b.iter(|| device.sum_of_squares(len, &g).unwrap());
+            b.iter(|| device.sum_of_squares(&[(len, &g)]).unwrap());
         });
     }
 }

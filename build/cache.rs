@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::instances::Source;
 use crate::nvrtc::Nvrtc;
+use crate::options;
 use crate::target::Target;
 use crate::toolkit::Toolkit;
 use crate::write;
@@ -36,13 +37,7 @@ impl<'a> Cache<'a> {
     ) -> Result<Self, String> {
         std::fs::create_dir_all(&folder)
             .map_err(|error| format!("{}: {error}", folder.display()))?;
-        let options = vec![
-            "--std=c++17".to_owned(),
-            format!("--include-path={}", headers.display()),
-            format!("--include-path={}", toolkit.include.display()),
-            "--generate-line-info".to_owned(),
-            "--ptxas-options=--warn-on-spills".to_owned(),
-        ];
+        let options = options::of(headers, &toolkit.include);
         let mut hasher = DefaultHasher::new();
         (&options, nvrtc.version(), &toolkit.library).hash(&mut hasher);
         hash_headers(headers, &mut hasher)

@@ -1,10 +1,10 @@
 //! What kernels are compiled for.
 
-/// Architectures of the cubins, for example `sm_80,sm_90a`; empty for PTX only.
+/// Architectures of the cubins, for example `sm_80,sm_90a`; by default none.
 pub const VARIABLE: &str = "LREM_CUDA_ARCHS";
 
-/// Ampere and Hopper (with its `wgmma`); other GPUs take the PTX.
-const DEFAULT: &str = "sm_80,sm_90a";
+/// None: the driver compiles the PTX at its first use and keeps the result, and a build stays short.
+const DEFAULT: &str = "";
 
 /// PTX for a virtual architecture, or a cubin for a real one.
 pub enum Target {

@@ -17,8 +17,8 @@ pub struct Toolkit {
 }
 
 /// The first NVRTC and the first headers in: `LREM_NVRTC`, what `make setup` fetched, `CUDA_HOME`,
-/// `CUDA_PATH`, the usual folders. The error says what is missing.
-pub fn find() -> Result<Toolkit, String> {
+/// `CUDA_PATH`, the usual folders. `root` is the repository, where `make setup` was run. The error says what is missing.
+pub fn find(root: &Path) -> Result<Toolkit, String> {
     let own = env::var_os(OWN).map(PathBuf::from);
     let homes: Vec<PathBuf> = VARIABLES[1..]
         .iter()
@@ -30,7 +30,7 @@ pub fn find() -> Result<Toolkit, String> {
     let library = match &own {
         Some(folder) => nvrtc_in(folder)
             .ok_or_else(|| format!("{OWN} ({}) holds no libnvrtc.so", folder.display()))?,
-        None => [PathBuf::from(".cache/nvrtc")]
+        None => [root.join(".cache/nvrtc")]
             .into_iter()
             .chain(
                 homes
@@ -45,7 +45,7 @@ pub fn find() -> Result<Toolkit, String> {
         .iter()
         .flat_map(|folder| ["", "include", "../include"].map(|include| folder.join(include)));
     let include = beside
-        .chain([PathBuf::from(".cache/cuda-include")])
+        .chain([root.join(".cache/cuda-include")])
         .chain(homes.iter().map(|home| home.join("include")))
         .chain([PathBuf::from("/usr/include")])
         .find(|folder| folder.join("cuda_bf16.h").is_file())
@@ -54,7 +54,7 @@ pub fn find() -> Result<Toolkit, String> {
 }
 
 fn system_folders() -> Vec<PathBuf> {
-    let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    let arch = env::consts::ARCH;
     vec![
         PathBuf::from(format!("/usr/lib/{arch}-linux-gnu")),
         PathBuf::from("/usr/lib64"),

@@ -26,6 +26,20 @@ __device__ void store(T* to, const Pack<T, N>& pack) {
     *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
+// N consecutive floats, of which one instruction moves at most four.
+template <int N>
+__device__ Pack<float, N> load_f32(const float* from) {
+    constexpr int kPart = N < 4 ? N : 4;
+    Pack<float, N> all;
+#pragma unroll
+    for (int at = 0; at < N; at += kPart) {
+        const auto part = load<kPart>(from + at);
+#pragma unroll
+        for (int i = 0; i < kPart; ++i) all.at[at + i] = part.at[i];
+    }
+    return all;
+}
+
 // Element types to and from f32, in which all arithmetic is done; from_f32 rounds to nearest even.
 __device__ inline float to_f32(float x) { return x; }
 __device__ inline float to_f32(__nv_bfloat16 x) { return __bfloat162float(x); }
@@ -39,7 +53,8 @@ __device__ inline __nv_bfloat16 from_f32<__nv_bfloat16>(float x) { return __floa
 
 // The sum over a warp, in every lane. A butterfly: the order of the additions is fixed, and as
 // addition commutes all lanes get the same bits.
-__device__ inline float warp_sum(float x) {
+template <typename F>
+__device__ F warp_sum(F x) {
 #pragma unroll
     for (int distance = kWarp / 2; distance > 0; distance /= 2)
         x += __shfl_xor_sync(0xffffffffu, x, distance);
@@ -48,14 +63,15 @@ __device__ inline float warp_sum(float x) {
 
 // The sum over a block of at most 1024 threads, whole warps, in every thread: each warp's sum by
 // warp_sum, then those in the order of the warps. All threads must call it.
-__device__ inline float block_sum(float x) {
-    __shared__ float sums[kWarp];
+template <typename F>
+__device__ F block_sum(F x) {
+    __shared__ F sums[kWarp];
     const int warp = threadIdx.x / kWarp;
     x = warp_sum(x);
     __syncthreads();  // an earlier call's sums have been read
     if (threadIdx.x % kWarp == 0) sums[warp] = x;
     __syncthreads();
-    x = 0.0f;
+    x = 0;
     for (int other = 0; other < blockDim.x / kWarp; ++other) x += sums[other];
     return x;
 }

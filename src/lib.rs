@@ -14,6 +14,8 @@ pub mod model;
 pub mod ops;
 pub mod reason;
 pub mod recipe;
+pub mod report;
 pub mod retrieve;
+pub mod teacher;
 pub mod text;
 pub mod train;

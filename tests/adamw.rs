@@ -3,7 +3,7 @@
 mod common;
 
 use common::*;
-use lrem::ops::adamw::{AdamW, AdamWStep, reference};
+use lrem::ops::adamw::{AdamW, AdamWStep, AdamWTensor, reference};
 use proptest::prelude::*;
 
 const ULP: f64 = f32::EPSILON as f64;
@@ -30,6 +30,22 @@ fn steps() -> impl Strategy<Value = AdamWStep> {
         )
 }
 
+/// Parameter and moments after an update of `[parameter, gradient, first moment, second moment]`.
+fn update<D: AdamW>(device: &D, step: &AdamWStep, tensor: [&Vec<f32>; 4]) -> [Vec<f32>; 3] {
+    let len = tensor[0].len();
+    let [mut p, g, mut m, mut v] = tensor.map(|x| floats(device, x));
+    let tensor = AdamWTensor {
+        len,
+        decays: true,
+        parameter: &mut p,
+        gradient: &g,
+        first_moment: &mut m,
+        second_moment: &mut v,
+    };
+    device.adamw(step, &mut [tensor]).unwrap();
+    [p, m, v].map(|x| read_floats(device, "tensor", &x, len))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
@@ -40,37 +56,71 @@ proptest! {
         let (mut p, mut m, mut v) = (wide(&start[0]), wide(&start[1]), wide(&squares));
         reference::adamw(&step, &mut p, &wide(&gradient), &mut m, &mut v);
 
-        let mut results = Vec::new();
-        for device in devices() {
-            let (mut p2, mut m2, mut v2) = (start[0].clone(), start[1].clone(), squares.clone());
-            p2.push(f32::NAN);
-            device.adamw(&step, len, &mut p2, &gradient, &mut m2, &mut v2).unwrap();
-            // Two products and a sum each: a few roundings of what goes in.
-            let moment = |i: usize| 4.0 * ULP * f64::from(start[1][i].abs() + gradient[i].abs());
-            assert_close("first moment", &m2, &m, moment);
-            assert_close("second moment", &v2, &v, |i| 8.0 * ULP * v[i] + 1e-37);
-            let unbias = |beta: f32| 1.0 - f64::from(beta).powf(f64::from(step.step));
-            assert_close("parameter", &p2, &p, |i| {
+        let unbias = |beta: f32| 1.0 - f64::from(beta).powf(f64::from(step.step));
+        // Two products and a sum each: a few roundings of what goes in.
+        let moment = |i: usize| 4.0 * ULP * f64::from(start[1][i].abs() + gradient[i].abs());
+        on_every_device!(|device| {
+            let got = update(device, &step, [&start[0], &gradient, &start[1], &squares]);
+            assert_close("first moment", &got[1], &m, moment);
+            assert_close("second moment", &got[2], &v, |i| 8.0 * ULP * v[i] + 1e-37);
+            assert_close("parameter", &got[0], &p, |i| {
                 let root = (v[i] / unbias(step.beta2)).sqrt() + 1e-8;
                 let rate = f64::from(step.learning_rate) / unbias(step.beta1) / root;
                 let update = rate * (moment(i) + 16.0 * ULP * m[i].abs());
                 update + 4.0 * ULP * f64::from(start[0][i].abs()) + 2.0 * ULP * p[i].abs()
             });
-            assert_untouched("parameter", &p2, len);
-            results.push([bits(&p2), bits(&m2), bits(&v2)]);
-        }
-        // No fused multiply-add and no reduction: all instruction sets agree bit for bit.
-        prop_assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+            got.map(|x| bits(&x))
+        });
+    }
+
+    /// Several tensors at once, of which one does not decay, get what each gets alone.
+    #[test]
+    fn tensors_do_not_meet(step in steps(), lens in [0usize..90, 0usize..90, 0usize..90], seed: u64) {
+        let tensors = lens.map(|len| {
+            [0, 1, 2, 3].map(|stream| {
+                let x = normals(seed, stream + 4 * len as u64, len);
+                x.iter().map(|v| v.abs()).collect::<Vec<f32>>()
+            })
+        });
+        let still = AdamWStep { weight_decay: 0.0, ..step };
+        on_every_device!(|device| {
+            let [a, b, c] = [0, 1, 2].map(|t| {
+                let step = if t == 1 { still } else { step };
+                let [p, g, m, v] = &tensors[t];
+                update(device, &step, [p, g, m, v])
+            });
+            let mut buffers = tensors.clone().map(|t| t.map(|x| floats(device, &x)));
+            let together = buffers.iter_mut().zip(lens).enumerate().map(|(t, (buffers, len))| {
+                let [parameter, gradient, first_moment, second_moment] = buffers;
+                AdamWTensor {
+                    len,
+                    decays: t != 1,
+                    parameter,
+                    gradient,
+                    first_moment,
+                    second_moment,
+                }
+            });
+            device.adamw(&step, &mut together.collect::<Vec<_>>()).unwrap();
+            for ((alone, buffers), len) in [a, b, c].iter().zip(&buffers).zip(lens) {
+                for (want, got) in alone.iter().zip([&buffers[0], &buffers[2], &buffers[3]]) {
+                    assert_eq!(bits(&read_floats(device, "tensor", got, len)), bits(want));
+                }
+            }
+        });
     }
 
     #[test]
     fn sum_of_squares_agrees(len in 0usize..400, seed: u64) {
         let x = normals(seed, 0, len + 2);
         let want: f64 = wide(&x[..len]).iter().map(|v| v * v).sum();
-        for device in devices() {
-            let got = device.sum_of_squares(len, &x).unwrap();
-            prop_assert!((got - want).abs() <= 1e-13 * want, "{got} is not {want}");
-        }
+        on_every_device!(|device| {
+            let x = floats(device, &x);
+            let got = device.sum_of_squares(&[(len, &x), (0, &x)]).unwrap();
+            assert!((got - want).abs() <= 1e-13 * want, "{got} is not {want}");
+            let twice = device.sum_of_squares(&[(len, &x), (len, &x)]).unwrap();
+            assert!((twice - 2.0 * want).abs() <= 2e-13 * want, "{twice} is not twice {want}");
+        });
     }
 }
 
@@ -89,30 +139,60 @@ fn several_chunks_and_any_threads() {
     };
     let (mut p, mut m, mut v) = (wide(&start), vec![0.0; len], vec![0.0; len]);
     reference::adamw(&step, &mut p, &wide(&gradient), &mut m, &mut v);
+    let zeros = vec![0.0; len];
+    let close =
+        |got: &[f32]| assert_close("parameter", got, &p, |i| 4.0 * ULP * (p[i].abs() + 1e-3));
     for device in devices() {
         let (got, _) = same_on_one_thread(|| {
-            let (mut p, mut m, mut v) = (start.clone(), vec![0.0; len], vec![0.0; len]);
-            device
-                .adamw(&step, len, &mut p, &gradient, &mut m, &mut v)
-                .unwrap();
-            (p, device.sum_of_squares(len, &gradient).unwrap().to_bits())
+            let [p, ..] = update(&device, &step, [&start, &gradient, &zeros, &zeros]);
+            let squares = device.sum_of_squares(&[(len, &gradient)]).unwrap();
+            (p, squares.to_bits())
         });
-        assert_close("parameter", &got, &p, |i| 4.0 * ULP * (p[i].abs() + 1e-3));
+        close(&got);
     }
+    on_gpus!(|device| {
+        let [got, ..] = update(device, &step, [&start, &gradient, &zeros, &zeros]);
+        close(&got);
+        bits(&got)
+    });
 }
 
 #[test]
 fn squares_beyond_f32_do_not_overflow() {
     let x = vec![1e30f32; 1000];
-    for device in devices() {
-        let got = device.sum_of_squares(1000, &x).unwrap();
+    on_every_device!(|device| {
+        let x = floats(device, &x);
+        let got = device.sum_of_squares(&[(1000, &x)]).unwrap();
         assert!((got / 1e63 - 1.0).abs() < 1e-6, "{got}");
-    }
+    });
 }
 
 #[test]
 fn a_short_buffer_is_an_error() {
-    let device = &devices()[0];
-    let error = device.sum_of_squares(3, &vec![0.0; 2]).unwrap_err();
+    on_every_device!(|device| refuses(device));
+}
+
+fn refuses<D: AdamW>(device: &D) {
+    let [mut a, b, mut c, mut d] = [3, 3, 3, 2].map(|len| device.zeros(len).unwrap());
+    let error = device.sum_of_squares(&[(3, &a), (3, &d)]).unwrap_err();
     assert_eq!(error.to_string(), "sum_of_squares: x has 2, expected 3");
+    let tensor = AdamWTensor {
+        len: 3,
+        decays: true,
+        parameter: &mut a,
+        gradient: &b,
+        first_moment: &mut c,
+        second_moment: &mut d,
+    };
+    let step = AdamWStep {
+        learning_rate: 1.0,
+        beta1: 0.0,
+        beta2: 0.0,
+        eps: 1.0,
+        weight_decay: 1.0,
+        step: 1,
+        gradient_scale: 1.0,
+    };
+    let error = device.adamw(&step, &mut [tensor]).unwrap_err();
+    assert_eq!(error.to_string(), "adamw: second moment has 2, expected 3");
 }

@@ -4,7 +4,6 @@ mod common;
 
 use common::*;
 use lrem::device::DeviceError;
-use lrem::device::cpu::Cpu;
 use lrem::ops::grpo::{Average, Grpo, GrpoBatch, GrpoOptions, Ratio, reference};
 use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
@@ -100,28 +99,36 @@ proptest! {
         let (batch, nll) = (drawn.batch(more), wide(&drawn.nll));
         let loss = reference::grpo(&o, &batch, &nll);
         let gradient = reference::grpo_backward(&o, &batch, &nll);
+        let kl = match o.kl > 0.0 {
+            true => {
+                let free = reference::grpo(&GrpoOptions { kl: 0.0, ..o }, &batch, &nll);
+                (loss - free) / f64::from(o.kl)
+            }
+            false => 0.0,
+        };
         assert_gradient("nll", &nll, &gradient, |nll| reference::grpo(&o, &batch, nll));
-        for device in devices() {
-            let mut longer = drawn.nll.clone();
-            longer.push(f32::NAN);
+        on_every_device!(|device| {
+            let longer = floats(device, &drawn.nll);
             let out = device.grpo(&o, &batch, &longer).unwrap();
-            prop_assert!((out.loss - loss).abs() <= 1e-9 * (1.0 + loss.abs()), "{} {}", out.loss, loss);
-            prop_assert_eq!(out.coefficients.len(), nll.len());
+            assert!((out.loss - loss).abs() <= 1e-9 * (1.0 + loss.abs()), "{} {}", out.loss, loss);
+            assert_eq!(out.coefficients.len(), nll.len());
             assert_close("coefficient", &out.coefficients, &gradient, |i| {
                 2e-7 * gradient[i].abs() + 2e-7 * f64::from(o.kl) + 1e-9
             });
             let ratios = if o.ratio == Ratio::Token { nll.len() } else { lengths.len() };
-            prop_assert_eq!(out.ratios, ratios);
-            prop_assert!(out.clipped <= ratios && (drift > 0.0 || out.clipped == 0));
-        }
+            assert_eq!(out.ratios, ratios);
+            assert!(out.clipped <= ratios && (drift > 0.0 || out.clipped == 0));
+            assert!((out.kl - kl).abs() <= 1e-9 * (1.0 + kl), "{} {kl}", out.kl);
+            out
+        });
     }
 
     /// The parts of a batch add up to it.
     #[test]
     fn parts_add_up(o in options(), lengths in prop::collection::vec(1u32..9, 2..7), seed: u64) {
         let drawn = Drawn::new(&lengths, 0.2, seed);
-        let device = &devices()[0];
-        let whole = device.grpo(&o, &drawn.batch((0, 0)), &drawn.nll).unwrap();
+        on_every_device!(|device| {
+        let whole = device.grpo(&o, &drawn.batch((0, 0)), &floats(device, &drawn.nll)).unwrap();
         let (mut loss, mut coefficients) = (0.0, Vec::new());
         for r in 0..lengths.len() {
             let tokens = drawn.offsets[r] as usize..drawn.offsets[r + 1] as usize;
@@ -132,12 +139,13 @@ proptest! {
                 reference: &drawn.reference[tokens.clone()],
                 total: drawn.batch((0, 0)).total,
             };
-            let out = device.grpo(&o, &part, &drawn.nll[tokens].to_vec()).unwrap();
+            let out = device.grpo(&o, &part, &floats(device, &drawn.nll[tokens])).unwrap();
             loss += out.loss;
             coefficients.extend(out.coefficients);
         }
-        prop_assert!((whole.loss - loss).abs() <= 1e-12 * (1.0 + loss.abs()));
-        prop_assert_eq!(whole.coefficients, coefficients);
+        assert!((whole.loss - loss).abs() <= 1e-12 * (1.0 + loss.abs()));
+        assert_eq!(whole.coefficients, coefficients);
+        });
     }
 }
 
@@ -155,23 +163,27 @@ fn at_the_sampling_policy_every_ratio_gives_reinforce() {
             clip: (0.2, 0.2),
             kl: 0.0,
         };
-        let out = devices()[0]
-            .grpo(&o, &drawn.batch((0, 0)), &drawn.nll)
-            .unwrap();
         let want: Vec<f64> = (0..3)
             .flat_map(|r| {
                 let each = f64::from(drawn.advantages[r]) * pull[r] / 3.0;
                 vec![each; (drawn.offsets[r + 1] - drawn.offsets[r]) as usize]
             })
             .collect();
-        assert_close("coefficient", &out.coefficients, &want, |i| {
-            1e-6 * want[i].abs()
+        on_every_device!(|device| {
+            let nll = floats(device, &drawn.nll);
+            let out = device.grpo(&o, &drawn.batch((0, 0)), &nll).unwrap();
+            let limit = |i: usize| 1e-6 * want[i].abs();
+            assert_close("coefficient", &out.coefficients, &want, limit);
         });
     }
 }
 
 #[test]
 fn refuses_what_does_not_fit() {
+    on_every_device!(|device| refuses(device));
+}
+
+fn refuses<D: Grpo>(device: &D) {
     let drawn = Drawn::new(&[2, 3], 0.1, 1);
     let o = GrpoOptions {
         ratio: Ratio::Thought,
@@ -179,10 +191,9 @@ fn refuses_what_does_not_fit() {
         clip: (0.2, 0.2),
         kl: 0.1,
     };
-    let device = Cpu::new(lrem::device::cpu::Multiply::F32);
-    let batch = drawn.batch((0, 0));
+    let (batch, nll) = (drawn.batch((0, 0)), floats(device, &drawn.nll));
     let message = |o: &GrpoOptions, b: GrpoBatch<'_>| {
-        let error: DeviceError = device.grpo(o, &b, &drawn.nll).unwrap_err();
+        let error: DeviceError = device.grpo(o, &b, &nll).unwrap_err();
         error.to_string()
     };
     let offsets = "grpo: offsets have to rise from 0 to the number of tokens";
@@ -243,7 +254,7 @@ fn refuses_what_does_not_fit() {
     );
     assert_eq!(
         device
-            .grpo(&o, &batch, &vec![0.0; 4])
+            .grpo(&o, &batch, &device.zeros(4).unwrap())
             .unwrap_err()
             .to_string(),
         "grpo: nll has 4, expected 5"

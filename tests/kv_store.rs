@@ -25,12 +25,14 @@ proptest! {
         let start = [2, 3].map(|stream| normals(seed, stream, capacity * heads.kv_dim()));
         let [mut keys, mut values] = [&start[0], &start[1]].map(|x| wide(x));
         reference::kv_store(&heads, &wide(&qkv), &slots, &mut keys, &mut values);
-        for device in devices() {
-            let [mut got_keys, mut got_values] = start.clone();
+        on_every_device!(|device| {
+            let [mut got_keys, mut got_values] = start.clone().map(|x| reals(device, &x));
+            let qkv = reals(device, &qkv);
             device.kv_store(&heads, &qkv, &slots, &mut got_keys, &mut got_values).unwrap();
-            prop_assert_eq!(wide(&got_keys), keys.clone());
-            prop_assert_eq!(wide(&got_values), values.clone());
-        }
+            for (got, want) in [(&got_keys, &keys), (&got_values, &values)] {
+                assert_eq!(&wide(&read_reals(device, "cache", got, want.len())), want);
+            }
+        });
     }
 }
 
@@ -43,26 +45,31 @@ fn a_row_is_queries_then_keys_then_values() {
     };
     // Queries 0–3, keys 4 and 5, values 6 and 7; the second row ten more.
     let qkv: Vec<f32> = (0..8).chain(10..18).map(|i| i as f32).collect();
-    for device in devices() {
-        let (mut keys, mut values) = (vec![-1.0; 6], vec![-2.0; 6]);
+    on_every_device!(|device| {
+        let [mut keys, mut values] = [-1.0, -2.0].map(|x| reals(device, &[x; 6]));
+        let qkv = reals(device, &qkv);
         device
             .kv_store(&heads, &qkv, &[2, 0], &mut keys, &mut values)
             .unwrap();
+        let [keys, values] = [keys, values].map(|x| read_reals(device, "cache", &x, 6));
         assert_eq!(keys, [14.0, 15.0, -1.0, -1.0, 4.0, 5.0]);
         assert_eq!(values, [16.0, 17.0, -2.0, -2.0, 6.0, 7.0]);
-    }
+    });
 }
 
 #[test]
 fn what_does_not_fit_is_an_error() {
-    let device = &devices()[0];
+    on_every_device!(|device| refuses(device));
+}
+
+fn refuses<D: KvStore>(device: &D) {
     let heads = Heads {
         num_heads: 2,
         num_kv_heads: 1,
         head_dim: 2,
     };
     let say = |slots: &[u32], sizes: [usize; 3]| {
-        let [qkv, mut keys, mut values] = sizes.map(|len| vec![1.0; len]);
+        let [qkv, mut keys, mut values] = sizes.map(|len| device.zeros(len).unwrap());
         message(device.kv_store(&heads, &qkv, slots, &mut keys, &mut values))
     };
     assert_eq!(say(&[1, 2], [16, 6, 6]), "");

@@ -3,13 +3,15 @@
 mod common;
 
 use common::*;
-use lrem::device::cpu::Multiply;
-use lrem::ops::linear::LinearShape;
+use lrem::device::Memory;
+use lrem::ops::linear::{Linear, LinearShape, WeightFormat};
 use lrem::ops::linear_cross_entropy::{LinearCrossEntropy, reference};
 use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
 
 const ULP: f64 = f32::EPSILON as f64;
+/// What rounding to the 8 bits of bf16 changes at most.
+const BF16: f64 = 1.0 / 256.0;
 
 struct Case {
     shape: LinearShape,
@@ -31,6 +33,46 @@ impl Case {
             targets: (0..m).map(|_| random.below(n) as u32).collect(),
             coefficients,
         }
+    }
+
+    /// `(nll, lse)`.
+    fn forward<D: LinearCrossEntropy>(&self, device: &D) -> [Vec<f32>; 2] {
+        let m = self.shape.m;
+        let (hidden, w) = (reals(device, &self.hidden), floats(device, &self.w));
+        let [mut nll, mut lse] = [(); 2].map(|()| poisoned_floats(device, m));
+        device
+            .linear_cross_entropy(self.shape, &hidden, &w, &self.targets, &mut nll, &mut lse)
+            .unwrap();
+        [("nll", nll), ("lse", lse)].map(|(what, x)| read_floats(device, what, &x, m))
+    }
+
+    /// `(dhidden, dw)`, the latter on top of `start` everywhere.
+    fn backward<D: LinearCrossEntropy>(
+        &self,
+        device: &D,
+        lse: &[f32],
+        start: f32,
+    ) -> [Vec<f32>; 2] {
+        let LinearShape { m, n, k } = self.shape;
+        let (hidden, w) = (reals(device, &self.hidden), floats(device, &self.w));
+        let (mut dhidden, lse) = (poisoned_reals(device, m * k), floats(device, lse));
+        let mut dw = floats(device, &vec![start; n * k]);
+        device
+            .linear_cross_entropy_backward(
+                self.shape,
+                &hidden,
+                &w,
+                &self.targets,
+                &lse,
+                &self.coefficients,
+                &mut dhidden,
+                &mut dw,
+            )
+            .unwrap();
+        [
+            read_reals(device, "dhidden", &dhidden, m * k),
+            read_floats(device, "dw", &dw, n * k),
+        ]
     }
 
     /// Bound of a logit's error: k roundings of the sum of the products' magnitudes.
@@ -55,55 +97,29 @@ fn check(case: &Case) {
     );
     let max = |x: &[f64]| x.iter().fold(0.0f64, |a, v| a.max(v.abs()));
     let logit_error = case.logit_error();
-    for device in devices() {
-        let (mut got_nll, mut got_lse) = (poisoned(m), poisoned(m));
-        device
-            .linear_cross_entropy(
-                case.shape,
-                &case.hidden,
-                &case.w,
-                &case.targets,
-                &mut got_nll,
-                &mut got_lse,
-            )
-            .unwrap();
+    on_each_device!(|device| {
+        let [got_nll, got_lse] = case.forward(device);
         // The sum of n exponentials adds its own roundings, of at most 100 in one lane.
         let error = |x: f64| 2.0 * logit_error + 100.0 * ULP + 2.0 * ULP * x.abs();
         assert_close("nll", &got_nll, &nll, |i| error(lse[i]));
         assert_close("lse", &got_lse, &lse, |i| error(lse[i]));
-        assert_untouched("nll", &got_nll, m);
 
-        let (mut got_dhidden, mut got_dw) = (poisoned(m * k), vec![2.0; n * k]);
-        device
-            .linear_cross_entropy_backward(
-                case.shape,
-                &case.hidden,
-                &case.w,
-                &case.targets,
-                &got_lse,
-                &case.coefficients,
-                &mut got_dhidden,
-                &mut got_dw,
-            )
-            .unwrap();
+        let [got_dhidden, got_dw] = case.backward(device, &got_lse, 2.0);
         // A row's |softmax − onehot| sums to at most 2; each is off by its logit, its exponential and,
         // in bf16, its rounding.
-        let rounding = if device.multiply == Multiply::Bf16 {
-            1.0 / 256.0
-        } else {
-            0.0
-        };
+        let bf16 = device.training_format() == WeightFormat::Bf16;
+        let rounding = if bf16 { BF16 } else { 0.0 };
         let relative = rounding + 4.0 * error(max(&lse)) + (n.max(m) as f64).sqrt() * 4.0 * ULP;
         let row = |i: usize| 2.0 * f64::from(case.coefficients[i].abs());
-        assert_close("dhidden", &got_dhidden, &dhidden, |i| {
+        assert_close_reals(device, "dhidden", &got_dhidden, &dhidden, |i| {
             relative * row(i / k) * max(&w)
         });
-        assert_untouched("dhidden", &got_dhidden, m * k);
         let rows: f64 = (0..m).map(row).sum();
         let added: Vec<f64> = dw.iter().map(|g| g + 2.0).collect();
         let limit = relative * rows * max(&hidden) + 8.0 * ULP;
         assert_close("dw", &got_dw, &added, |_| limit);
-    }
+        [got_nll, got_lse, got_dhidden, got_dw].map(|x| bits(&x))
+    });
 }
 
 proptest! {
@@ -149,17 +165,52 @@ proptest! {
 fn large_logits_do_not_overflow() {
     let shape = LinearShape { m: 1, n: 3, k: 1 };
     let w = vec![1e4, -1e4, 9_999.0];
-    for device in devices() {
-        let (mut nll, mut lse) = (poisoned(1), poisoned(1));
-        device
-            .linear_cross_entropy(shape, &vec![1.0], &w, &[1], &mut nll, &mut lse)
-            .unwrap();
+    let case = Case {
+        shape,
+        hidden: vec![1.0],
+        w,
+        targets: vec![1],
+        coefficients: vec![1.0],
+    };
+    on_each_device!(|device| {
+        let [nll, lse] = case.forward(device);
         // bf16 holds 9984 and 10048, not 10000.
         assert!(
             (nll[0] - 2e4).abs() < 100.0 && (lse[0] - 1e4).abs() < 50.0,
             "{nll:?} {lse:?}"
         );
+    });
+}
+
+/// Rows without a coefficient may hold anything and get nothing.
+#[test]
+fn rows_without_a_coefficient_are_not_looked_at() {
+    let mut case = Case::new(9, 300, 16, 5);
+    case.coefficients = vec![0.0, 1.0, 0.0, 0.0, 2.0, 0.0, -1.0, 0.0, 0.0];
+    let without = |i: usize| case.coefficients[i] == 0.0;
+    let rows: Vec<usize> = (0..9).filter(|&i| without(i)).collect();
+    let mut wild = Case::new(9, 300, 16, 5);
+    wild.coefficients = case.coefficients.clone();
+    for &row in &rows {
+        wild.hidden[row * 16..][..16].fill(f32::NAN);
     }
+    on_each_device!(|device| {
+        let [_, lse] = case.forward(device);
+        let mut wild_lse = lse.clone();
+        rows.iter().for_each(|&row| wild_lse[row] = f32::NAN);
+        let [dhidden, dw] = wild.backward(device, &wild_lse, 0.0);
+        let plain = case.backward(device, &lse, 0.0);
+        assert_eq!([bits(&dhidden), bits(&dw)], plain.map(|x| bits(&x)));
+        for &row in &rows {
+            assert_eq!(dhidden[row * 16..][..16], [0.0; 16]);
+        }
+    });
+    case.coefficients.fill(0.0);
+    on_each_device!(|device| {
+        let [_, lse] = case.forward(device);
+        let [dhidden, dw] = case.backward(device, &lse, 0.0);
+        assert!(dhidden.iter().chain(&dw).all(|&g| g == 0.0));
+    });
 }
 
 #[test]
@@ -167,30 +218,8 @@ fn the_threads_do_not_change_a_bit() {
     let case = Case::new(70, 2500, 33, 7);
     for device in devices() {
         same_on_one_thread(|| {
-            let (mut nll, mut lse) = (vec![0.0; 70], vec![0.0; 70]);
-            let (mut dhidden, mut dw) = (vec![0.0; 70 * 33], vec![0.0; 2500 * 33]);
-            let Case {
-                shape,
-                hidden,
-                w,
-                targets,
-                coefficients,
-            } = &case;
-            device
-                .linear_cross_entropy(*shape, hidden, w, targets, &mut nll, &mut lse)
-                .unwrap();
-            device
-                .linear_cross_entropy_backward(
-                    *shape,
-                    hidden,
-                    w,
-                    targets,
-                    &lse,
-                    coefficients,
-                    &mut dhidden,
-                    &mut dw,
-                )
-                .unwrap();
+            let [nll, lse] = case.forward(&device);
+            let [dhidden, dw] = case.backward(&device, &lse, 0.0);
             [nll, lse, dhidden, dw].map(|x| bits(&x))
         });
     }
@@ -199,17 +228,21 @@ fn the_threads_do_not_change_a_bit() {
 #[test]
 fn a_target_outside_the_vocabulary_is_an_error() {
     let shape = LinearShape { m: 2, n: 3, k: 1 };
-    let (hidden, w, mut out) = (vec![0.0; 2], vec![0.0; 3], vec![0.0; 2]);
-    let mut lse = out.clone();
-    let result = devices()[0].linear_cross_entropy(shape, &hidden, &w, &[0, 3], &mut out, &mut lse);
-    let message = result.unwrap_err().to_string();
-    assert_eq!(
-        message,
-        "linear_cross_entropy: target 3 is outside the vocabulary of 3"
-    );
-    let short = devices()[0].linear_cross_entropy(shape, &hidden, &w, &[0], &mut out, &mut lse);
-    assert_eq!(
-        short.unwrap_err().to_string(),
-        "linear_cross_entropy: targets has 1, expected 2"
-    );
+    on_every_device!(|device| {
+        let (hidden, w) = (device.zeros(2).unwrap(), device.zeros(3).unwrap());
+        let [mut nll, mut lse] = [(); 2].map(|()| device.zeros(2).unwrap());
+        let mut says = |targets: &[u32]| {
+            let result =
+                device.linear_cross_entropy(shape, &hidden, &w, targets, &mut nll, &mut lse);
+            message(result)
+        };
+        assert_eq!(
+            says(&[0, 3]),
+            "linear_cross_entropy: target 3 is outside the vocabulary of 3"
+        );
+        assert_eq!(
+            says(&[0]),
+            "linear_cross_entropy: targets has 1, expected 2"
+        );
+    });
 }

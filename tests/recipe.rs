@@ -103,6 +103,10 @@ fn wrong_recipes_are_refused_in_one_line() {
             "r.toml: rl: expected thought.budget above 0 and pooling = \"emb\"",
         ),
         (
+            "[query]\nrollouts = 4",
+            "r.toml: query.temperature: expected a number above 0 for several rollouts,",
+        ),
+        (
             "[thought]\ndraws = 0",
             "r.toml: thought.draws: expected at least 1",
         ),

@@ -41,20 +41,37 @@ fn on_an_edge(logits: &[f64], sampling: &Sampling, banned: &[u32]) -> bool {
     support(1.0 - 1e-5) != support(1.0 + 1e-5)
 }
 
-fn check(vocab: usize, scale: f32, levels: Option<f32>, sampling: &Sampling, banned: &[u32]) {
-    let rows = 4;
-    let mut logits = normals(sampling.seed, 1, rows * vocab);
-    for x in &mut logits {
-        *x = levels.map_or(*x, |l| (*x * l).round()) * scale;
-    }
-    let keys: Vec<(u64, u32)> = (0..rows)
-        .map(|i| (i as u64 * 77, 1000 + i as u32))
-        .collect();
-    for device in devices() {
-        let got = device
-            .sample(vocab, &logits, sampling, &keys, banned)
+/// Rows of random logits, and what is chosen from them.
+struct Case<'a> {
+    vocab: usize,
+    scale: f32,
+    levels: Option<f32>,
+    sampling: &'a Sampling,
+    banned: &'a [u32],
+}
+
+impl Case<'_> {
+    fn agrees<D: Sample>(&self, device: &D) -> Vec<Sampled> {
+        let Case {
+            vocab,
+            scale,
+            levels,
+            sampling,
+            banned,
+        } = *self;
+        let rows = 4;
+        let mut logits = normals(sampling.seed, 1, rows * vocab);
+        for x in &mut logits {
+            *x = levels.map_or(*x, |l| (*x * l).round()) * scale;
+        }
+        let keys: Vec<(u64, u32)> = (0..rows)
+            .map(|i| (i as u64 * 77, 1000 + i as u32))
+            .collect();
+        let there = floats(device, &logits);
+        let drawn = device
+            .sample(vocab, &there, sampling, &keys, banned)
             .unwrap();
-        for (i, got) in got.iter().enumerate() {
+        for (i, got) in drawn.iter().enumerate() {
             let row = wide(&logits[i * vocab..(i + 1) * vocab]);
             if on_an_edge(&row, sampling, banned) {
                 continue;
@@ -78,6 +95,7 @@ fn check(vocab: usize, scale: f32, levels: Option<f32>, sampling: &Sampling, ban
             let before: f64 = p[..token].iter().sum();
             assert!(before - 1e-5 <= at && at <= before + p[token] + 1e-5);
         }
+        drawn
     }
 }
 
@@ -87,14 +105,19 @@ proptest! {
     fn agrees_with_the_reference(
         vocab in 1usize..400, scale in prop_oneof![Just(0.0f32), 0.1f32..6.0],
         levels in prop_oneof![Just(None), (1.0f32..3.0).prop_map(Some)],
-        sampling in samplings(), seed: u64,
+        sampling in samplings(), on_gpu in prop::bool::weighted(0.15), seed: u64,
     ) {
         let mut random = PhiloxStream::new(seed, 9);
         let mut banned: Vec<u32> = (0..random.below(5)).map(|_| random.below(vocab) as u32).collect();
         if (0..vocab as u32).all(|id| banned.contains(&id)) {
             banned.clear();
         }
-        check(vocab, scale, levels, &sampling, &banned);
+        let case = Case { vocab, scale, levels, sampling: &sampling, banned: &banned };
+        if on_gpu {
+            on_gpus!(|device| case.agrees(device));
+        } else {
+            devices().iter().for_each(|device| drop(case.agrees(device)));
+        }
     }
 }
 
@@ -103,8 +126,13 @@ proptest! {
     #[test]
     fn agrees_over_a_large_vocabulary(
         vocab in 2000usize..3000, scale in 0.5f32..5.0, sampling in samplings(),
+        on_gpu in prop::bool::weighted(0.2),
     ) {
-        check(vocab, scale, None, &sampling, &[0, 1500]);
+        let case = Case { vocab, scale, levels: None, sampling: &sampling, banned: &[0, 1500] };
+        devices().iter().for_each(|device| drop(case.agrees(device)));
+        if on_gpu {
+            on_gpus!(|device| case.agrees(device));
+        }
     }
 }
 
@@ -162,6 +190,17 @@ fn draws_follow_the_distribution() {
     }
 }
 
+fn sample<D: Sample>(
+    device: &D,
+    vocab: usize,
+    logits: &[f32],
+    sampling: &Sampling,
+    keys: &[(u64, u32)],
+) -> Vec<Sampled> {
+    let logits = floats(device, logits);
+    device.sample(vocab, &logits, sampling, keys, &[7]).unwrap()
+}
+
 #[test]
 fn a_row_does_not_depend_on_its_batch() {
     let (vocab, rows) = (3001, 9);
@@ -182,16 +221,22 @@ fn a_row_does_not_depend_on_its_batch() {
         },
         Sampling::GREEDY,
     ] {
+        let row = |i: usize| &logits[i * vocab..(i + 1) * vocab];
         for device in devices() {
-            let sample = |logits: &Vec<f32>, keys: &[(u64, u32)]| -> Vec<Sampled> {
-                device.sample(vocab, logits, &sampling, keys, &[7]).unwrap()
-            };
-            let all = same_on_one_thread(|| sample(&logits, &keys));
+            let all = same_on_one_thread(|| sample(&device, vocab, &logits, &sampling, &keys));
             for i in [0, 4, 8] {
-                let row = logits[i * vocab..(i + 1) * vocab].to_vec();
-                assert_eq!(sample(&row, &keys[i..=i]), [all[i]]);
+                let alone = sample(&device, vocab, row(i), &sampling, &keys[i..=i]);
+                assert_eq!(alone, [all[i]]);
             }
         }
+        on_gpus!(|device| {
+            let all = sample(device, vocab, &logits, &sampling, &keys);
+            for i in [0, 4, 8] {
+                let alone = sample(device, vocab, row(i), &sampling, &keys[i..=i]);
+                assert_eq!(alone, [all[i]]);
+            }
+            all
+        });
     }
 }
 
@@ -212,7 +257,8 @@ fn ties_go_to_the_lowest_id() {
     };
     let keys: Vec<(u64, u32)> = (0..400).map(|i| (0, i)).collect();
     let rows = logits.repeat(keys.len());
-    for device in devices() {
+    on_every_device!(|device| {
+        let [logits, rows] = [&logits, &rows].map(|x| floats(device, x));
         let greedy = device
             .sample(300, &logits, &Sampling::GREEDY, &[(0, 0)], &[0, 1])
             .unwrap();
@@ -225,19 +271,23 @@ fn ties_go_to_the_lowest_id() {
             assert!(drawn.iter().all(|s| kept.contains(&s.token)));
             assert!(drawn.iter().any(|s| s.token + 10 > *kept.end()));
         }
-    }
+    });
 }
 
 #[test]
 fn wrong_input_is_an_error() {
-    let device = &devices()[0];
+    on_every_device!(|device| refuses(device));
+}
+
+fn refuses<D: Sample>(device: &D) {
     let good = Sampling {
         temperature: 1.0,
         ..Sampling::GREEDY
     };
     let message = |logits: &[f32], sampling: &Sampling, banned: &[u32]| {
         let keys = vec![(0, 0); logits.len() / 3];
-        let result = device.sample(3, &logits.to_vec(), sampling, &keys, banned);
+        let logits = device.upload(logits).unwrap();
+        let result = device.sample(3, &logits, sampling, &keys, banned);
         result.unwrap_err().to_string()
     };
     let row = [0.0, 1.0, 2.0];

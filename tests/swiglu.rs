@@ -3,7 +3,6 @@
 mod common;
 
 use common::*;
-use lrem::device::cpu::Cpu;
 use lrem::ops::swiglu::{SwiGlu, reference};
 use proptest::prelude::*;
 
@@ -23,7 +22,9 @@ impl Case {
     fn new(rows: usize, intermediate: usize, scale: f32, seed: u64) -> Case {
         let mut gate_up = normals(seed, 0, 2 * rows * intermediate);
         for row in gate_up.chunks_exact_mut(2 * intermediate.max(1)) {
-            row[..intermediate].iter_mut().for_each(|g| *g *= scale);
+            row[..intermediate]
+                .iter_mut()
+                .for_each(|g| *g = to_bf16(*g * scale));
         }
         Case {
             rows,
@@ -33,32 +34,23 @@ impl Case {
         }
     }
 
-    fn forward(&self, device: &Cpu) -> Vec<f32> {
+    fn forward<D: SwiGlu>(&self, device: &D) -> Vec<f32> {
         let len = self.rows * self.intermediate;
-        let mut out = poisoned(len);
+        let (gate_up, mut out) = (reals(device, &self.gate_up), poisoned_reals(device, len));
         device
-            .swiglu(self.rows, self.intermediate, &self.gate_up, &mut out)
+            .swiglu(self.rows, self.intermediate, &gate_up, &mut out)
             .unwrap();
-        assert_untouched("out", &out, len);
-        out.truncate(len);
-        out
+        read_reals(device, "out", &out, len)
     }
 
-    fn backward(&self, device: &Cpu) -> Vec<f32> {
+    fn backward<D: SwiGlu>(&self, device: &D) -> Vec<f32> {
         let len = 2 * self.rows * self.intermediate;
-        let mut dgate_up = poisoned(len);
-        let Case {
-            rows,
-            intermediate,
-            gate_up,
-            dout,
-        } = self;
+        let [gate_up, dout] = [&self.gate_up, &self.dout].map(|x| reals(device, x));
+        let mut dgate_up = poisoned_reals(device, len);
         device
-            .swiglu_backward(*rows, *intermediate, gate_up, dout, &mut dgate_up)
+            .swiglu_backward(self.rows, self.intermediate, &gate_up, &dout, &mut dgate_up)
             .unwrap();
-        assert_untouched("dgate_up", &dgate_up, len);
-        dgate_up.truncate(len);
-        dgate_up
+        read_reals(device, "dgate_up", &dgate_up, len)
     }
 
     /// Bounds of the errors of [`Case::backward`]. Of a gate's gradient the terms, not the sum: it
@@ -100,21 +92,18 @@ proptest! {
         let want = reference::swiglu(intermediate, &gate_up);
         let gradient = reference::swiglu_backward(intermediate, &gate_up, &wide(&case.dout));
         let errors = case.gradient_errors();
-        let mut results = Vec::new();
-        for device in devices() {
-            let got = case.forward(&device);
+        on_every_device!(|device| {
+            let got = case.forward(device);
             // An exponential of 2 ulp and four roundings.
-            assert_close("out", &got, &want, |i| {
+            assert_close_reals(device, "out", &got, &want, |i| {
                 let at = i / intermediate * 2 * intermediate + i % intermediate;
                 let product = gate_up[at] * gate_up[at + intermediate];
                 6.0 * ULP * want[i].abs() + TINY * product.abs()
             });
-            let back = case.backward(&device);
-            assert_close("dgate_up", &back, &gradient, |i| errors[i]);
-            results.push([bits(&got), bits(&back)]);
-        }
-        // No fused multiply-add and no reduction: all instruction sets agree bit for bit.
-        prop_assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+            let back = case.backward(device);
+            assert_close_reals(device, "dgate_up", &back, &gradient, |i| errors[i]);
+            [bits(&got), bits(&back)]
+        });
     }
 
     #[test]
@@ -136,15 +125,16 @@ proptest! {
 fn the_largest_gates_are_open_or_shut() {
     let gates = [
         -3e38, -1e4, -104.0, -88.5, -87.0, 87.0, 88.5, 104.0, 1e4, 3e38,
-    ];
+    ]
+    .map(to_bf16);
     let case = Case {
         rows: 1,
         intermediate: gates.len(),
         gate_up: gates.iter().copied().chain(gates.map(|_| 1.0)).collect(),
         dout: vec![1.0; gates.len()],
     };
-    for device in devices() {
-        let (out, back) = (case.forward(&device), case.backward(&device));
+    on_every_device!(|device| {
+        let (out, back) = (case.forward(device), case.backward(device));
         for (i, gate) in gates.into_iter().enumerate() {
             let open = if gate > 0.0 { (gate, 1.0) } else { (0.0, 0.0) };
             let near = |got: f32, want: f32| (got - want).abs() <= 1e-30 + 1e-6 * want.abs();
@@ -153,7 +143,7 @@ fn the_largest_gates_are_open_or_shut() {
             let up = back[gates.len() + i];
             assert!(near(up, open.0), "{gate} gives its up the gradient {up}");
         }
-    }
+    });
 }
 
 #[test]
@@ -166,16 +156,19 @@ fn the_threads_do_not_change_a_bit() {
 
 #[test]
 fn what_does_not_fit_is_an_error() {
-    let device = &devices()[0];
+    on_every_device!(|device| refuses(device));
+}
+
+fn refuses<D: SwiGlu>(device: &D) {
     let forward = |sizes: [usize; 2]| {
-        let [gate_up, mut out] = sizes.map(|len| vec![1.0; len]);
+        let [gate_up, mut out] = sizes.map(|len| device.zeros(len).unwrap());
         message(device.swiglu(2, 3, &gate_up, &mut out))
     };
     assert_eq!(forward([12, 6]), "");
     assert_eq!(forward([11, 6]), "swiglu: gate_up has 11, expected 12");
     assert_eq!(forward([12, 5]), "swiglu: out has 5, expected 6");
     let backward = |sizes: [usize; 3]| {
-        let [gate_up, dout, mut dgate_up] = sizes.map(|len| vec![1.0; len]);
+        let [gate_up, dout, mut dgate_up] = sizes.map(|len| device.zeros(len).unwrap());
         message(device.swiglu_backward(2, 3, &gate_up, &dout, &mut dgate_up))
     };
     assert_eq!(backward([12, 6, 12]), "");

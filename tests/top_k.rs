@@ -5,6 +5,7 @@
 mod common;
 
 use common::*;
+use lrem::device::Memory;
 use lrem::ops::linear::{Linear, WeightFormat};
 use lrem::ops::philox::PhiloxStream;
 use lrem::ops::top_k::{Scored, TopK, reference};
@@ -21,9 +22,8 @@ fn check(queries: usize, hidden: usize, items: usize, k: usize, most: usize, see
     let query_rows = integers(seed, 0, queries * hidden, most);
     let item_rows = integers(seed, 1, items * hidden, most);
     let want = reference::top_k(hidden, &wide(&query_rows), &wide(&item_rows), k);
-    let mut longer = query_rows.clone();
-    longer.push(f32::NAN);
-    for device in devices() {
+    on_every_device!(|device| {
+        let longer = floats(device, &query_rows);
         for format in [WeightFormat::F32, WeightFormat::Bf16] {
             let packed = device.pack(&item_rows, items, hidden, format).unwrap();
             let got = device
@@ -34,7 +34,7 @@ fn check(queries: usize, hidden: usize, items: usize, k: usize, most: usize, see
             };
             assert_eq!(got.iter().map(plain).collect::<Vec<_>>(), want);
         }
-    }
+    });
 }
 
 proptest! {
@@ -66,19 +66,73 @@ proptest! {
 #[test]
 fn equal_scores_come_in_the_order_of_their_index() {
     let (hidden, items) = (3, 1500);
-    for device in devices() {
+    // The second query scores −0 everywhere.
+    let queries = [1.0, 1.0, 1.0, -0.0, -0.0, -0.0];
+    on_every_device!(|device| {
         let rows = vec![1.0; items * hidden];
         let packed = device
             .pack(&rows, items, hidden, WeightFormat::F32)
             .unwrap();
-        // The second query scores −0 everywhere.
-        let queries = vec![1.0, 1.0, 1.0, -0.0, -0.0, -0.0];
+        let queries = floats(device, &queries);
         for hits in device
             .top_k(2, hidden, &queries, items, &packed, 80)
             .unwrap()
         {
             assert!(hits.iter().map(|h| h.index).eq(0..80));
         }
+    });
+}
+
+/// More hits than a block of the GPU sorts at once.
+#[test]
+fn many_hits_come_in_order() {
+    check(3, 8, 2600, 2500, 4, 17);
+}
+
+/// Scores of int8 items are those of the numbers that the format keeps.
+#[test]
+fn int8_items_score_as_they_are_kept() {
+    for (queries, hidden) in [(5, 64), (70, 96), (20, 37)] {
+        let items = 500;
+        let (query_rows, item_rows) = (
+            normals(3, 0, queries * hidden),
+            normals(3, 1, items * hidden),
+        );
+        let host = &devices()[0];
+        let kept = host
+            .pack(&item_rows, items, hidden, WeightFormat::Int8)
+            .unwrap();
+        let mut rows = vec![0.0; items * hidden];
+        for (i, row) in rows.chunks_exact_mut(hidden).enumerate() {
+            kept.row_into(i, row);
+        }
+        let want = reference::top_k(hidden, &wide(&query_rows), &wide(&rows), items);
+        on_each_device!(|device| {
+            let packed = device
+                .pack(&item_rows, items, hidden, WeightFormat::Int8)
+                .unwrap();
+            let query_rows = floats(device, &query_rows);
+            let hits = device
+                .top_k(queries, hidden, &query_rows, items, &packed, 40)
+                .unwrap();
+            for (hits, want) in hits.iter().zip(&want) {
+                for (hit, best) in hits.iter().zip(want) {
+                    let score = want
+                        .iter()
+                        .find(|(index, _)| *index == hit.index)
+                        .unwrap()
+                        .1;
+                    let limit = 1e-4 * (1.0 + score.abs());
+                    assert!(
+                        (f64::from(hit.score) - score).abs() < limit,
+                        "{hit:?} {score}"
+                    );
+                    // Neighbours in the order may change places where they are that close.
+                    assert!((score - best.1).abs() < 2.0 * limit, "{hit:?} {best:?}");
+                }
+            }
+            hits
+        });
     }
 }
 
@@ -104,10 +158,10 @@ fn the_threads_do_not_change_a_bit() {
 
 #[test]
 fn too_few_queries_are_an_error() {
-    let device = &devices()[0];
-    let packed = device.pack(&[1.0; 4], 2, 2, WeightFormat::F32).unwrap();
-    let error = device
-        .top_k(2, 2, &vec![0.0; 3], 2, &packed, 1)
-        .unwrap_err();
-    assert_eq!(error.to_string(), "top_k: queries has 3, expected 4");
+    on_every_device!(|device| {
+        let packed = device.pack(&[1.0; 4], 2, 2, WeightFormat::F32).unwrap();
+        let queries = device.zeros(3).unwrap();
+        let error = device.top_k(2, 2, &queries, 2, &packed, 1).unwrap_err();
+        assert_eq!(error.to_string(), "top_k: queries has 3, expected 4");
+    });
 }

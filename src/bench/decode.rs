@@ -1,7 +1,7 @@
 //! Decoding.
 
 use super::draw;
-use crate::device::{Device, Result};
+use crate::device::{Activation, Device, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::philox::PhiloxStream;
@@ -19,7 +19,7 @@ pub struct Decode<D: Device> {
     spans: Vec<Span>,
     cache: KvCache<D>,
     acts: Activations<D>,
-    rows: D::Buffer<f32>,
+    rows: Activation<D>,
     logits: D::Buffer<f32>,
 }
 

@@ -1,13 +1,16 @@
 //! `lrem bench`: throughput of the engine's workloads on this machine.
 
 use super::Error;
-use super::common::{self, DeviceName};
+use super::common::{self, AnyDevice, DeviceName, on_device};
 use clap::{Args, Subcommand};
 use lrem::bench::{ColdStartStep, DECODED, Decode, Encode, PAIRS, QUERIES, ROLLOUTS, RlStep};
-use lrem::device::cpu::Multiply;
+use lrem::device::Device;
+use lrem::embed::ModelFolder;
 use lrem::ops::linear::WeightFormat;
+use lrem::recipe::Precision;
 use serde_json::json;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[derive(Subcommand)]
@@ -43,11 +46,25 @@ pub fn run(command: BenchCommand) -> Result<(), Error> {
 
 fn engine(args: &EngineArgs) -> Result<(), Error> {
     let folder = common::open(&args.model)?;
-    let device = common::device(args.device, Multiply::Bf16)?;
+    let opened = args.device.for_training(Precision::Bf16)?;
     if !args.json {
-        let (isa, threads) = (device.isa.name(), lrem::device::cpu::parallel::threads());
-        println!("{isa}, {threads} threads");
+        match &opened {
+            AnyDevice::Cpu(cpu) => {
+                let threads = lrem::device::cpu::parallel::threads();
+                println!("{}, {threads} threads", cpu.isa.name());
+            }
+            AnyDevice::Cuda(gpu) => println!("{}", gpu.context().name),
+            AnyDevice::CudaF32(gpu) => println!("{}", gpu.context().name),
+        }
     }
+    on_device!(opened, |device| measure(args, &folder, device))
+}
+
+fn measure<D: Device>(
+    args: &EngineArgs,
+    folder: &ModelFolder,
+    device: Arc<D>,
+) -> Result<(), Error> {
     for (label, format) in [("bf16", WeightFormat::Bf16), ("int8", WeightFormat::Int8)] {
         let decodes: &[usize] = match format {
             WeightFormat::Int8 => &[1],

@@ -2,11 +2,15 @@
 
 use super::Error;
 use clap::{Args, ValueEnum};
+use half::bf16;
 use indicatif::{ProgressBar, ProgressStyle};
+use lrem::device::Device;
 use lrem::device::cpu::{Cpu, Multiply};
+use lrem::device::cuda::{Cuda, Driver};
 use lrem::embed::{EmbedError, Embedder, ModelFolder, NewTokens};
 use lrem::model::Model;
 use lrem::ops::linear::WeightFormat;
+use lrem::recipe::Precision;
 use lrem::text::Prompts;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +25,7 @@ pub enum DeviceName {
     Cpu,
     /// An NVIDIA GPU.
     Cuda,
-    /// The virtual GPU.
+    /// The virtual GPU: the same kernels, executed on the CPU.
     Simt,
 }
 
@@ -54,22 +58,59 @@ pub struct Inference {
     pub weights: Weights,
 }
 
-/// The CPU device, or why the named device cannot be had.
-pub fn device(name: DeviceName, multiply: Multiply) -> Result<Arc<Cpu>, Error> {
-    match name {
-        DeviceName::Cpu => Ok(Arc::new(Cpu::new(multiply))),
-        DeviceName::Cuda => {
-            lrem::device::cuda::available()?;
-            Err(
-                "the engine does not run on CUDA yet: only the kernels are built; use --device cpu"
-                    .into(),
-            )
+/// A device by its name and precision.
+pub enum AnyDevice {
+    Cpu(Arc<Cpu>),
+    Cuda(Arc<Cuda<bf16>>),
+    /// In f32, for recipes that ask for it.
+    CudaF32(Arc<Cuda<f32>>),
+}
+
+impl DeviceName {
+    /// For inference: f32 on the CPU, bf16 on a GPU.
+    ///
+    /// # Errors
+    /// Where the device cannot be had, in one line.
+    pub fn for_inference(self) -> Result<AnyDevice, Error> {
+        match self.driver() {
+            None => Ok(AnyDevice::Cpu(Arc::new(Cpu::new(Multiply::F32)))),
+            Some(driver) => Ok(AnyDevice::Cuda(Arc::new(Cuda::new(driver)?))),
         }
-        DeviceName::Simt => {
-            Err("the virtual GPU does not run the engine yet; use --device cpu".into())
+    }
+
+    /// For training in a precision.
+    ///
+    /// # Errors
+    /// Where the device cannot be had, in one line.
+    pub fn for_training(self, precision: Precision) -> Result<AnyDevice, Error> {
+        Ok(match (self.driver(), precision) {
+            (None, Precision::F32) => AnyDevice::Cpu(Arc::new(Cpu::new(Multiply::F32))),
+            (None, Precision::Bf16) => AnyDevice::Cpu(Arc::new(Cpu::new(Multiply::Bf16))),
+            (Some(driver), Precision::F32) => AnyDevice::CudaF32(Arc::new(Cuda::new(driver)?)),
+            (Some(driver), Precision::Bf16) => AnyDevice::Cuda(Arc::new(Cuda::new(driver)?)),
+        })
+    }
+
+    fn driver(self) -> Option<Driver> {
+        match self {
+            DeviceName::Cpu => None,
+            DeviceName::Cuda => Some(Driver::Nvidia),
+            DeviceName::Simt => Some(Driver::Simt),
         }
     }
 }
+
+/// Evaluates an expression, generic over the device, with the one that was opened.
+macro_rules! on_device {
+    ($opened:expr, |$device:ident| $body:expr) => {
+        match $opened {
+            $crate::cli::common::AnyDevice::Cpu($device) => $body,
+            $crate::cli::common::AnyDevice::Cuda($device) => $body,
+            $crate::cli::common::AnyDevice::CudaF32($device) => $body,
+        }
+    };
+}
+pub(super) use on_device;
 
 /// Opens a model with the default rows for new tokens.
 pub fn open(model: &Path) -> Result<ModelFolder, Error> {
@@ -77,19 +118,18 @@ pub fn open(model: &Path) -> Result<ModelFolder, Error> {
 }
 
 /// A model on its device, ready to embed.
-pub struct Loaded {
+pub struct Loaded<D: Device> {
     pub folder: ModelFolder,
-    pub device: Arc<Cpu>,
-    model: Model<Cpu>,
+    pub device: Arc<D>,
+    model: Model<D>,
     prompts: Prompts,
 }
 
-impl Loaded {
+impl<D: Device> Loaded<D> {
     /// Puts an opened model on the device.
-    pub fn new(folder: ModelFolder, inference: Inference) -> Result<Loaded, Error> {
-        let device = device(inference.device, Multiply::F32)?;
+    pub fn new(folder: ModelFolder, device: Arc<D>, weights: Weights) -> Result<Self, Error> {
         let prompts = folder.prompts()?;
-        let model = folder.load(device.clone(), Some(inference.weights.into()), CONTEXT)?;
+        let model = folder.load(device.clone(), Some(weights.into()), CONTEXT)?;
         Ok(Loaded {
             folder,
             device,
@@ -98,8 +138,13 @@ impl Loaded {
         })
     }
 
+    /// The model on its device.
+    pub fn model(&self) -> &Model<D> {
+        &self.model
+    }
+
     /// What embeds titles and queries.
-    pub fn embedder(&self) -> Embedder<'_, Cpu> {
+    pub fn embedder(&self) -> Embedder<'_, D> {
         Embedder {
             model: &self.model,
             tokenizer: &self.folder.tokenizer,
@@ -150,7 +195,7 @@ pub fn bar(what: &'static str, total: Option<usize>) -> ProgressBar {
     let (bar, template) = match total {
         Some(total) => (
             ProgressBar::new(total as u64),
-            "{prefix} {bar:28} {pos}/{len} {per_sec} {eta} left",
+            "{prefix} {bar:28} {pos}/{len} {per_sec} {eta} left {msg}",
         ),
         None => (
             ProgressBar::no_length(),

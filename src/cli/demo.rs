@@ -3,19 +3,21 @@
 //! Everything it makes lies in one folder and is used again by the next run: the numbers of steps, the
 //! trained models (with their checkpoints, where a run was interrupted) and the indexes.
 
-use super::common::{self, DeviceName, Inference, Weights};
-use super::searcher::{Searcher, Searching, own_thinking};
-use super::{Error, index, train};
+use super::Error;
+use super::common::{self, DeviceName, Inference, Weights, on_device};
+use super::searcher::{Searcher, Searching};
+use super::trained::{indexed, trained};
 use clap::Args;
 use lrem::bench::{ColdStartStep, PAIRS};
 use lrem::data::{Catalogue, Triplet, read_catalogue, read_triplets, write_atomic};
+use lrem::device::Device;
 use lrem::embed::ThoughtText;
 use lrem::recipe::Recipe;
 use lrem::retrieve::evaluate::{Summary, compare, kinds_of};
-use lrem::retrieve::{Index, Metric, Missing, Run, Scored, evaluate, trec};
-use lrem::train::{RL, Training};
+use lrem::retrieve::{Metric, Missing, Run, Scored, evaluate, trec};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 const DIRECT: &str = "recipes/direct.toml";
@@ -83,8 +85,8 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
         direct.train.batch
     );
     let (plain, trained) = (
-        trained(&args, "direct", &direct)?,
-        trained(&args, "lrem", &lrem)?,
+        trained(&args.out.join("direct"), "direct", &direct, args.device)?,
+        trained(&args.out.join("lrem"), "lrem", &lrem, args.device)?,
     );
     let cold = args.out.join("lrem/model");
     let method = |name, model: &Path, index: &str, thinks| Method {
@@ -102,11 +104,14 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
     let mut summaries = Vec::new();
     let mut thoughts = None;
     for method in &methods {
-        let searcher = searcher(args.device, method, &direct.data.catalogue)?;
-        let (summary, found) = measure(&searcher, &test)?;
+        let (summary, shown) = on_device!(args.device.for_inference()?, |device| {
+            let searcher = searcher(device, args.device, method, &direct.data.catalogue)?;
+            let (summary, found) = measure(&searcher, &test)?;
+            (summary, examples(&searcher, &catalogue, &test, &found))
+        });
         summaries.push((method.name, summary));
         if method.thinks {
-            thoughts = Some(examples(&searcher, &catalogue, &test, &found));
+            thoughts = Some(shown);
         }
     }
     let columns: Vec<(&str, &Summary)> = summaries.iter().map(|(n, s)| (*n, s)).collect();
@@ -139,70 +144,42 @@ fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
     }
     eprintln!("measuring the speed of this machine");
     let folder = common::open(&recipe.model.base)?;
-    let device = common::device(args.device, train::multiply(recipe))?;
-    let mut workload = ColdStartStep::new(folder.load(device, None, common::CONTEXT)?)?;
-    workload.run()?;
-    let step = workload.run()?.as_secs_f64() * recipe.train.batch as f64 / PAIRS as f64;
+    let opened = args.device.for_training(recipe.train.precision)?;
+    let seconds = on_device!(opened, |device| {
+        let mut workload = ColdStartStep::new(folder.load(device, None, common::CONTEXT)?)?;
+        workload.run()?;
+        workload.run()?.as_secs_f64()
+    });
+    let step = seconds * recipe.train.batch as f64 / PAIRS as f64;
     let steps = (TRAINING.as_secs_f64() / (step * COST.iter().sum::<f64>())) as usize;
     let steps = steps.clamp(STEPS.0, STEPS.1);
     write_atomic(&path, |out| writeln!(out, "{steps}"))?;
     Ok(steps)
 }
 
-/// Trains by `recipe` unless it has been done; returns the folder of its last stage's model.
-fn trained(args: &DemoArgs, name: &'static str, recipe: &Recipe) -> Result<PathBuf, Error> {
-    let folder = args.out.join(name);
-    let last = match recipe.rl {
-        Some(_) => folder.join(RL),
-        None => folder.clone(),
-    };
-    let (model, stamp) = (last.join("model"), folder.join("recipe.toml"));
-    let text = toml::to_string(recipe)?;
-    if std::fs::read_to_string(&stamp).is_ok_and(|made_by| made_by == text) {
-        println!("{name}: {} is there", model.display());
-        return Ok(model);
-    }
-    let stop = train::interrupts()?;
-    let training = Training {
-        device: common::device(args.device, train::multiply(recipe))?,
-        recipe,
-        folder: &folder,
-        resume: true,
-        from: None,
-        stop: &stop,
-        label: name,
-    };
-    training.run()?;
-    write_atomic(&stamp, |out| out.write_all(text.as_bytes()))?;
-    // A finished run is never resumed, and a checkpoint takes three times the model's space.
-    for stage in [&folder, &last] {
-        lrem::train::checkpoint::remove(stage)?;
-    }
-    Ok(model)
-}
-
-/// The method's model with its index of the catalogue, which is made where it is missing or of
-/// another model.
-fn searcher(device: DeviceName, method: &Method, catalogue: &Path) -> Result<Searcher, Error> {
+/// The method's model with its index of the catalogue.
+fn searcher<D: Device>(
+    device: Arc<D>,
+    name: DeviceName,
+    method: &Method,
+    catalogue: &Path,
+) -> Result<Searcher<D>, Error> {
     let inference = Inference {
-        device,
+        device: name,
         weights: Weights::Bf16,
     };
-    let folder = &method.index;
-    let origin = common::open(&method.model)?.origin()?;
-    let current = Index::open(folder).is_ok_and(|index| index.check_origin(&origin).is_ok());
-    if !current {
-        eprintln!("{}: embedding the catalogue", method.name);
-        index::of_catalogue(&method.model, catalogue, folder, inference)?;
-    }
     let think = (!method.thinks).then_some(0);
-    Searcher::open(&method.model, folder, Searching::new(think, inference))
+    let searching = Searching::new(think, inference);
+    let Method {
+        name, model, index, ..
+    } = method;
+    indexed(device, model, index, catalogue, name, searching, inference)
 }
 
-/// Thought (none without thinking) and hits of every query.
-type Found = Vec<(Option<ThoughtText>, Vec<Scored>)>;
+/// Thoughts (none without thinking) and hits of every query.
+type Found = Vec<(Vec<ThoughtText>, Vec<Scored>)>;
 
-fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Error> {
+fn measure<D: Device>(searcher: &Searcher<D>, test: &[Triplet]) -> Result<(Summary, Found), Error> {
     let metrics: Vec<Metric> = ["hit@10", "precision@10", "ndcg@10"]
         .iter()
         .map(|name| name.parse())
@@ -211,7 +188,7 @@ fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Er
     let embedded = searcher
         .loaded
         .embedder()
-        .queries(&texts, &own_thinking(searcher.budget))?;
+        .queries(&texts, &searcher.own_thinking())?;
     let hits = searcher.search(&embedded.rows, 10)?;
     let entries =
         |(t, hits): (&Triplet, &Vec<Scored>)| (t.id.clone(), searcher.index.run_entries(hits));
@@ -220,22 +197,27 @@ fn measure(searcher: &Searcher, test: &[Triplet]) -> Result<(Summary, Found), Er
     let mut thoughts = embedded.thoughts.into_iter();
     let found = hits
         .into_iter()
-        .map(|hits| (thoughts.next(), hits))
+        .map(|hits| (thoughts.next().unwrap_or_default(), hits))
         .collect();
     Ok((evaluation.summary(&kinds_of(test)), found))
 }
 
-/// The first query of every hard kind with its thought and its best products, the relevant ones
+/// The first query of every hard kind with its thoughts and its best products, the relevant ones
 /// marked.
-fn examples(searcher: &Searcher, catalogue: &Catalogue, test: &[Triplet], found: &Found) -> String {
+fn examples<D: Device>(
+    searcher: &Searcher<D>,
+    catalogue: &Catalogue,
+    test: &[Triplet],
+    found: &Found,
+) -> String {
     let mut seen = HashSet::new();
     let mut lines = Vec::new();
-    for (triplet, (thought, hits)) in test.iter().zip(found) {
+    for (triplet, (thoughts, hits)) in test.iter().zip(found) {
         if !triplet.is_hard() || !seen.insert(&triplet.kind) {
             continue;
         }
         lines.push(format!("{}: {}", triplet.kind, triplet.query));
-        if let Some(thought) = thought {
+        for thought in thoughts {
             lines.push(format!(
                 "  <think> {} </think>",
                 thought.text.escape_debug()

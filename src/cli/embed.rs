@@ -1,12 +1,13 @@
 //! `lrem embed`: titles become embeddings on disk, as a stream that can be interrupted.
 
-use super::common::{self, Inference, Interrupted, Loaded};
+use super::common::{self, Inference, Interrupted, Loaded, on_device};
 use super::{Error, train};
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use lrem::data::embeddings::{EmbeddingSet, EmbeddingWriter, Origin};
 use lrem::data::jsonl::Lines;
 use lrem::data::{DataError, TitleFormat, Titles};
+use lrem::device::Device;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -99,9 +100,13 @@ pub fn run(args: EmbedArgs) -> Result<(), Error> {
     }
     stream.skip(writer.ids(), out)?;
     let first = writer.ids().len();
-    let loaded = Loaded::new(folder, args.inference)?;
-    let started = Instant::now();
-    if !stream.embed(&loaded, &mut writer, &stop)? {
+    let Inference { device, weights } = args.inference;
+    let (whole, started) = on_device!(device.for_inference()?, |device| {
+        let loaded = Loaded::new(folder, device, weights)?;
+        let started = Instant::now();
+        (stream.embed(&loaded, &mut writer, &stop)?, started)
+    });
+    if !whole {
         let rows = writer.ids().len();
         let message = format!("{rows} rows are written; go on with --resume");
         return Err(Interrupted(message).into());
@@ -175,9 +180,9 @@ impl Stream {
     }
 
     /// Embeds all that is left; false where `stop` was set before the end.
-    pub fn embed(
+    pub fn embed<D: Device>(
         &mut self,
-        loaded: &Loaded,
+        loaded: &Loaded<D>,
         writer: &mut EmbeddingWriter,
         stop: &AtomicBool,
     ) -> Result<bool, Error> {
@@ -189,9 +194,9 @@ impl Stream {
         done
     }
 
-    fn embed_batches(
+    fn embed_batches<D: Device>(
         &mut self,
-        loaded: &Loaded,
+        loaded: &Loaded<D>,
         writer: &mut EmbeddingWriter,
         stop: &AtomicBool,
         bar: &ProgressBar,

@@ -1,11 +1,15 @@
 //! `lrem evaluate`: a run file, or a model with its index, against judgements.
 
-use super::searcher::{Searcher, Searching, own_thinking};
+use super::common::on_device;
+use super::searcher::{Searcher, Searching};
 use super::{Error, common};
 use clap::{Args, ValueEnum};
 use lrem::data::{DataError, Triplet, read_triplets};
+use lrem::device::Device;
 use lrem::embed::{Pooling, Thinking, ThoughtText};
+use lrem::ops::philox::PhiloxStream;
 use lrem::reason::Ending;
+use lrem::recipe::Contents;
 use lrem::retrieve::evaluate::kinds_of;
 use lrem::retrieve::{Evaluation, Metric, Missing, Qrels, Run, TextTable, evaluate, trec};
 use serde_json::json;
@@ -18,6 +22,8 @@ use std::time::Instant;
 const BATCH: usize = 256;
 /// Items found for measures without a cut-off, as TREC runs hold.
 const DEPTH: usize = 1000;
+/// Stream of the random numbers that choose other queries' thoughts.
+const OTHERS: u64 = 6 << 32;
 
 #[derive(Args)]
 #[command(
@@ -52,7 +58,7 @@ pub struct EvaluateArgs {
     qrels_out: Option<PathBuf>,
     /// With a model: with whose thoughts queries are embedded.
     #[arg(long, requires = "model", value_enum, default_value = "own")]
-    thoughts: Thoughts,
+    thoughts: Contents,
     /// What to measure, separated by commas: hit, precision, recall, ndcg, mrr, map, each @k or over
     /// all that was found; trec_eval's names too.
     #[arg(
@@ -69,20 +75,6 @@ pub struct EvaluateArgs {
     per_query: bool,
     #[command(flatten)]
     searching: Searching,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Thoughts {
-    /// The model's.
-    Own,
-    /// `cot` of the queries' file.
-    Gold,
-    /// `cot_long` of the queries' file.
-    GoldLong,
-    /// The query itself.
-    Query,
-    /// `<think></think>`.
-    Empty,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -141,18 +133,32 @@ fn read(args: &EvaluateArgs) -> Result<Judged, Error> {
 }
 
 fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Result<Judged, Error> {
+    let opened = args.searching.inference.device.for_inference()?;
+    on_device!(opened, |device| {
+        let searcher = Searcher::open(device, model, index, args.searching)?;
+        search_with(&searcher, index, path, args)
+    })
+}
+
+fn search_with<D: Device>(
+    searcher: &Searcher<D>,
+    index: &Path,
+    path: &Path,
+    args: &EvaluateArgs,
+) -> Result<Judged, Error> {
     let triplets = read_triplets(path, None)?;
-    let searcher = Searcher::open(model, index, args.searching)?;
-    check_items(&triplets, path, &searcher, index)?;
-    check_thoughts(args.thoughts, &searcher)?;
+    check_items(&triplets, path, searcher, index)?;
+    check_thoughts(args.thoughts, searcher)?;
     let cutoffs = args.measures.iter().map(|m| m.cutoff.unwrap_or(DEPTH));
     let depth = cutoffs.max().unwrap_or(DEPTH);
     let embedder = searcher.loaded.embedder();
     let bar = common::bar("evaluating", Some(triplets.len()));
     let (mut run, mut thoughts) = (Run::new(), Vec::new());
     let started = Instant::now();
-    for batch in triplets.chunks(BATCH) {
-        let thinking = thinking(args.thoughts, searcher.budget, batch, path)?;
+    let given = given_thoughts(args.thoughts, &triplets, path)?;
+    for (at, batch) in triplets.chunks(BATCH).enumerate() {
+        let texts = given.as_ref().map(|t| &t[at * BATCH..][..batch.len()]);
+        let thinking = thinking(texts, &searcher);
         let texts: Vec<&str> = batch.iter().map(|t| t.query.as_str()).collect();
         let place = |n: usize| format!("{}: query `{}`", path.display(), batch[n - 1].id);
         let embedded = embedder.queries(&texts, &thinking);
@@ -161,7 +167,7 @@ fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Resul
         for (triplet, hits) in batch.iter().zip(&found) {
             run.insert(triplet.id.clone(), searcher.index.run_entries(hits));
         }
-        thoughts.extend(embedded.thoughts);
+        thoughts.extend(embedded.thoughts.into_iter().flatten());
         bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
@@ -177,10 +183,10 @@ fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Resul
 }
 
 /// Items that the index lacks could never be found: it is most likely of another catalogue.
-fn check_items(
+pub fn check_items<D: Device>(
     triplets: &[Triplet],
     path: &Path,
-    searcher: &Searcher,
+    searcher: &Searcher<D>,
     index: &Path,
 ) -> Result<(), Error> {
     let ids: HashSet<&str> = searcher.index.ids().iter().map(String::as_str).collect();
@@ -201,12 +207,12 @@ fn check_items(
     Ok(())
 }
 
-fn check_thoughts(thoughts: Thoughts, searcher: &Searcher) -> Result<(), Error> {
-    let given = thoughts != Thoughts::Own;
+fn check_thoughts<D: Device>(thoughts: Contents, searcher: &Searcher<D>) -> Result<(), Error> {
+    let given = thoughts != Contents::Own;
     if given && searcher.loaded.folder.settings.pooling != Pooling::Emb {
         return Err("--thoughts: the model's pooling reads no thought; expected own".into());
     }
-    if given && thoughts != Thoughts::Empty && searcher.budget == 0 {
+    if given && thoughts != Contents::Empty && searcher.budget == 0 {
         return Err(
             "--thoughts: without a budget they are cut to nothing; expected --think of at least 1"
                 .into(),
@@ -215,31 +221,53 @@ fn check_thoughts(thoughts: Thoughts, searcher: &Searcher) -> Result<(), Error> 
     Ok(())
 }
 
-fn thinking(
-    thoughts: Thoughts,
-    budget: usize,
-    batch: &[Triplet],
+/// The thoughts of all queries of `path`; none where they are the model's own.
+pub fn given_thoughts(
+    contents: Contents,
+    triplets: &[Triplet],
     path: &Path,
-) -> Result<Thinking, Error> {
-    let gold = |field: &str, of: fn(&Triplet) -> &Option<String>| {
+) -> Result<Option<Vec<String>>, Error> {
+    let field = |name: &str, of: fn(&Triplet) -> &Option<String>| {
         let text = |t: &Triplet| {
             of(t).clone().ok_or_else(|| {
-                DataError::file(path, format!("query `{}` has no `{field}`", t.id)).into()
+                DataError::file(path, format!("query `{}` has no `{name}`", t.id)).into()
             })
         };
-        batch
+        triplets
             .iter()
             .map(text)
             .collect::<Result<Vec<String>, Error>>()
     };
-    let texts = match thoughts {
-        Thoughts::Own => return Ok(own_thinking(budget)),
-        Thoughts::Gold => gold("cot", |t| &t.cot)?,
-        Thoughts::GoldLong => gold("cot_long", |t| &t.cot_long)?,
-        Thoughts::Query => batch.iter().map(|t| t.query.clone()).collect(),
-        Thoughts::Empty => vec![String::new(); batch.len()],
-    };
-    Ok(Thinking::Given { texts, budget })
+    Ok(Some(match contents {
+        Contents::Own => return Ok(None),
+        Contents::Gold => field("cot", |t| &t.cot)?,
+        Contents::GoldLong => field("cot_long", |t| &t.cot_long)?,
+        Contents::Query => triplets.iter().map(|t| t.query.clone()).collect(),
+        Contents::Empty => vec![String::new(); triplets.len()],
+        Contents::Random => others(field("cot", |t| &t.cot)?),
+    }))
+}
+
+/// Every text at another's place: along one drawn cycle through all of them.
+fn others(texts: Vec<String>) -> Vec<String> {
+    let mut cycle: Vec<usize> = (0..texts.len()).collect();
+    PhiloxStream::new(0, OTHERS).shuffle(&mut cycle);
+    let mut moved = texts.clone();
+    for (at, &from) in cycle.iter().enumerate() {
+        moved[cycle[(at + 1) % cycle.len()]] = texts[from].clone();
+    }
+    moved
+}
+
+/// How queries with these thoughts are embedded.
+pub fn thinking<D: Device>(texts: Option<&[String]>, searcher: &Searcher<D>) -> Thinking {
+    match texts {
+        None => searcher.own_thinking(),
+        Some(texts) => Thinking::Given {
+            texts: texts.to_vec(),
+            budget: searcher.budget,
+        },
+    }
 }
 
 /// What the queries took, on stderr, so that the measures stay alone on stdout.

@@ -1,11 +1,12 @@
 //! `lrem index`: embeddings, or a catalogue, become an index folder.
 
-use super::common::{self, Inference, Interrupted, Loaded};
+use super::common::{self, Inference, Interrupted, Loaded, on_device};
 use super::embed::{Reading, Stream};
 use super::{Error, train};
 use clap::Args;
 use lrem::data::DataError;
 use lrem::data::embeddings::{EmbeddingSet, EmbeddingWriter};
+use lrem::device::Device;
 use lrem::retrieve::Index;
 use lrem::retrieve::approximate::Graph;
 use std::io::Write;
@@ -69,13 +70,8 @@ pub fn run(args: IndexArgs) -> Result<(), Error> {
             Index::create(&args.out, &EmbeddingSet::open(embeddings)?, graph.as_ref())?
         }
         (None, Some(model), Some(input)) => {
-            let loaded = Loaded::new(common::open(model)?, args.inference)?;
-            embed(
-                &loaded,
-                Stream::open(input, args.reading)?,
-                &args.out,
-                graph.as_ref(),
-            )?
+            let stream = Stream::open(input, args.reading)?;
+            by_model(model, stream, &args.out, graph.as_ref(), args.inference)?
         }
         // The arguments' rules leave no other case.
         (None, ..) => return Err("expected a model with --input, or --embeddings".into()),
@@ -102,13 +98,25 @@ pub fn of_catalogue(
     out: &Path,
     inference: Inference,
 ) -> Result<Index, Error> {
-    let loaded = Loaded::new(common::open(model)?, inference)?;
     let stream = Stream::open(catalogue, Reading::default())?;
-    embed(&loaded, stream, out, None)
+    by_model(model, stream, out, None, inference)
 }
 
-fn embed(
-    loaded: &Loaded,
+fn by_model(
+    model: &Path,
+    stream: Stream,
+    out: &Path,
+    graph: Option<&Graph>,
+    inference: Inference,
+) -> Result<Index, Error> {
+    let (folder, weights) = (common::open(model)?, inference.weights);
+    on_device!(inference.device.for_inference()?, |device| {
+        embed(&Loaded::new(folder, device, weights)?, stream, out, graph)
+    })
+}
+
+fn embed<D: Device>(
+    loaded: &Loaded<D>,
     mut stream: Stream,
     out: &Path,
     graph: Option<&Graph>,

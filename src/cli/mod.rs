@@ -1,6 +1,7 @@
 //! The command line. Errors are one line on stderr; exit 1, or 2 for wrong usage, or 130 after an
 //! interrupt.
 
+mod ablate;
 mod bench;
 mod common;
 mod demo;
@@ -11,6 +12,8 @@ mod model;
 mod search;
 mod searcher;
 mod train;
+mod trained;
+mod triplets;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -43,6 +46,10 @@ enum Command {
     Search(search::SearchArgs),
     /// Measure a run, or a model with its index, against judgements.
     Evaluate(evaluate::EvaluateArgs),
+    /// Make training data from a catalogue and a query log with a teacher model.
+    Triplets(triplets::TripletsArgs),
+    /// Compare methods, thought budgets and seeds, and write a report.
+    Ablate(ablate::AblateArgs),
 }
 
 /// Any command's error: its one line is what the user sees.
@@ -60,6 +67,8 @@ pub fn run() -> ExitCode {
         Command::Index(a) => index::run(a),
         Command::Search(a) => search::run(a),
         Command::Evaluate(a) => evaluate::run(a),
+        Command::Triplets(a) => triplets::run(a),
+        Command::Ablate(a) => ablate::run(a),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,15 +1,16 @@
 //! `lrem model`: inspect, convert and compare models.
 
 use super::Error;
-use super::common::{self, CONTEXT, DeviceName, Weights};
+use super::common::{self, CONTEXT, DeviceName, Weights, on_device};
 use clap::{Args, Subcommand, ValueEnum};
 use lrem::data::npy;
-use lrem::device::Memory;
-use lrem::device::cpu::Multiply;
+use lrem::device::Device;
+use lrem::device::cpu::{Cpu, Multiply};
 use lrem::embed::{ModelFolder, save_folder};
 use lrem::model::{Activations, Batch, ModelSource, Precision, layout};
 use lrem::ops::forest::Forest;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 #[derive(Subcommand)]
 pub enum ModelCommand {
@@ -67,7 +68,7 @@ pub fn run(command: ModelCommand) -> Result<(), Error> {
         ModelCommand::Info { model, tensors } => info(&ModelSource::open(&model)?, tensors),
         ModelCommand::Convert { model, out, dtype } => {
             let folder = common::open(&model)?;
-            let device = common::device(DeviceName::Cpu, Multiply::F32)?;
+            let device = Arc::new(Cpu::new(Multiply::F32));
             let loaded = folder.load(device, None, 1)?;
             let precision = match dtype {
                 Dtype::F32 => Precision::F32,
@@ -129,21 +130,38 @@ fn logits(args: &LogitsArgs) -> Result<(), Error> {
     if ids.is_empty() {
         return Err("no tokens: the text is empty".into());
     }
-    let device = common::device(args.device, Multiply::F32)?;
-    let model = folder.load(device.clone(), Some(args.weights.into()), CONTEXT)?;
+    let vocab = folder.config.vocab_size;
+    let opened = args.device.for_inference()?;
+    let logits = on_device!(opened, |device| logits_of(
+        device,
+        &folder,
+        &ids,
+        args.weights
+    )?);
+    npy::write(&args.npy, ids.len(), vocab, &logits)?;
+    println!("wrote {} [{}, {vocab}]", args.npy.display(), ids.len());
+    Ok(())
+}
+
+/// `[tokens, vocab]`.
+fn logits_of<D: Device>(
+    device: Arc<D>,
+    folder: &ModelFolder,
+    ids: &[u32],
+    weights: Weights,
+) -> Result<Vec<f32>, Error> {
+    let model = folder.load(device.clone(), Some(weights.into()), CONTEXT)?;
     let forest = Forest::packed(&[(ids.len(), None)]);
     let positions = forest.positions();
     let mut acts = Activations::for_inference(&*device, &model.config)?;
     let batch = Batch {
-        ids: &ids,
+        ids,
         forest: &forest,
         positions: &positions,
     };
     model.forward(&batch, &mut acts)?;
-    let vocab = model.config.vocab_size;
-    let mut out = device.zeros(ids.len() * vocab)?;
+    let len = ids.len() * model.config.vocab_size;
+    let mut out = device.zeros(len)?;
     model.logits(ids.len(), &acts.hidden, &mut out)?;
-    npy::write(&args.npy, ids.len(), vocab, &out)?;
-    println!("wrote {} [{}, {vocab}]", args.npy.display(), ids.len());
-    Ok(())
+    Ok(device.download(&out, len)?)
 }

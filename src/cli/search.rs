@@ -1,14 +1,17 @@
 //! `lrem search`: one query, a file of them, or a prompt that stays open.
 
-use super::searcher::{Searcher, Searching, own_thinking};
+use super::common::on_device;
+use super::searcher::{Searcher, Searching};
 use super::{Error, common};
 use clap::Args;
 use lrem::data::{Catalogue, Query, read_catalogue, read_queries};
+use lrem::device::Device;
 use lrem::embed::{EmbeddedQueries, Session, ThoughtText};
 use lrem::reason::Ending;
 use lrem::retrieve::{Run, Scored, trec};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Queries embedded at a time.
@@ -40,31 +43,36 @@ pub struct SearchArgs {
 }
 
 pub fn run(args: SearchArgs) -> Result<(), Error> {
+    let opened = args.searching.inference.device.for_inference()?;
+    on_device!(opened, |device| run_on(device, &args))
+}
+
+fn run_on<D: Device>(device: Arc<D>, args: &SearchArgs) -> Result<(), Error> {
     let top = args.top as usize;
     let queries = args.queries.as_deref().map(read_queries).transpose()?;
     let titles = args.titles.as_deref().map(read_catalogue).transpose()?;
-    let searcher = Searcher::open(&args.model, &args.index, args.searching)?;
+    let searcher = Searcher::open(device, &args.model, &args.index, args.searching)?;
     let printer = Printer {
         searcher: &searcher,
         titles: titles.as_ref(),
     };
     match (&args.query, &args.queries, &queries) {
         (Some(query), ..) => {
-            let thinking = own_thinking(searcher.budget);
+            let thinking = searcher.own_thinking();
             let embedded = searcher.loaded.embedder().queries(&[query], &thinking);
             let embedded = embedded.map_err(|e| common::placed(e, |_| "the query".into()))?;
             let hits = searcher.search(&embedded.rows, top)?;
-            printer.print(None, embedded.thoughts.first(), &hits[0])
+            printer.print(None, thoughts_of(&embedded, 0), &hits[0])
         }
         (None, Some(path), Some(queries)) => {
             let mut run = Run::new();
-            search_all(&searcher, path, queries, top, |query, thought, hits| {
+            search_all(&searcher, path, queries, top, |query, thoughts, hits| {
                 if args.run.is_some() {
                     let entries = searcher.index.run_entries(hits);
                     run.insert(query.id.clone(), entries);
                     return Ok(());
                 }
-                printer.print(Some(query), thought, hits)
+                printer.print(Some(query), thoughts, hits)
             })?;
             if let Some(out) = &args.run {
                 trec::write_run(out, &run, "lrem")?;
@@ -77,15 +85,15 @@ pub fn run(args: SearchArgs) -> Result<(), Error> {
     }
 }
 
-/// Searches for the queries of the file `path` and passes each with its thought and hits to `each`.
-fn search_all(
-    searcher: &Searcher,
+/// Searches for the queries of the file `path` and passes each with its thoughts and hits to `each`.
+fn search_all<D: Device>(
+    searcher: &Searcher<D>,
     path: &Path,
     queries: &[Query],
     top: usize,
-    mut each: impl FnMut(&Query, Option<&ThoughtText>, &[Scored]) -> Result<(), Error>,
+    mut each: impl FnMut(&Query, &[ThoughtText], &[Scored]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let thinking = own_thinking(searcher.budget);
+    let thinking = searcher.own_thinking();
     let embedder = searcher.loaded.embedder();
     let bar = common::bar("searching", Some(queries.len()));
     for batch in queries.chunks(BATCH) {
@@ -95,7 +103,7 @@ fn search_all(
         let embedded = embedded.map_err(|e| common::placed(e, place))?;
         let found = searcher.search(&embedded.rows, top)?;
         for (n, (query, hits)) in batch.iter().zip(&found).enumerate() {
-            bar.suspend(|| each(query, embedded.thoughts.get(n), hits))?;
+            bar.suspend(|| each(query, thoughts_of(&embedded, n), hits))?;
         }
         bar.inc(batch.len() as u64);
     }
@@ -105,8 +113,12 @@ fn search_all(
 
 /// Answers queries from the standard input as they come; a query that cannot be embedded is said to
 /// be so, and the next one asked for.
-fn prompt(searcher: &Searcher, printer: &Printer<'_>, top: usize) -> Result<(), Error> {
-    let thinking = own_thinking(searcher.budget);
+fn prompt<D: Device>(
+    searcher: &Searcher<D>,
+    printer: &Printer<'_, D>,
+    top: usize,
+) -> Result<(), Error> {
+    let thinking = searcher.own_thinking();
     let embedder = searcher.loaded.embedder();
     let mut session = Session::new(&embedder)?;
     let terminal = std::io::stdin().is_terminal();
@@ -129,7 +141,7 @@ fn prompt(searcher: &Searcher, printer: &Printer<'_>, top: usize) -> Result<(), 
             continue;
         }
         let started = Instant::now();
-        let EmbeddedQueries { rows, thoughts } = match session.query(query, &thinking) {
+        let result = match session.query(query, &thinking) {
             Ok(embedded) => embedded,
             Err(error) => {
                 eprintln!("lrem: {}", common::placed(error, |_| "the query".into()));
@@ -137,9 +149,9 @@ fn prompt(searcher: &Searcher, printer: &Printer<'_>, top: usize) -> Result<(), 
             }
         };
         let embedded = started.elapsed().as_secs_f64();
-        let hits = searcher.search(&rows, top)?;
+        let hits = searcher.search(&result.rows, top)?;
         let total = started.elapsed().as_secs_f64();
-        printer.print(None, thoughts.first(), &hits[0])?;
+        printer.print(None, thoughts_of(&result, 0), &hits[0])?;
         if terminal {
             let (embedded, found) = (embedded * 1e3, (total - embedded) * 1e3);
             writeln!(
@@ -150,28 +162,33 @@ fn prompt(searcher: &Searcher, printer: &Printer<'_>, top: usize) -> Result<(), 
     }
 }
 
+/// Thoughts about a query; none without thinking.
+fn thoughts_of(embedded: &EmbeddedQueries, query: usize) -> &[ThoughtText] {
+    embedded.thoughts.get(query).map_or(&[], Vec::as_slice)
+}
+
 /// Prints thoughts and hits.
-struct Printer<'a> {
-    searcher: &'a Searcher,
+struct Printer<'a, D: Device> {
+    searcher: &'a Searcher<D>,
     titles: Option<&'a Catalogue>,
 }
 
-impl Printer<'_> {
+impl<D: Device> Printer<'_, D> {
     fn print(
         &self,
         query: Option<&Query>,
-        thought: Option<&ThoughtText>,
+        thoughts: &[ThoughtText],
         hits: &[Scored],
     ) -> Result<(), Error> {
         let mut out = std::io::stdout().lock();
         if let Some(Query { id, query, .. }) = query {
             writeln!(out, "{id}: {query}")?;
         }
-        if let Some(thought) = thought {
+        for thought in thoughts {
             let end = match thought.ending {
                 Some(Ending::Budget) => ", cut at the budget",
                 Some(Ending::Broken) => ", broken off",
-                Some(Ending::Closed) | None => "",
+                Some(Ending::Closed | Ending::Direct) | None => "",
             };
             let ThoughtText { text, tokens, .. } = thought;
             let text = text.escape_debug();

@@ -4,12 +4,12 @@ use super::Error;
 use super::common::{self, Inference, Loaded};
 use clap::Args;
 use lrem::data::DataError;
-use lrem::device::cpu::Cpu;
-use lrem::embed::{Pooling, Settings, Thinking};
+use lrem::device::Device;
+use lrem::embed::{OwnThoughts, Pooling, Settings, Thinking};
 use lrem::ops::linear::WeightFormat;
-use lrem::ops::sample::Sampling;
 use lrem::retrieve::{ApproximateIndex, ExactIndex, Index, Scored};
 use std::path::Path;
+use std::sync::Arc;
 
 /// How queries are embedded and searched.
 #[derive(Args, Clone, Copy)]
@@ -18,11 +18,20 @@ pub struct Searching {
     /// was trained.
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=65_536))]
     think: Option<u32>,
+    /// Thoughts a query, whose embeddings' mean is the query's.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    rollouts: Option<u32>,
+    /// Temperature that thoughts are drawn at; 0: the most likely thought.
+    #[arg(long)]
+    temperature: Option<f32>,
+    /// Share, from 0 to 1, of the embedding without a thought in the query's.
+    #[arg(long)]
+    direct: Option<f32>,
     /// Search the index's graph instead of all items.
     #[arg(long)]
     approximate: bool,
     #[command(flatten)]
-    inference: Inference,
+    pub inference: Inference,
 }
 
 impl Searching {
@@ -30,8 +39,21 @@ impl Searching {
     pub fn new(think: Option<u32>, inference: Inference) -> Searching {
         Searching {
             think,
+            rollouts: None,
+            temperature: None,
+            direct: None,
             approximate: false,
             inference,
+        }
+    }
+
+    /// The same with own thoughts as `own` says.
+    pub fn with_own(self, own: OwnThoughts) -> Searching {
+        Searching {
+            rollouts: u32::try_from(own.rollouts).ok(),
+            temperature: Some(own.temperature),
+            direct: Some(own.direct),
+            ..self
         }
     }
 
@@ -48,39 +70,52 @@ impl Searching {
         }
         Ok(budget)
     }
-}
 
-/// The most likely thought of at most `budget` tokens, or none where that is 0.
-pub fn own_thinking(budget: usize) -> Thinking {
-    match budget {
-        0 => Thinking::Direct,
-        _ => Thinking::Own {
-            budget,
-            sampling: Sampling::GREEDY,
-        },
+    /// How thoughts of a model with `settings` become an embedding.
+    fn own_thoughts(self, settings: &Settings) -> Result<OwnThoughts, Error> {
+        let as_trained = settings.thoughts;
+        let own = OwnThoughts {
+            rollouts: self.rollouts.map_or(as_trained.rollouts, |n| n as usize),
+            temperature: self.temperature.unwrap_or(as_trained.temperature),
+            direct: self.direct.unwrap_or(as_trained.direct),
+        };
+        match own.problem() {
+            Some((key, expected)) => {
+                let option = key.trim_start_matches("query.");
+                Err(format!("--{option}: {expected}").into())
+            }
+            None => Ok(own),
+        }
     }
 }
 
-enum Finder {
-    Exact(ExactIndex<Cpu>),
+enum Finder<D: Device> {
+    Exact(ExactIndex<D>),
     Approximate(ApproximateIndex),
 }
 
 /// A loaded model and an index of its embeddings.
-pub struct Searcher {
-    pub loaded: Loaded,
+pub struct Searcher<D: Device> {
+    pub loaded: Loaded<D>,
     pub index: Index,
     /// Most tokens of a thought.
     pub budget: usize,
-    finder: Finder,
+    own: OwnThoughts,
+    finder: Finder<D>,
 }
 
-impl Searcher {
+impl<D: Device> Searcher<D> {
     /// Opens both, after checking that the one made the other.
-    pub fn open(model: &Path, index: &Path, searching: Searching) -> Result<Searcher, Error> {
+    pub fn open(
+        device: Arc<D>,
+        model: &Path,
+        index: &Path,
+        searching: Searching,
+    ) -> Result<Self, Error> {
         let items = Index::open(index)?;
         let folder = common::open(model)?;
         let budget = searching.budget(&folder.settings)?;
+        let own = searching.own_thoughts(&folder.settings)?;
         items.check_origin(&folder.origin()?)?;
         let graph = match searching.approximate {
             true => Some(items.approximate()?.ok_or_else(|| {
@@ -89,7 +124,7 @@ impl Searcher {
             })?),
             false => None,
         };
-        let loaded = Loaded::new(folder, searching.inference)?;
+        let loaded = Loaded::new(folder, device, searching.inference.weights)?;
         let finder = match graph {
             Some(graph) => Finder::Approximate(graph),
             None => {
@@ -102,8 +137,20 @@ impl Searcher {
             loaded,
             index: items,
             budget,
+            own,
             finder,
         })
+    }
+
+    /// The model's own thoughts, or none where the budget is 0.
+    pub fn own_thinking(&self) -> Thinking {
+        match self.budget {
+            0 => Thinking::Direct,
+            budget => Thinking::Own {
+                budget,
+                options: self.own,
+            },
+        }
     }
 
     /// The `top` best items for each row of `queries` `[queries, hidden]`.

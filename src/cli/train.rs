@@ -1,10 +1,9 @@
 //! `lrem train`: a recipe becomes a model folder.
 
 use super::Error;
-use super::common::{self, DeviceName};
+use super::common::{DeviceName, on_device};
 use clap::Args;
-use lrem::device::cpu::Multiply;
-use lrem::recipe::{Precision, Recipe};
+use lrem::recipe::Recipe;
 use lrem::train::Training;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::PathBuf;
@@ -45,26 +44,22 @@ pub fn run(args: TrainArgs) -> Result<(), Error> {
         let recipe = args.recipe.display();
         return Err(format!("{recipe}: --from needs a recipe with a table [rl]").into());
     }
-    let training = Training {
-        device: common::device(args.device, multiply(&recipe))?,
-        recipe: &recipe,
-        folder: &args.out,
-        resume: args.resume,
-        from: args.from.as_deref(),
-        stop: &*interrupts()?,
-        label: "train",
-    };
-    let model = training.run()?;
+    let stop = interrupts()?;
+    let opened = args.device.for_training(recipe.train.precision)?;
+    let model = on_device!(opened, |device| {
+        let training = Training {
+            device,
+            recipe: &recipe,
+            folder: &args.out,
+            resume: args.resume,
+            from: args.from.as_deref(),
+            stop: &stop,
+            label: "train",
+        };
+        training.run()?
+    });
     println!("trained model in {}", model.display());
     Ok(())
-}
-
-/// The CPU's product for a recipe's precision.
-pub fn multiply(recipe: &Recipe) -> Multiply {
-    match recipe.train.precision {
-        Precision::F32 => Multiply::F32,
-        Precision::Bf16 => Multiply::Bf16,
-    }
 }
 
 /// A flag that SIGINT and SIGTERM set; a second signal ends the process at once.

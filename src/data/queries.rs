@@ -16,6 +16,9 @@ pub struct Query {
     pub id: String,
     /// What the shopper typed; not empty.
     pub query: String,
+    /// The kind of query, where the file says.
+    #[serde(default)]
+    pub kind: Option<String>,
     /// Where it stands in its file, from 1.
     #[serde(skip)]
     pub line: usize,
@@ -40,6 +43,7 @@ pub fn read_queries(path: &Path) -> Result<Vec<Query>> {
             _ => Ok(Query {
                 id: line.to_string(),
                 query: text.to_string(),
+                kind: None,
                 line,
             }),
         };

@@ -5,9 +5,11 @@
 
 pub mod cpu;
 pub mod cuda;
+mod real;
 
 use crate::ops;
 use bytemuck::Pod;
+pub use real::Real;
 
 /// What can go wrong on a device.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +28,9 @@ pub enum DeviceError {
     /// The device cannot give the memory asked for.
     #[error("out of memory on {device}: {needed} bytes were needed")]
     OutOfMemory { device: String, needed: usize },
+    /// A call of the device's driver failed.
+    #[error("{what}: {message}")]
+    Driver { what: String, message: String },
     /// The device, or a part of it, is not there.
     #[error("{0}")]
     Unavailable(String),
@@ -47,6 +52,9 @@ pub trait Buffer<T>: Send + Sync {
 /// Allocation and copies. Ops accept buffers that are longer than their contract needs and leave the
 /// rest untouched, so that a workspace can be reused between batches of different sizes.
 pub trait Memory: Send + Sync {
+    /// What activations and their gradients are stored in. Master weights, their gradients, losses and
+    /// embeddings given out are f32 everywhere.
+    type Real: Real;
     /// An array in this device's memory.
     type Buffer<T: Pod + Send + Sync>: Buffer<T>;
 
@@ -92,6 +100,9 @@ pub trait Device:
     + ops::top_k::TopK
 {
 }
+
+/// A buffer of activations.
+pub type Activation<D> = <D as Memory>::Buffer<<D as Memory>::Real>;
 
 /// Returns an error unless `what` holds at least `expected` elements.
 pub fn at_least(op: &'static str, what: &'static str, got: usize, expected: usize) -> Result<()> {

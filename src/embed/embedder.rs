@@ -1,15 +1,11 @@
 //! From text to unit vectors: titles directly, queries with or without a thought.
 
 use super::encode::BATCH_TOKENS;
-use super::{Encoder, FolderError, Pooling, Sequence, Side, normalize};
+use super::{Encoder, FolderError, OwnThoughts, Pooling, Sequence, Side, Thinking, normalize};
 use crate::device::{Device, DeviceError};
 use crate::model::Model;
-use crate::ops::sample::Sampling;
-use crate::reason::{Ending, Question, Reasoner, ThinkOptions};
+use crate::reason::{Ending, Question, Reasoner, ThinkOptions, Thought};
 use crate::text::{PromptError, Prompts, Tokenizer, TokenizerError};
-
-/// Rows decoded at once.
-const THINK_ROWS: usize = 64;
 
 /// What can go wrong between a text and its embedding.
 #[derive(Debug, thiserror::Error)]
@@ -35,17 +31,6 @@ pub enum EmbedError {
     Thoughts { thoughts: usize, queries: usize },
 }
 
-/// With which thought a query is embedded.
-#[derive(Clone, Debug)]
-pub enum Thinking {
-    /// None: `<emb>` right after the prompt (or the pooling's own position).
-    Direct,
-    /// The model's own, of at most `budget` tokens.
-    Own { budget: usize, sampling: Sampling },
-    /// These texts, one a query, cut to `budget` tokens. Empty texts give `<think></think>`.
-    Given { texts: Vec<String>, budget: usize },
-}
-
 /// What a query was embedded with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ThoughtText {
@@ -59,8 +44,8 @@ pub struct ThoughtText {
 pub struct EmbeddedQueries {
     /// Unit vectors, `[queries, hidden]`.
     pub rows: Vec<f32>,
-    /// Thoughts, one a query; empty for direct embeddings.
-    pub thoughts: Vec<ThoughtText>,
+    /// Thoughts of every query; empty for direct embeddings.
+    pub thoughts: Vec<Vec<ThoughtText>>,
 }
 
 /// A model with its tokenizer and prompts.
@@ -106,7 +91,7 @@ impl<D: Device> Embedder<'_, D> {
                 Ok(EmbeddedQueries { rows, thoughts })
             }
             Thinking::Given { texts, budget } => self.with_given(ids, texts, *budget),
-            Thinking::Own { budget, sampling } => self.with_own(ids, *budget, *sampling),
+            Thinking::Own { budget, options } => self.with_own(ids, *budget, options),
         }
     }
 
@@ -149,11 +134,11 @@ impl<D: Device> Embedder<'_, D> {
             };
             ids.extend(self.prompts.branch(&tokens));
             sequences.push(ids);
-            thoughts.push(ThoughtText {
+            thoughts.push(vec![ThoughtText {
                 text: text.clone(),
                 tokens: tokens.len(),
                 ending: None,
-            });
+            }]);
         }
         let rows = self.encode_queries(sequences)?;
         Ok(EmbeddedQueries { rows, thoughts })
@@ -163,29 +148,34 @@ impl<D: Device> Embedder<'_, D> {
         &self,
         ids: Vec<Vec<u32>>,
         budget: usize,
-        sampling: Sampling,
+        own: &OwnThoughts,
     ) -> Result<EmbeddedQueries, EmbedError> {
-        let (questions, options) = one_thought(ids, budget, sampling);
+        let (questions, options) = own.questions(ids, budget);
         let (model, prompts) = (self.model, self.prompts);
         let mut reasoner = Reasoner::for_questions(model, prompts, &questions, &options)?;
-        self.think(&mut reasoner, &questions, &options)
+        self.think(&mut reasoner, own, &questions, &options)
     }
 
     /// Lets `reasoner` think about every query.
     pub(super) fn think(
         &self,
         reasoner: &mut Reasoner<'_, D>,
+        own: &OwnThoughts,
         questions: &[Question],
         options: &ThinkOptions,
     ) -> Result<EmbeddedQueries, EmbedError> {
         let (mut rows, mut thoughts) = (Vec::new(), Vec::new());
-        for thought in reasoner.think(questions, options)?.into_iter().flatten() {
-            rows.extend_from_slice(&thought.embedding);
-            thoughts.push(ThoughtText {
-                text: self.tokenizer.decode(&thought.tokens)?.trim().to_string(),
-                tokens: thought.tokens.len(),
-                ending: Some(thought.ending),
-            });
+        for answer in reasoner.think(questions, options)? {
+            rows.extend(own.blend(&answer));
+            let text = |thought: &Thought| {
+                Ok(ThoughtText {
+                    text: self.tokenizer.decode(&thought.tokens)?.trim().to_string(),
+                    tokens: thought.tokens.len(),
+                    ending: Some(thought.ending),
+                })
+            };
+            let drawn = &answer[..options.rollouts];
+            thoughts.push(drawn.iter().map(text).collect::<Result<_, EmbedError>>()?);
         }
         normalize(&mut rows, self.model.config.hidden_size);
         Ok(EmbeddedQueries { rows, thoughts })
@@ -225,20 +215,4 @@ impl<D: Device> Embedder<'_, D> {
         }
         Ok(())
     }
-}
-
-/// Queries, by their tokens below the trunk, with one thought each to be thought about them.
-pub(super) fn one_thought(
-    ids: Vec<Vec<u32>>,
-    budget: usize,
-    sampling: Sampling,
-) -> (Vec<Question>, ThinkOptions) {
-    let question = |(i, ids): (usize, Vec<u32>)| Question { ids, key: i as u64 };
-    let options = ThinkOptions {
-        budget,
-        sampling,
-        rollouts: 1,
-        batch: THINK_ROWS,
-    };
-    (ids.into_iter().enumerate().map(question).collect(), options)
 }

@@ -1,7 +1,7 @@
 //! A model folder as LREM uses it: the decoder, its tokenizer with the three special tokens, and
 //! `lrem.json` with the prompts it was trained with.
 
-use super::Pooling;
+use super::{OwnThoughts, Pooling};
 use crate::data::{DataError, replace_folder, write_atomic};
 use crate::device::Device;
 use crate::model::export::refuse_other_files;
@@ -39,6 +39,8 @@ pub struct Settings {
     pub pooling: Pooling,
     /// Most tokens of a thought in training; 0: the model was trained without thoughts.
     pub budget: usize,
+    /// How its own thoughts become an embedding, where nothing else is asked for.
+    pub thoughts: OwnThoughts,
 }
 
 /// Where the rows of new tokens come from.

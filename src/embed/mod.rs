@@ -6,12 +6,14 @@ mod fingerprint;
 mod folder;
 mod pooling;
 mod session;
+mod thinking;
 
-pub use embedder::{EmbedError, EmbeddedQueries, Embedder, Thinking, ThoughtText};
+pub use embedder::{EmbedError, EmbeddedQueries, Embedder, ThoughtText};
 pub use encode::{Encoder, Sequence, Side};
 pub use folder::{FolderError, ModelFolder, NewTokens, SETTINGS_FILE, Settings, save_folder};
 pub use pooling::Pooling;
 pub use session::Session;
+pub use thinking::{OwnThoughts, Thinking};
 
 /// Scales every row of `[rows, width]` to length 1; zero rows stay.
 pub fn normalize(rows: &mut [f32], width: usize) {

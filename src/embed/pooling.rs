@@ -1,6 +1,6 @@
 //! Which hidden state is the embedding.
 
-use crate::device::{Device, Result};
+use crate::device::{Activation, Device, Result};
 use crate::model::{Activations, ModelConfig};
 use crate::ops::pool::PoolPlan;
 use serde::{Deserialize, Serialize};
@@ -82,8 +82,8 @@ impl Pooling {
         tokens: usize,
         rows: &[Range<usize>],
         dout: &D::Buffer<f32>,
-        dhidden: &mut D::Buffer<f32>,
-        dinputs: &mut Vec<(usize, D::Buffer<f32>)>,
+        dhidden: &mut Activation<D>,
+        dinputs: &mut Vec<(usize, Activation<D>)>,
     ) -> Result<()> {
         let (layers, weight) = self.layers(config);
         let plan = self.plan(rows, weight);

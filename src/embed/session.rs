@@ -1,6 +1,5 @@
 //! Queries that come one by one, each of which should cost its own tokens only.
 
-use super::embedder::one_thought;
 use super::{EmbedError, EmbeddedQueries, Embedder, Thinking, normalize};
 use crate::device::Device;
 use crate::reason::Reasoner;
@@ -33,10 +32,13 @@ impl<'e, D: Device> Session<'e, D> {
     ) -> Result<EmbeddedQueries, EmbedError> {
         let embedder = self.embedder;
         match *thinking {
-            Thinking::Own { budget, sampling } => {
+            Thinking::Own {
+                budget,
+                options: own,
+            } => {
                 let ids = embedder.query_ids(&[query], thinking)?;
-                let (questions, options) = one_thought(ids, budget, sampling);
-                embedder.think(&mut self.reasoner, &questions, &options)
+                let (questions, options) = own.questions(ids, budget);
+                embedder.think(&mut self.reasoner, &own, &questions, &options)
             }
             Thinking::Direct if embedder.pooling.appends_emb() => {
                 let ids = embedder.query_ids(&[query], thinking)?;

@@ -1,38 +1,39 @@
 //! What a forward pass keeps: the buffers between ops, reused from batch to batch.
 
 use super::config::ModelConfig;
-use crate::device::{Buffer, Device, Result};
+use crate::device::{Activation, Buffer, Device, Result};
+use bytemuck::Pod;
 
 /// Buffers of a forward pass over at most `capacity` tokens. With a slot per layer, the backward pass
 /// finds what it needs (norm outputs and SwiGLU products are recomputed there); inference uses one
 /// slot for all layers.
 ///
 /// Kept per token and layer in training: `2·hidden + qkv_dim + q_dim + num_heads + 2·intermediate`
-/// floats (and `qkv_dim` more with a q/k norm).
+/// numbers (and `qkv_dim` more with a q/k norm).
 pub struct Activations<D: Device> {
     capacity: usize,
     slots: usize,
     /// Residual stream entering the layer, `[tokens, hidden]`.
-    pub(super) input: Vec<D::Buffer<f32>>,
+    pub(super) input: Vec<Activation<D>>,
     /// Queries, keys, values before the q/k norm (only with one).
-    pub(super) raw_qkv: Vec<D::Buffer<f32>>,
+    pub(super) raw_qkv: Vec<Activation<D>>,
     /// Queries and keys after RoPE, values: `[tokens, qkv_dim]`.
-    pub(super) qkv: Vec<D::Buffer<f32>>,
+    pub(super) qkv: Vec<Activation<D>>,
     /// Attention output, `[tokens, q_dim]`.
-    pub(super) attention: Vec<D::Buffer<f32>>,
+    pub(super) attention: Vec<Activation<D>>,
     /// `[tokens, num_heads]`.
     pub(super) lse: Vec<D::Buffer<f32>>,
     /// Residual stream between attention and MLP, `[tokens, hidden]`.
-    pub(super) middle: Vec<D::Buffer<f32>>,
+    pub(super) middle: Vec<Activation<D>>,
     /// `[tokens, 2·intermediate]`.
-    pub(super) gate_up: Vec<D::Buffer<f32>>,
+    pub(super) gate_up: Vec<Activation<D>>,
     /// Residual stream after the last layer.
-    pub(super) output: D::Buffer<f32>,
+    pub(super) output: Activation<D>,
     /// After the final norm: what is embedded and what the head reads, `[tokens, hidden]`.
-    pub hidden: D::Buffer<f32>,
-    pub(super) normed: D::Buffer<f32>,
-    pub(super) delta: D::Buffer<f32>,
-    pub(super) activated: D::Buffer<f32>,
+    pub hidden: Activation<D>,
+    pub(super) normed: Activation<D>,
+    pub(super) delta: Activation<D>,
+    pub(super) activated: Activation<D>,
 }
 
 impl<D: Device> Activations<D> {
@@ -47,18 +48,27 @@ impl<D: Device> Activations<D> {
     }
 
     fn empty(device: &D, config: &ModelConfig, slots: usize) -> Result<Self> {
-        let none = || device.zeros::<f32>(0);
-        let each = || (0..slots).map(|_| none()).collect::<Result<Vec<_>>>();
+        fn each<D: Device, T: Pod + Send + Sync>(
+            device: &D,
+            slots: usize,
+        ) -> Result<Vec<D::Buffer<T>>> {
+            (0..slots).map(|_| device.zeros(0)).collect()
+        }
+        let none = || device.zeros(0);
         Ok(Activations {
             capacity: 0,
             slots,
-            input: each()?,
-            raw_qkv: if config.qk_norm { each()? } else { Vec::new() },
-            qkv: each()?,
-            attention: each()?,
-            lse: each()?,
-            middle: each()?,
-            gate_up: each()?,
+            input: each(device, slots)?,
+            raw_qkv: if config.qk_norm {
+                each(device, slots)?
+            } else {
+                Vec::new()
+            },
+            qkv: each(device, slots)?,
+            attention: each(device, slots)?,
+            lse: each(device, slots)?,
+            middle: each(device, slots)?,
+            gate_up: each(device, slots)?,
             output: none()?,
             hidden: none()?,
             normed: none()?,
@@ -73,32 +83,37 @@ impl<D: Device> Activations<D> {
             return Ok(());
         }
         let heads = c.heads();
-        let grow = |buffers: &mut [D::Buffer<f32>], width: usize| -> Result<()> {
+        fn grow<'b, D: Device, T: Pod + Send + Sync>(
+            device: &D,
+            len: usize,
+            buffers: impl IntoIterator<Item = &'b mut D::Buffer<T>>,
+        ) -> Result<()>
+        where
+            D::Buffer<T>: 'b,
+        {
             for b in buffers {
+                // The old one is given back before the new one is taken.
                 *b = device.zeros(0)?;
-                *b = device.zeros(tokens * width)?;
+                *b = device.zeros(len)?;
             }
             Ok(())
-        };
-        grow(&mut self.input, c.hidden_size)?;
-        grow(&mut self.raw_qkv, heads.qkv_dim())?;
-        grow(&mut self.qkv, heads.qkv_dim())?;
-        grow(&mut self.attention, heads.q_dim())?;
-        grow(&mut self.lse, heads.num_heads)?;
-        grow(&mut self.middle, c.hidden_size)?;
-        grow(&mut self.gate_up, 2 * c.intermediate_size)?;
-        for b in [
+        }
+        let (d, hidden) = (device, tokens * c.hidden_size);
+        grow(d, hidden, &mut self.input)?;
+        grow(d, tokens * heads.qkv_dim(), &mut self.raw_qkv)?;
+        grow(d, tokens * heads.qkv_dim(), &mut self.qkv)?;
+        grow(d, tokens * heads.q_dim(), &mut self.attention)?;
+        grow(d, tokens * heads.num_heads, &mut self.lse)?;
+        grow(d, hidden, &mut self.middle)?;
+        grow(d, tokens * 2 * c.intermediate_size, &mut self.gate_up)?;
+        let single = [
             &mut self.output,
             &mut self.hidden,
             &mut self.normed,
             &mut self.delta,
-        ] {
-            grow(std::slice::from_mut(b), c.hidden_size)?;
-        }
-        grow(
-            std::slice::from_mut(&mut self.activated),
-            c.intermediate_size,
-        )?;
+        ];
+        grow(d, hidden, single)?;
+        grow(d, tokens * c.intermediate_size, [&mut self.activated])?;
         self.capacity = tokens;
         Ok(())
     }
@@ -110,7 +125,7 @@ impl<D: Device> Activations<D> {
 
     /// Residual stream entering `layer` (the output of the layer before), where every layer has its
     /// slot.
-    pub fn layer_input(&self, layer: usize) -> &D::Buffer<f32> {
+    pub fn layer_input(&self, layer: usize) -> &Activation<D> {
         &self.input[layer]
     }
 
@@ -121,7 +136,6 @@ impl<D: Device> Activations<D> {
             &self.raw_qkv,
             &self.qkv,
             &self.attention,
-            &self.lse,
             &self.middle,
             &self.gate_up,
         ];
@@ -132,7 +146,8 @@ impl<D: Device> Activations<D> {
             &self.delta,
             &self.activated,
         ];
-        let floats: usize = many.iter().flat_map(|v| v.iter()).map(|b| b.len()).sum();
-        4 * (floats + one.iter().map(|b| b.len()).sum::<usize>())
+        let many = many.into_iter().flatten().chain(one);
+        let lse: usize = self.lse.iter().map(|b| b.len()).sum();
+        size_of::<D::Real>() * many.map(|b| b.len()).sum::<usize>() + size_of::<f32>() * lse
     }
 }

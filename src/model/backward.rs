@@ -4,27 +4,27 @@ use super::activations::Activations;
 use super::config::ModelConfig;
 use super::parameters::{Parameters, Projection, layout};
 use super::transformer::{Batch, Model, Parameter};
-use crate::device::{Device, Result};
+use crate::device::{Activation, Device, Result};
 use crate::ops::linear::LinearShape;
 
 /// Buffers of a backward pass, reused from batch to batch.
 pub struct BackwardScratch<D: Device> {
     capacity: usize,
     /// Gradient of the residual stream, `[tokens, hidden]`.
-    dx: D::Buffer<f32>,
-    normed: D::Buffer<f32>,
-    dnormed: D::Buffer<f32>,
-    activated: D::Buffer<f32>,
-    dactivated: D::Buffer<f32>,
-    dgate_up: D::Buffer<f32>,
-    dattention: D::Buffer<f32>,
-    dqkv: D::Buffer<f32>,
+    dx: Activation<D>,
+    normed: Activation<D>,
+    dnormed: Activation<D>,
+    activated: Activation<D>,
+    dactivated: Activation<D>,
+    dgate_up: Activation<D>,
+    dattention: Activation<D>,
+    dqkv: Activation<D>,
 }
 
 impl<D: Device> BackwardScratch<D> {
     /// Empty buffers.
     pub fn new(device: &D) -> Result<Self> {
-        let none = || device.zeros::<f32>(0);
+        let none = || device.zeros(0);
         Ok(BackwardScratch {
             capacity: 0,
             dx: none()?,
@@ -76,8 +76,8 @@ impl<D: Device> Model<D> {
         &self,
         batch: &Batch<'_>,
         acts: &mut Activations<D>,
-        dhidden: &D::Buffer<f32>,
-        dinputs: &[(usize, D::Buffer<f32>)],
+        dhidden: &Activation<D>,
+        dinputs: &[(usize, Activation<D>)],
         gradients: &mut Gradients<D>,
         scratch: &mut BackwardScratch<D>,
     ) -> Result<()> {
@@ -201,9 +201,9 @@ impl<D: Device> Model<D> {
         (m, n, k): (usize, usize, usize),
         p: &Projection<Parameter<D>>,
         grad: &mut Projection<D::Buffer<f32>>,
-        dy: &D::Buffer<f32>,
-        x: &D::Buffer<f32>,
-        dx: &mut D::Buffer<f32>,
+        dy: &Activation<D>,
+        x: &Activation<D>,
+        dx: &mut Activation<D>,
     ) -> Result<()> {
         let shape = LinearShape { m, n, k };
         let (dw, db) = (&mut grad.weight, grad.bias.as_mut());

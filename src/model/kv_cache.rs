@@ -1,21 +1,22 @@
 //! The key/value cache: one store per layer, cut into spans that segments own and share.
 
 use super::config::ModelConfig;
-use crate::device::{Device, Result};
+use crate::device::{Activation, Device, Result};
 use crate::ops::forest::Span;
 
 /// Keys and values of cached tokens, `[capacity, kv_dim]` per layer. Spans are contiguous; a trunk's
 /// span is stored once and named by every segment below it.
 pub struct KvCache<D: Device> {
     capacity: usize,
-    pub(super) keys: Vec<D::Buffer<f32>>,
-    pub(super) values: Vec<D::Buffer<f32>>,
+    pub(super) keys: Vec<Activation<D>>,
+    pub(super) values: Vec<Activation<D>>,
     /// Free spans, ascending and never touching.
     free: Vec<Span>,
 }
 
 impl<D: Device> KvCache<D> {
-    /// A cache of `capacity` tokens. It takes `8 · layers · capacity · kv_dim` bytes.
+    /// A cache of `capacity` tokens. It takes `2 · layers · capacity · kv_dim` numbers of the
+    /// activations' type.
     pub fn new(device: &D, config: &ModelConfig, capacity: usize) -> Result<Self> {
         let len = capacity * config.heads().kv_dim();
         let store = || {

@@ -4,7 +4,7 @@ use super::activations::Activations;
 use super::config::ModelConfig;
 use super::kv_cache::KvCache;
 use super::parameters::{Parameters, Projection};
-use crate::device::{Buffer, Device, DeviceError, Result};
+use crate::device::{Activation, Buffer, Device, DeviceError, Result};
 use crate::ops::attention::{Heads, KeysValues};
 use crate::ops::forest::Forest;
 use crate::ops::linear::{LinearShape, Weight, WeightFormat};
@@ -165,7 +165,7 @@ impl<D: Device> Model<D> {
     pub fn logits(
         &self,
         rows: usize,
-        hidden: &D::Buffer<f32>,
+        hidden: &Activation<D>,
         logits: &mut D::Buffer<f32>,
     ) -> Result<()> {
         let shape = LinearShape {
@@ -174,7 +174,7 @@ impl<D: Device> Model<D> {
             k: self.config.hidden_size,
         };
         let w = self.head().weight();
-        self.device.linear(shape, hidden, w, None, logits, false)
+        self.device.logits(shape, hidden, w, logits)
     }
 
     /// Runs the decoder over a packed batch whose keys lie in the batch itself; `acts.hidden` holds
@@ -283,8 +283,8 @@ impl<D: Device> Model<D> {
         &self,
         (m, n, k): (usize, usize, usize),
         p: &Projection<Parameter<D>>,
-        x: &D::Buffer<f32>,
-        y: &mut D::Buffer<f32>,
+        x: &Activation<D>,
+        y: &mut Activation<D>,
     ) -> Result<()> {
         let shape = LinearShape { m, n, k };
         let bias = p.bias.as_ref().map(Parameter::master).transpose()?;

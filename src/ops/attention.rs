@@ -6,7 +6,7 @@
 //! (FlashAttention-2, arXiv 2307.08691), backward recomputes them from `lse`.
 
 use super::forest::Forest;
-use crate::device::{Memory, Result};
+use crate::device::{Activation, DeviceError, Memory, Result, at_least};
 
 /// Head layout of a packed `qkv` row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,96 @@ impl Heads {
     pub fn qkv_dim(&self) -> usize {
         self.q_dim() + 2 * self.kv_dim()
     }
+
+    /// Checks heads, forest and lengths of buffers for [`Attention::attention`]; `cache` is the shorter
+    /// of keys and values, where they are in a cache.
+    pub fn check_forward(
+        &self,
+        forest: &Forest,
+        qkv: usize,
+        cache: Option<usize>,
+        out: usize,
+        lse: Option<usize>,
+    ) -> Result<()> {
+        let (op, tokens) = ("attention", forest.tokens());
+        let stored = cache.map_or(tokens, |len| len / self.kv_dim().max(1));
+        self.check(op, forest, stored)?;
+        at_least(op, "qkv", qkv, tokens * self.qkv_dim())?;
+        at_least(op, "out", out, tokens * self.q_dim())?;
+        lse.map_or(Ok(()), |lse| {
+            at_least(op, "lse", lse, tokens * self.num_heads)
+        })
+    }
+
+    /// Checks heads, forest and lengths of `[qkv, out, lse, dout, dqkv]` for
+    /// [`Attention::attention_backward`].
+    pub fn check_backward(&self, forest: &Forest, lens: [usize; 5]) -> Result<()> {
+        let (op, tokens) = ("attention_backward", forest.tokens());
+        self.check(op, forest, tokens)?;
+        check_packed(op, forest)?;
+        let (qkv, out) = (tokens * self.qkv_dim(), tokens * self.q_dim());
+        let expected = [qkv, out, tokens * self.num_heads, out, qkv];
+        let names = ["qkv", "out", "lse", "dout", "dqkv"];
+        for ((what, len), expected) in names.into_iter().zip(lens).zip(expected) {
+            at_least(op, what, len, expected)?;
+        }
+        Ok(())
+    }
+
+    /// Checks the heads, and that rows and spans of the forest are rows of the batch and of `keys` rows of
+    /// keys.
+    fn check(&self, op: &'static str, forest: &Forest, keys: usize) -> Result<()> {
+        let error = |message: String| Err(DeviceError::Argument { op, message });
+        let (num_heads, kv_heads) = (self.num_heads, self.num_kv_heads);
+        if num_heads == 0 || kv_heads == 0 || !num_heads.is_multiple_of(kv_heads) {
+            return error(format!(
+                "{num_heads} heads cannot share {kv_heads} key heads"
+            ));
+        }
+        if self.head_dim == 0 {
+            return error("a head has no elements".into());
+        }
+        let mut next = 0;
+        for (i, s) in forest.segments.iter().enumerate() {
+            // Tasks write the rows of their segment, so no two segments may have one in common.
+            if s.rows.start != next || s.rows.end < next {
+                return error(format!(
+                    "segment {i} has the rows {:?}, expected rows from {next} on",
+                    s.rows
+                ));
+            }
+            next = s.rows.end;
+            let mut spans = s.ancestors.iter().chain([&s.own]);
+            if s.own.len < s.rows.len() || spans.any(|s| s.range().end > keys) {
+                return error(format!(
+                    "keys of segment {i} lie outside the {keys} that there are"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks that segments see their own rows and those of their ancestors in the batch, and no others:
+/// elsewhere no gradient would arrive.
+fn check_packed(op: &'static str, forest: &Forest) -> Result<()> {
+    for (i, s) in forest.segments.iter().enumerate() {
+        let above = match s.parent {
+            None => s.ancestors.is_empty(),
+            Some(p) if p < i => {
+                let parent = &forest.segments[p];
+                s.ancestors
+                    .iter()
+                    .eq(parent.ancestors.iter().chain([&parent.own]))
+            }
+            Some(_) => false,
+        };
+        if !above || s.own.range() != s.rows {
+            let message = format!("keys of segment {i} are not its rows and its ancestors'");
+            return Err(DeviceError::Argument { op, message });
+        }
+    }
+    Ok(())
 }
 
 /// Where keys and values lie.
@@ -37,8 +127,8 @@ pub enum KeysValues<'a, D: Memory + ?Sized> {
     Packed,
     /// In a cache, `[capacity, kv_dim]` each; spans are rows of the cache.
     Cache {
-        keys: &'a D::Buffer<f32>,
-        values: &'a D::Buffer<f32>,
+        keys: &'a Activation<D>,
+        values: &'a Activation<D>,
     },
 }
 
@@ -52,9 +142,9 @@ pub trait Attention: Memory {
         &self,
         heads: &Heads,
         forest: &Forest,
-        qkv: &Self::Buffer<f32>,
+        qkv: &Self::Buffer<Self::Real>,
         kv: KeysValues<'_, Self>,
-        out: &mut Self::Buffer<f32>,
+        out: &mut Self::Buffer<Self::Real>,
         lse: Option<&mut Self::Buffer<f32>>,
     ) -> Result<()>;
 
@@ -65,11 +155,11 @@ pub trait Attention: Memory {
         &self,
         heads: &Heads,
         forest: &Forest,
-        qkv: &Self::Buffer<f32>,
-        out: &Self::Buffer<f32>,
+        qkv: &Self::Buffer<Self::Real>,
+        out: &Self::Buffer<Self::Real>,
         lse: &Self::Buffer<f32>,
-        dout: &Self::Buffer<f32>,
-        dqkv: &mut Self::Buffer<f32>,
+        dout: &Self::Buffer<Self::Real>,
+        dqkv: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 }
 

@@ -1,7 +1,7 @@
 //! Embedding lookup: `out[t] = table[ids[t]]`.
 
 use super::linear::{Linear, Weight};
-use crate::device::Result;
+use crate::device::{DeviceError, Result};
 
 /// The embedding op. Moves `tokens · hidden` floats; no flops.
 pub trait Embedding: Linear {
@@ -16,7 +16,7 @@ pub trait Embedding: Linear {
         hidden: usize,
         table: Weight<'_, Self>,
         ids: &[u32],
-        out: &mut Self::Buffer<f32>,
+        out: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 
     /// `dtable[ids[t]] += dout[t]`, in the order of `t`.
@@ -24,10 +24,21 @@ pub trait Embedding: Linear {
         &self,
         vocab: usize,
         hidden: usize,
-        dout: &Self::Buffer<f32>,
+        dout: &Self::Buffer<Self::Real>,
         ids: &[u32],
         dtable: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// Checks that all ids are in the vocabulary, for `op`.
+pub fn check(op: &'static str, vocab: usize, ids: &[u32]) -> Result<()> {
+    match ids.iter().find(|id| **id as usize >= vocab) {
+        Some(id) => Err(DeviceError::Argument {
+            op,
+            message: format!("id {id} is outside the vocabulary of {vocab}"),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Plain f64 implementation.

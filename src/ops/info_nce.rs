@@ -8,7 +8,10 @@
 //! off by `hidden` f32 roundings, loss and lse by twice that over τ. A rank compares cosines as they
 //! come out of one product, so exact copies of the target never outrank it.
 
-use crate::device::{Memory, Result};
+use crate::device::{DeviceError, Memory, Result, at_least};
+use std::ops::Range;
+
+const OP: &str = "info_nce";
 
 /// Sizes, targets and masks of one InfoNCE batch.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +46,48 @@ impl InfoNceBatch {
             }
             self.mask_offsets.push(self.masked.len() as u32);
         }
+    }
+
+    /// Where the masks of a query lie in `masked`.
+    pub fn masks(&self, query: usize) -> Range<usize> {
+        self.mask_offsets[query] as usize..self.mask_offsets[query + 1] as usize
+    }
+
+    /// Checks the batch and the lengths of both inputs.
+    ///
+    /// # Errors
+    /// As [`InfoNce::info_nce`] says.
+    pub fn check(&self, queries: usize, items: usize) -> Result<()> {
+        at_least(OP, "queries", queries, self.queries * self.hidden)?;
+        at_least(OP, "items", items, self.items * self.hidden)?;
+        at_least(OP, "targets", self.targets.len(), self.queries)?;
+        let wrong = |message| Err(DeviceError::Argument { op: OP, message });
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            return wrong(format!("temperature {} is not positive", self.temperature));
+        }
+        let targets = &self.targets[..self.queries];
+        if let Some(t) = targets.iter().find(|&&t| t as usize >= self.items) {
+            return wrong(format!("target {t} is outside the {} items", self.items));
+        }
+        if self.mask_offsets.is_empty() {
+            return Ok(());
+        }
+        let offsets = self.mask_offsets.len();
+        at_least(OP, "mask offsets", offsets, self.queries + 1)?;
+        let last = self.mask_offsets[self.queries] as usize;
+        at_least(OP, "masked items", self.masked.len(), last)?;
+        for (i, &target) in targets.iter().enumerate() {
+            let Some(masked) = self.masked.get(self.masks(i)) else {
+                return wrong(format!("the mask offsets of query {i} do not ascend"));
+            };
+            if let Some(j) = masked
+                .iter()
+                .find(|&&j| j == target || j as usize >= self.items)
+            {
+                return wrong(format!("query {i} masks item {j}, its target or no item"));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Linear: `y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n])`, with weights as Hugging Face stores them.
 
-use crate::device::{Memory, Result};
+use crate::device::{Memory, Result, at_least};
 
 /// In what a packed inference weight is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,15 @@ pub struct LinearShape {
     pub k: usize,
 }
 
+impl LinearShape {
+    /// Checks the lengths of `x`, of a bias and of `y` for `op`.
+    pub fn check(self, op: &'static str, x: usize, bias: Option<usize>, y: usize) -> Result<()> {
+        at_least(op, "x", x, self.m * self.k)?;
+        at_least(op, "y", y, self.m * self.n)?;
+        bias.map_or(Ok(()), |bias| at_least(op, "bias", bias, self.n))
+    }
+}
+
 /// The linear op. 2·m·n·k flops forward, twice that backward.
 pub trait Linear: Memory {
     /// A weight laid out for this device's fastest inference product.
@@ -58,20 +67,30 @@ pub trait Linear: Memory {
     fn linear(
         &self,
         shape: LinearShape,
-        x: &Self::Buffer<f32>,
+        x: &Self::Buffer<Self::Real>,
         w: Weight<'_, Self>,
         bias: Option<&Self::Buffer<f32>>,
-        y: &mut Self::Buffer<f32>,
+        y: &mut Self::Buffer<Self::Real>,
         accumulate: bool,
+    ) -> Result<()>;
+
+    /// Logits of an output head, `logits[m,n] = x · wᵀ`: in f32 on every device, as sampling compares
+    /// them. Bits as in [`Linear::linear`].
+    fn logits(
+        &self,
+        shape: LinearShape,
+        x: &Self::Buffer<Self::Real>,
+        w: Weight<'_, Self>,
+        logits: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 
     /// `dx = dy · w` (or `dx += dy · w` with `accumulate`): `[m, k]`.
     fn linear_backward_input(
         &self,
         shape: LinearShape,
-        dy: &Self::Buffer<f32>,
+        dy: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
-        dx: &mut Self::Buffer<f32>,
+        dx: &mut Self::Buffer<Self::Real>,
         accumulate: bool,
     ) -> Result<()>;
 
@@ -79,8 +98,8 @@ pub trait Linear: Memory {
     fn linear_backward_weight(
         &self,
         shape: LinearShape,
-        dy: &Self::Buffer<f32>,
-        x: &Self::Buffer<f32>,
+        dy: &Self::Buffer<Self::Real>,
+        x: &Self::Buffer<Self::Real>,
         dw: &mut Self::Buffer<f32>,
         dbias: Option<&mut Self::Buffer<f32>>,
     ) -> Result<()>;

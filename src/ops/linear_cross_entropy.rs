@@ -9,7 +9,7 @@
 //! `Σ|coefficient|`.
 
 use super::linear::{Linear, LinearShape};
-use crate::device::Result;
+use crate::device::{DeviceError, Result, at_least};
 
 /// The fused op. 2·m·n·k flops forward, three times that backward (the tile is recomputed).
 pub trait LinearCrossEntropy: Linear {
@@ -19,7 +19,7 @@ pub trait LinearCrossEntropy: Linear {
     fn linear_cross_entropy(
         &self,
         shape: LinearShape,
-        hidden: &Self::Buffer<f32>,
+        hidden: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
         targets: &[u32],
         nll: &mut Self::Buffer<f32>,
@@ -32,14 +32,29 @@ pub trait LinearCrossEntropy: Linear {
     fn linear_cross_entropy_backward(
         &self,
         shape: LinearShape,
-        hidden: &Self::Buffer<f32>,
+        hidden: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
         targets: &[u32],
         lse: &Self::Buffer<f32>,
         coefficients: &[f32],
-        dhidden: &mut Self::Buffer<f32>,
+        dhidden: &mut Self::Buffer<Self::Real>,
         dw: &mut Self::Buffer<f32>,
     ) -> Result<()>;
+}
+
+/// Checks the lengths of `hidden`, `w` and `targets`, and that every target is in the vocabulary.
+pub fn check(shape: LinearShape, hidden: usize, w: usize, targets: &[u32]) -> Result<()> {
+    const OP: &str = "linear_cross_entropy";
+    at_least(OP, "hidden", hidden, shape.m * shape.k)?;
+    at_least(OP, "w", w, shape.n * shape.k)?;
+    at_least(OP, "targets", targets.len(), shape.m)?;
+    let outside = targets[..shape.m].iter().find(|&&t| t as usize >= shape.n);
+    outside.map_or(Ok(()), |t| {
+        Err(DeviceError::Argument {
+            op: OP,
+            message: format!("target {t} is outside the vocabulary of {}", shape.n),
+        })
+    })
 }
 
 /// Plain f64 implementation.

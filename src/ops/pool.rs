@@ -4,7 +4,7 @@
 //! row of the sequence, weight 1/len), and mean over the last four layers (called once per layer with
 //! weight 1/4, accumulating).
 
-use crate::device::{Memory, Result};
+use crate::device::{DeviceError, Memory, Real, Result, at_least};
 
 /// Rows and weights of every output, compressed by rows: output `i` sums
 /// `weights[j] · x[rows[j]]` for `j` in `offsets[i]..offsets[i+1]`.
@@ -37,6 +37,29 @@ impl PoolPlan {
         }
         plan
     }
+    /// Checks that the plan's parts fit together, and that its rows are among the `len` elements of
+    /// `what`.
+    pub fn check(
+        &self,
+        op: &'static str,
+        hidden: usize,
+        what: &'static str,
+        len: usize,
+    ) -> Result<()> {
+        let error = |message: String| Err(DeviceError::Argument { op, message });
+        if self.rows.len() != self.weights.len() {
+            let (rows, weights) = (self.rows.len(), self.weights.len());
+            return error(format!("{rows} rows have {weights} weights"));
+        }
+        let end = self.offsets.last().map_or(0, |&end| end as usize);
+        if !self.offsets.is_sorted() || end > self.rows.len() {
+            return error("the offsets do not ascend within the rows".into());
+        }
+        match self.rows.iter().max() {
+            Some(&row) => at_least(op, what, len, (row as usize + 1) * hidden),
+            None => Ok(()),
+        }
+    }
     /// Number of outputs.
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)
@@ -47,28 +70,29 @@ impl PoolPlan {
     }
 }
 
-/// The pooling op.
+/// The pooling op. What is pooled, and its gradient, is f32 (embeddings given out) or the activations'
+/// type (rows that a head reads); sums are f32.
 pub trait Pool: Memory {
     /// `out[i] (+)= Σ_j weights[j] · x[rows[j]]`: `[plan.len(), hidden]`.
     ///
     /// # Errors
     /// A plan whose parts do not fit together, or that names a row beyond `x`.
-    fn pool(
+    fn pool<T: Real>(
         &self,
         plan: &PoolPlan,
         hidden: usize,
-        x: &Self::Buffer<f32>,
-        out: &mut Self::Buffer<f32>,
+        x: &Self::Buffer<Self::Real>,
+        out: &mut Self::Buffer<T>,
         accumulate: bool,
     ) -> Result<()>;
 
     /// `dx[rows[j]] += weights[j] · dout[i]`, in the order of `i` and `j`.
-    fn pool_backward(
+    fn pool_backward<T: Real>(
         &self,
         plan: &PoolPlan,
         hidden: usize,
-        dout: &Self::Buffer<f32>,
-        dx: &mut Self::Buffer<f32>,
+        dout: &Self::Buffer<T>,
+        dx: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 }
 

@@ -1,6 +1,6 @@
 //! RMSNorm: `y = x / sqrt(mean(x²) + eps) · w` over each row (Zhang & Sennrich, arXiv 1910.07467).
 
-use crate::device::{Memory, Result};
+use crate::device::{DeviceError, Memory, Result, at_least};
 
 /// Rows and width of a norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -8,6 +8,20 @@ pub struct NormShape {
     pub rows: usize,
     pub dim: usize,
     pub eps: f32,
+}
+
+impl NormShape {
+    /// Checks the lengths of the rows and of the weight for `op`; returns the number of elements.
+    pub fn check(self, op: &'static str, x: usize, w: usize) -> Result<usize> {
+        if self.dim == 0 {
+            let message = "rows of no elements have no norm".to_owned();
+            return Err(DeviceError::Argument { op, message });
+        }
+        let len = self.rows * self.dim;
+        at_least(op, "x", x, len)?;
+        at_least(op, "weight", w, self.dim)?;
+        Ok(len)
+    }
 }
 
 /// The RMSNorm op, plain and fused with the residual addition.
@@ -19,20 +33,20 @@ pub trait RmsNorm: Memory {
     fn rms_norm(
         &self,
         shape: NormShape,
-        x: &Self::Buffer<f32>,
+        x: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
-        y: &mut Self::Buffer<f32>,
+        y: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 
     /// `sum = x + delta; y = rms_norm(sum) · w`, in one pass.
     fn add_rms_norm(
         &self,
         shape: NormShape,
-        x: &Self::Buffer<f32>,
-        delta: &Self::Buffer<f32>,
+        x: &Self::Buffer<Self::Real>,
+        delta: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
-        sum: &mut Self::Buffer<f32>,
-        y: &mut Self::Buffer<f32>,
+        sum: &mut Self::Buffer<Self::Real>,
+        y: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 
     /// `dx += ∂/∂x`, `dw += ∂/∂w` of [`RmsNorm::rms_norm`] at `x`. (`dx` accumulates because a
@@ -40,10 +54,10 @@ pub trait RmsNorm: Memory {
     fn rms_norm_backward(
         &self,
         shape: NormShape,
-        x: &Self::Buffer<f32>,
+        x: &Self::Buffer<Self::Real>,
         w: &Self::Buffer<f32>,
-        dy: &Self::Buffer<f32>,
-        dx: &mut Self::Buffer<f32>,
+        dy: &Self::Buffer<Self::Real>,
+        dx: &mut Self::Buffer<Self::Real>,
         dw: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 }

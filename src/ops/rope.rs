@@ -4,7 +4,7 @@
 //! each. Rotation is by halves, as in Hugging Face's Llama: element `i` pairs with `i + head_dim/2`.
 
 use super::attention::Heads;
-use crate::device::{Memory, Result};
+use crate::device::{Buffer, DeviceError, Memory, Result, at_least};
 
 /// Cosines and sines `[positions, head_dim/2]`, frequency scaling (linear, llama3, yarn) and yarn's
 /// attention factor already applied.
@@ -13,6 +13,50 @@ pub struct RopeTable<D: Memory + ?Sized> {
     pub sin: D::Buffer<f32>,
     /// Number of positions in the table.
     pub positions: usize,
+}
+
+impl<D: Memory + ?Sized> RopeTable<D> {
+    /// Checks the arguments of a rotation for `op`; returns the number of elements that it covers.
+    pub fn check(
+        &self,
+        op: &'static str,
+        heads: &Heads,
+        positions: &[u32],
+        qkv: usize,
+    ) -> Result<usize> {
+        let error = |message: String| Err(DeviceError::Argument { op, message });
+        if !heads.head_dim.is_multiple_of(2) {
+            return error(format!("a head of {} has no halves", heads.head_dim));
+        }
+        if let Some(p) = positions.iter().find(|p| **p as usize >= self.positions) {
+            let message = format!("position {p} is beyond the table of {}", self.positions);
+            return error(message);
+        }
+        let (len, half) = (positions.len() * heads.qkv_dim(), heads.head_dim / 2);
+        at_least(op, "qkv", qkv, len)?;
+        at_least(op, "cosines", self.cos.len(), self.positions * half)?;
+        at_least(op, "sines", self.sin.len(), self.positions * half)?;
+        Ok(len)
+    }
+}
+
+/// Checks what both q/k norms read, given by lengths, for `op`; returns the number of elements.
+pub fn check_qk_norm(
+    op: &'static str,
+    heads: &Heads,
+    tokens: usize,
+    qkv: usize,
+    [q_weight, k_weight]: [usize; 2],
+) -> Result<usize> {
+    if heads.qkv_dim() == 0 {
+        let message = "heads of no elements have no norm".to_owned();
+        return Err(DeviceError::Argument { op, message });
+    }
+    let len = tokens * heads.qkv_dim();
+    at_least(op, "qkv", qkv, len)?;
+    at_least(op, "query weight", q_weight, heads.head_dim)?;
+    at_least(op, "key weight", k_weight, heads.head_dim)?;
+    Ok(len)
 }
 
 /// The RoPE op and the per-head norm.
@@ -26,7 +70,7 @@ pub trait Rope: Memory {
         heads: &Heads,
         table: &RopeTable<Self>,
         positions: &[u32],
-        qkv: &mut Self::Buffer<f32>,
+        qkv: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 
     /// The transpose of [`Rope::rope`] on gradients, in place.
@@ -35,7 +79,7 @@ pub trait Rope: Memory {
         heads: &Heads,
         table: &RopeTable<Self>,
         positions: &[u32],
-        dqkv: &mut Self::Buffer<f32>,
+        dqkv: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 
     /// Qwen3's q/k norm: RMSNorm over `head_dim` of every query head with `q_weight[head_dim]` and of
@@ -46,10 +90,10 @@ pub trait Rope: Memory {
         heads: &Heads,
         eps: f32,
         tokens: usize,
-        qkv: &Self::Buffer<f32>,
+        qkv: &Self::Buffer<Self::Real>,
         q_weight: &Self::Buffer<f32>,
         k_weight: &Self::Buffer<f32>,
-        out: &mut Self::Buffer<f32>,
+        out: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 
     /// Backward of [`Rope::qk_norm`] at `qkv`: `dqkv` (in: gradient of `out`, out: gradient of `qkv`)
@@ -60,10 +104,10 @@ pub trait Rope: Memory {
         heads: &Heads,
         eps: f32,
         tokens: usize,
-        qkv: &Self::Buffer<f32>,
+        qkv: &Self::Buffer<Self::Real>,
         q_weight: &Self::Buffer<f32>,
         k_weight: &Self::Buffer<f32>,
-        dqkv: &mut Self::Buffer<f32>,
+        dqkv: &mut Self::Buffer<Self::Real>,
         dq_weight: &mut Self::Buffer<f32>,
         dk_weight: &mut Self::Buffer<f32>,
     ) -> Result<()>;

@@ -7,7 +7,7 @@
 //! the exact ones; log-probabilities and entropy are within a few f32 roundings of the logits' range.
 
 use super::philox::{philox, uniform53};
-use crate::device::{Memory, Result};
+use crate::device::{DeviceError, Memory, Result, at_least};
 
 /// How to choose. Filters apply in the order top-k, top-p, min-p, as `transformers` orders its warpers:
 /// to the probabilities at `temperature`, renormalised after each. Equally likely tokens rank by id, so
@@ -34,6 +34,37 @@ impl Sampling {
         min_p: 0.0,
         seed: 0,
     };
+
+    /// Checks the contract's limits for `rows` rows in `logits` numbers.
+    pub fn check(&self, vocab: usize, rows: usize, logits: usize, banned: &[u32]) -> Result<()> {
+        at_least(OP, "logits", logits, rows * vocab)?;
+        let wrong = |message| Err(DeviceError::Argument { op: OP, message });
+        let temperature = self.temperature;
+        if !(temperature >= 0.0 && temperature.is_finite()) {
+            return wrong(format!("temperature {temperature} is not at least 0"));
+        }
+        for (name, p) in [("top_p", self.top_p), ("min_p", self.min_p)] {
+            if !(0.0..=1.0).contains(&p) {
+                return wrong(format!("{name} {p} is not between 0 and 1"));
+            }
+        }
+        if let Some(id) = banned.iter().find(|&&id| id as usize >= vocab) {
+            return wrong(format!(
+                "banned token {id} is outside the vocabulary of {vocab}"
+            ));
+        }
+        Ok(())
+    }
+}
+
+const OP: &str = "sample";
+
+/// The error of a row that nothing can be chosen from.
+pub fn broken_row(row: usize) -> DeviceError {
+    DeviceError::Argument {
+        op: OP,
+        message: format!("row {row} has a logit that is not finite, or no token left"),
+    }
 }
 
 /// A chosen token.

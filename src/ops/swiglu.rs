@@ -13,8 +13,8 @@ pub trait SwiGlu: Memory {
         &self,
         rows: usize,
         intermediate: usize,
-        gate_up: &Self::Buffer<f32>,
-        out: &mut Self::Buffer<f32>,
+        gate_up: &Self::Buffer<Self::Real>,
+        out: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 
     /// `dgate_up[rows, 2·intermediate]` from `dout` and the forward's `gate_up`.
@@ -22,9 +22,9 @@ pub trait SwiGlu: Memory {
         &self,
         rows: usize,
         intermediate: usize,
-        gate_up: &Self::Buffer<f32>,
-        dout: &Self::Buffer<f32>,
-        dgate_up: &mut Self::Buffer<f32>,
+        gate_up: &Self::Buffer<Self::Real>,
+        dout: &Self::Buffer<Self::Real>,
+        dgate_up: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
 }
 

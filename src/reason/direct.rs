@@ -33,7 +33,8 @@ impl<D: Device> Reasoner<'_, D> {
         self.reserve(1)?;
         let (device, hidden) = (&*self.model.device, self.model.config.hidden_size);
         let last = PoolPlan::pick(&[ids.len() as u32 - 1], 1.0);
-        device.pool(&last, hidden, &self.acts.hidden, &mut self.rows, false)?;
-        device.download(&self.rows, hidden)
+        let out = &mut self.embeddings;
+        device.pool(&last, hidden, &self.acts.hidden, out, false)?;
+        device.download(out, hidden)
     }
 }

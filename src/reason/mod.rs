@@ -2,9 +2,11 @@
 //! state falls out of the same loop, so a query is never encoded twice.
 
 mod direct;
+mod generate;
 mod row;
 mod think;
 mod thought;
 
+pub use generate::Generator;
 pub use think::Reasoner;
 pub use thought::{Ending, Question, ThinkOptions, Thought};

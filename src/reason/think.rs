@@ -7,8 +7,8 @@
 //! costs one pass; where the budget is spent they ride along with the last token.
 
 use super::row::Row;
-use super::thought::{Ending, Question, ThinkOptions, Thought};
-use crate::device::{Device, DeviceError, Result};
+use super::thought::{CLOSING, Ending, Question, ThinkOptions, Thought};
+use crate::device::{Activation, Device, DeviceError, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::pool::PoolPlan;
@@ -29,7 +29,9 @@ pub struct Reasoner<'m, D: Device> {
     pub(super) cache: KvCache<D>,
     pub(super) trunk: Span,
     pub(super) acts: Activations<D>,
-    pub(super) rows: D::Buffer<f32>,
+    /// What the head reads, and what is embedded.
+    rows: Activation<D>,
+    pub(super) embeddings: D::Buffer<f32>,
     logits: D::Buffer<f32>,
     capacity: usize,
     /// Tokens that end a thought as [`Ending::Broken`].
@@ -52,6 +54,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
             trunk: Span { start: 0, len: 0 },
             acts: Activations::for_inference(d, &model.config)?,
             rows: d.zeros(0)?,
+            embeddings: d.zeros(0)?,
             logits: d.zeros(0)?,
             capacity: 0,
             control,
@@ -86,13 +89,14 @@ impl<'m, D: Device> Reasoner<'m, D> {
         options: &ThinkOptions,
     ) -> Result<Self> {
         let longest = questions.iter().map(|q| q.ids.len()).max().unwrap_or(0);
-        let each = longest + options.rollouts * (options.budget + 3);
-        let at_once = (options.batch.div_ceil(options.rollouts) + 1).min(questions.len());
+        let each = longest + options.cache_rows();
+        let at_once = (options.batch.div_ceil(options.rows().max(1)) + 1).min(questions.len());
         Self::new(model, prompts, prompts.query_prefix.len() + at_once * each)
     }
 
-    /// Thinks `options.rollouts` thoughts about every question. Result `[question][rollout]`; a
-    /// thought's bits depend on its question, key and options alone.
+    /// Thinks `options.rollouts` thoughts about every question. Result `[question][rollout]`, and with
+    /// `options.direct` one more at the end that has no tokens and ends [directly](Ending::Direct). A
+    /// thought's bits depend on its question, key, budget and sampling alone.
     ///
     /// # Errors
     /// Where a question and its thoughts do not fit in the cache or the context.
@@ -101,23 +105,22 @@ impl<'m, D: Device> Reasoner<'m, D> {
         questions: &[Question],
         options: &ThinkOptions,
     ) -> Result<Vec<Vec<Thought>>> {
-        let branch = options.budget + 3;
         for q in questions {
-            let needed = q.ids.len() + options.rollouts * branch;
+            let needed = q.ids.len() + options.cache_rows();
             let room = self.cache.capacity() - self.trunk.len;
             if needed > room {
                 return Err(full(needed, room));
             }
         }
         let mut done: Vec<Vec<Option<Thought>>> =
-            vec![(0..options.rollouts).map(|_| None).collect(); questions.len()];
+            vec![(0..options.rows()).map(|_| None).collect(); questions.len()];
         let mut waiting: VecDeque<usize> = (0..questions.len()).collect();
         let mut open: Vec<Option<Open>> = (0..questions.len()).map(|_| None).collect();
         let mut live: Vec<Row> = Vec::new();
         while !(live.is_empty() && waiting.is_empty()) {
             let mut entering = Vec::new();
             while let Some(&q) = waiting.front() {
-                let fits = live.is_empty() || live.len() + options.rollouts <= options.batch;
+                let fits = live.is_empty() || live.len() + options.rows() <= options.batch;
                 if !fits || !self.admit(q, &questions[q], options, &mut open[q], &mut live) {
                     break;
                 }
@@ -157,9 +160,13 @@ impl<'m, D: Device> Reasoner<'m, D> {
         open: &mut Option<Open>,
         live: &mut Vec<Row>,
     ) -> bool {
-        let mut spans = Vec::with_capacity(options.rollouts + 1);
-        let branch = std::iter::repeat_n(options.budget + 3, options.rollouts);
-        for len in std::iter::once(question.ids.len()).chain(branch) {
+        let mut spans = Vec::with_capacity(options.rows() + 1);
+        let branches = std::iter::repeat_n(options.budget + CLOSING, options.rollouts);
+        let direct = options.direct.then_some(1);
+        for len in std::iter::once(question.ids.len())
+            .chain(branches)
+            .chain(direct)
+        {
             match self.cache.take(len) {
                 Some(span) => spans.push(span),
                 None => {
@@ -170,29 +177,32 @@ impl<'m, D: Device> Reasoner<'m, D> {
         }
         *open = Some(Open {
             span: spans[0],
-            rows: options.rollouts,
+            rows: options.rows(),
         });
         let p = self.prompts;
-        let next = match options.budget {
-            0 => vec![p.think, p.end_think, p.emb],
-            _ => vec![p.think],
-        };
-        live.extend(spans[1..].iter().enumerate().map(|(rollout, &span)| Row {
-            question: index,
-            rollout,
-            key: question.key.wrapping_add(rollout as u64),
-            span,
-            cached: 0,
-            next: next.clone(),
-            thought: Thought {
-                tokens: Vec::new(),
-                drawn: Vec::new(),
-                log_probabilities: Vec::new(),
+        live.extend(spans[1..].iter().enumerate().map(|(rollout, &span)| {
+            let (next, ending) = match options.budget {
+                _ if rollout == options.rollouts => (vec![p.emb], Ending::Direct),
+                0 => (vec![p.think, p.end_think, p.emb], Ending::Budget),
+                _ => (vec![p.think], Ending::Budget),
+            };
+            Row {
+                question: index,
+                rollout,
+                key: question.key.wrapping_add(rollout as u64),
+                span,
+                cached: 0,
+                next,
+                thought: Thought {
+                    tokens: Vec::new(),
+                    drawn: Vec::new(),
+                    log_probabilities: Vec::new(),
+                    entropy: 0.0,
+                    ending,
+                    embedding: Vec::new(),
+                },
                 entropy: 0.0,
-                ending: Ending::Budget,
-                embedding: Vec::new(),
-            },
-            entropy: 0.0,
+            }
         }));
         true
     }
@@ -225,7 +235,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
         for (i, row) in live.iter().enumerate() {
             let first = ids.len();
             let closes = row.next.last() == Some(&self.prompts.emb);
-            let samples = row.next[0] != self.prompts.end_think;
+            let samples = ![self.prompts.end_think, self.prompts.emb].contains(&row.next[0]);
             forest.segments.push(Segment {
                 rows: first..first + row.next.len(),
                 own: Span {
@@ -260,10 +270,10 @@ impl<'m, D: Device> Reasoner<'m, D> {
             &PoolPlan::pick(&at, 1.0),
             hidden,
             &self.acts.hidden,
-            &mut self.rows,
+            &mut self.embeddings,
             false,
         )?;
-        let embeddings = d.download(&self.rows, at.len() * hidden)?;
+        let embeddings = d.download(&self.embeddings, at.len() * hidden)?;
         for (n, &(i, _)) in ending.iter().enumerate() {
             let Row {
                 thought, entropy, ..
@@ -317,6 +327,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
         if rows > self.capacity {
             let (d, c) = (&*self.model.device, &self.model.config);
             self.rows = d.zeros(rows * c.hidden_size)?;
+            self.embeddings = d.zeros(rows * c.hidden_size)?;
             self.logits = d.zeros(rows * c.vocab_size)?;
             self.capacity = rows;
         }

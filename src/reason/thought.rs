@@ -10,9 +10,26 @@ pub struct ThinkOptions {
     pub sampling: Sampling,
     /// Thoughts per query, `G`.
     pub rollouts: usize,
+    /// Embed every query without a thought too, in the pass that its prompt goes in by.
+    pub direct: bool,
     /// Most rows decoded at once.
     pub batch: usize,
 }
+
+impl ThinkOptions {
+    /// Rows of the decode loop that a query takes.
+    pub(super) fn rows(&self) -> usize {
+        self.rollouts + usize::from(self.direct)
+    }
+
+    /// Cache rows that those take besides the query's own tokens.
+    pub(super) fn cache_rows(&self) -> usize {
+        self.rollouts * (self.budget + CLOSING) + usize::from(self.direct)
+    }
+}
+
+/// Tokens of a branch around its thought: `<think>`, `</think>`, `<emb>`.
+pub(super) const CLOSING: usize = 3;
 
 /// A query to think about.
 #[derive(Clone, Debug)]
@@ -32,6 +49,8 @@ pub enum Ending {
     Budget,
     /// The model wrote another control token; `</think>` was forced.
     Broken,
+    /// There is no thought: `<emb>` came right after the query.
+    Direct,
 }
 
 /// A thought and the embedding that it led to.

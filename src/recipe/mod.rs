@@ -4,8 +4,9 @@
 
 mod options;
 mod rl;
+mod study;
 
-use crate::embed::Pooling;
+use crate::embed::{OwnThoughts, Pooling};
 use crate::text::PromptText;
 use crate::train::optimizer::OptimizerOptions;
 pub use options::{
@@ -15,6 +16,7 @@ pub use options::{
 pub use rl::{Baseline, RewardKind, RewardOptions, RlOptions, Variant};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+pub use study::{Contents, Method, Stage, Study};
 
 /// A recipe that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,8 @@ pub struct Recipe {
     pub thought: ThoughtOptions,
     pub negatives: NegativeOptions,
     pub optimizer: OptimizerOptions,
+    /// How the trained model embeds queries by its own thoughts; training does not depend on it.
+    pub query: OwnThoughts,
     /// Changes of weights during the run, in order; without any, `loss` and `thought.mix` hold
     /// throughout.
     pub phase: Vec<Phase>,
@@ -185,6 +189,7 @@ impl Recipe {
         ];
         let broken = rules.iter().find(|r| !r.0);
         let broken = broken.map(|&(_, field, message)| (field, message));
+        let broken = broken.or_else(|| self.query.problem());
         let rl = self.rl.as_ref();
         match broken.or_else(|| rl.and_then(RlOptions::problem)) {
             None => Ok(()),

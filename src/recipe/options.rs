@@ -163,6 +163,9 @@ pub struct ThoughtOptions {
     /// about them are as good as about new queries, and only these queries are embedded with own
     /// thoughts (others without, where the mix says own). 0: every query is both learned and embedded.
     pub withheld: f32,
+    /// Lessons in the catalogue's words added to a step, by next-token loss alone: one part of a title as
+    /// the query, the rest of it as the thought. They are no query-item pairs.
+    pub lessons: usize,
     /// Steps between refreshes of the model's own thoughts.
     pub refresh: usize,
     /// Own thoughts kept per query at a refresh.
@@ -178,6 +181,7 @@ impl Default for ThoughtOptions {
             mix: Mix::default(),
             draws: 1,
             withheld: 0.0,
+            lessons: 0,
             refresh: 50,
             samples: 2,
             temperature: 1.0,

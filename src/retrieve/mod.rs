@@ -5,6 +5,7 @@ pub mod evaluate;
 pub mod exact;
 pub mod index;
 pub mod metrics;
+pub mod significance;
 pub mod table;
 pub mod trec;
 

@@ -5,7 +5,7 @@
 //! thought is also learned by next-token loss, in a branch of its own where InfoNCE uses another;
 //! both hang from the same query, which is computed once.
 
-use super::batch::{Branch, TrainBatch};
+use super::batch::{Branch, Sample, TrainBatch};
 use super::checkpoint::RunState;
 use super::objective::{Losses, Weights};
 use super::schedule::Schedule;
@@ -24,10 +24,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-/// Streams of random numbers: a step's draws, and which queries' thoughts are withheld; those of an
-/// epoch's shuffle are in [`TrainingSet`].
+/// Streams of random numbers: a step's draws, which queries' thoughts are withheld, and a step's lessons;
+/// those of an epoch's shuffle are in [`TrainingSet`].
 const DRAW: u64 = 2 << 32;
 const WITHHELD: u64 = 4 << 32;
+const LESSONS: u64 = 8 << 32;
 
 /// A cold-start run.
 pub struct ColdStart<'a, D: Device> {
@@ -190,6 +191,28 @@ impl<D: Device> ColdStart<'_, D> {
         emb.then_some(self.prompts.emb).into_iter().collect()
     }
 
+    /// The step's lessons in the catalogue's words.
+    fn lessons(&self, step: usize) -> Vec<Sample> {
+        let (recipe, lessons) = (self.recipe, &self.set.lessons);
+        if lessons.is_empty() {
+            return Vec::new();
+        }
+        let mut random = PhiloxStream::new(recipe.train.seed, LESSONS + step as u64);
+        let mut lesson = |_| {
+            let (query, thought) = &lessons[random.below(lessons.len())];
+            let branch = Branch {
+                ids: self.prompts.branch(thought),
+                ..Branch::default()
+            };
+            Sample {
+                query: query.clone(),
+                branches: vec![branch.learned()],
+                positives: Vec::new(),
+            }
+        };
+        (0..recipe.thought.lessons).map(&mut lesson).collect()
+    }
+
     /// Samples and items of the state's step, which draws `pairs`.
     fn batch(
         &self,
@@ -233,6 +256,9 @@ impl<D: Device> ColdStart<'_, D> {
                 branches.push(branch.learned());
             }
             samples.push(set.sample(q, branches));
+        }
+        if supervised {
+            samples.extend(self.lessons(state.step));
         }
         for &(query, _) in pairs {
             let misses = state.near_misses.get(query as usize);

@@ -5,7 +5,7 @@
 use super::batch::{PackedBatch, TrainBatch};
 use super::contrast::{Comparison, Contrast};
 use super::token_loss::{NextToken, TokenLoss};
-use crate::device::{Device, Result};
+use crate::device::{Activation, Device, Result};
 use crate::embed::Pooling;
 use crate::model::{Activations, BackwardScratch, Batch, Gradients, Model};
 use crate::ops::linear::LinearShape;
@@ -41,7 +41,7 @@ pub struct Objective<D: Device> {
     pooling: Pooling,
     acts: Activations<D>,
     scratch: BackwardScratch<D>,
-    dhidden: D::Buffer<f32>,
+    dhidden: Activation<D>,
     capacity: usize,
 }
 
@@ -276,7 +276,7 @@ impl<D: Device> Objective<D> {
 struct Predictions<D: Device> {
     shape: LinearShape,
     plan: PoolPlan,
-    hidden: D::Buffer<f32>,
+    hidden: Activation<D>,
     nll: D::Buffer<f32>,
     lse: D::Buffer<f32>,
 }

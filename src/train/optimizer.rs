@@ -2,7 +2,7 @@
 
 use crate::device::{Device, Result};
 use crate::model::{Gradients, Model, layout};
-use crate::ops::adamw::AdamWStep;
+use crate::ops::adamw::{AdamWStep, AdamWTensor};
 use serde::{Deserialize, Serialize};
 
 /// Hyper-parameters that stay the same over a run.
@@ -63,31 +63,40 @@ impl<D: Device> Optimizer<D> {
     ) -> Result<f64> {
         let d = model.device.clone();
         let slots = layout(&model.config);
-        let mut squares = 0.0;
-        for (g, slot) in gradients.iter().zip(slots.iter()) {
-            squares += d.sum_of_squares(slot.len(), g)?;
-        }
-        let norm = squares.sqrt();
+        let sized = gradients.iter().zip(slots.iter());
+        let sized: Vec<_> = sized.map(|(g, slot)| (slot.len(), g)).collect();
+        let norm = d.sum_of_squares(&sized)?.sqrt();
         let o = self.options;
         let clips = o.clip > 0.0 && norm > f64::from(o.clip);
         self.updates += 1;
+        let step = AdamWStep {
+            learning_rate,
+            beta1: o.beta1,
+            beta2: o.beta2,
+            eps: o.eps,
+            weight_decay: o.weight_decay,
+            step: self.updates,
+            gradient_scale: if clips {
+                (f64::from(o.clip) / norm) as f32
+            } else {
+                1.0
+            },
+        };
         let moments = self.first.iter_mut().zip(self.second.iter_mut());
-        let tensors = model.parameters.iter_mut().zip(gradients.iter_mut());
-        for (((parameter, gradient), (m, v)), slot) in tensors.zip(moments).zip(slots.iter()) {
-            let step = AdamWStep {
-                learning_rate,
-                beta1: o.beta1,
-                beta2: o.beta2,
-                eps: o.eps,
-                weight_decay: if slot.matrix { o.weight_decay } else { 0.0 },
-                step: self.updates,
-                gradient_scale: if clips {
-                    (f64::from(o.clip) / norm) as f32
-                } else {
-                    1.0
-                },
-            };
-            d.adamw(&step, slot.len(), parameter.master_mut()?, gradient, m, v)?;
+        let tensors = model.parameters.iter_mut().zip(gradients.iter());
+        let tensors = tensors.zip(moments).zip(slots.iter());
+        let tensors = tensors.map(|(((parameter, gradient), (m, v)), slot)| {
+            Ok(AdamWTensor {
+                len: slot.len(),
+                decays: slot.matrix,
+                parameter: parameter.master_mut()?,
+                gradient,
+                first_moment: m,
+                second_moment: v,
+            })
+        });
+        d.adamw(&step, &mut tensors.collect::<Result<Vec<_>>>()?)?;
+        for (gradient, slot) in gradients.iter_mut().zip(slots.iter()) {
             d.clear(gradient, slot.len())?;
         }
         Ok(norm)

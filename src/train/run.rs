@@ -134,6 +134,7 @@ impl<D: Device> Training<'_, D> {
             prompt: recipe.prompt.clone(),
             pooling: recipe.model.pooling,
             budget: if thinks { recipe.thought.budget } else { 0 },
+            thoughts: recipe.query,
         };
         let prompts = Prompts::new(&settings.prompt, &base.tokenizer)?;
         Ok((settings, prompts))

@@ -28,6 +28,7 @@ pub fn think<D: Device>(
         budget,
         sampling,
         rollouts,
+        direct: false,
         batch: THINK_ROWS.max(rollouts),
     };
     Reasoner::for_questions(model, prompts, questions, &options)?.think(questions, &options)

@@ -2,7 +2,7 @@
 
 use super::TrainError;
 use super::batch::{BatchItem, Branch, Sample};
-use crate::data::{Catalogue, Triplet};
+use crate::data::{Catalogue, Triplet, lessons};
 use crate::ops::philox::PhiloxStream;
 use crate::recipe::Recipe;
 use crate::text::{Prompts, Tokenizer};
@@ -40,6 +40,8 @@ pub struct TrainingSet {
     pub(super) grades: Vec<Vec<u32>>,
     /// Below the item trunk, by catalogue row.
     pub(super) items: Vec<Vec<u32>>,
+    /// Query and thought of every lesson in the catalogue's words; none where no step has any.
+    pub(super) lessons: Vec<(Vec<u32>, Vec<u32>)>,
     /// Query and catalogue row of every training pair.
     pairs: Vec<(u32, u32)>,
 }
@@ -67,12 +69,21 @@ impl TrainingSet {
             relevant: Vec::new(),
             grades: Vec::new(),
             items: Vec::new(),
+            lessons: Vec::new(),
             pairs: Vec::new(),
         };
         for item in catalogue.items() {
             let mut ids = prompts.item(tokenizer, &item.title)?;
             ids.extend(emb.then_some(prompts.emb));
             set.items.push(ids);
+        }
+        if taught && recipe.thought.lessons > 0 {
+            let titles = catalogue.items().iter().map(|item| item.title.as_str());
+            for lesson in lessons(&titles.collect::<Vec<_>>()) {
+                let query = prompts.query(tokenizer, &lesson.query)?;
+                let thought = prompts.thought(tokenizer, &lesson.thought, budget)?;
+                set.lessons.push((query, thought));
+            }
         }
         for t in triplets {
             let query = set.queries.len() as u32;
@@ -116,6 +127,7 @@ impl TrainingSet {
             repeated: vec![Vec::new(); queries.len()],
             relevant: rows.clone().map(|row| vec![row]).collect(),
             grades: vec![vec![1]; queries.len()],
+            lessons: Vec::new(),
             pairs: rows.map(|row| (row, row)).collect(),
             queries,
             items,

@@ -19,8 +19,15 @@ pub struct Bounds {
     pub dvalues: Vec<f64>,
 }
 
-/// Bounds of forward and backward over queries, keys, values and output gradients.
-pub fn bounds(h: &Heads, forest: &Forest, [q, k, v, dout]: &[Vec<f64>; 4]) -> Bounds {
+/// Bounds of forward and backward over queries, keys, values and output gradients, of results that are
+/// not yet rounded. `rounding` is what rounding to the device's type changes at most: of the output that
+/// the backward pass reads, and of probabilities and gradients by scores before they are multiplied.
+pub fn bounds(
+    h: &Heads,
+    forest: &Forest,
+    [q, k, v, dout]: &[Vec<f64>; 4],
+    rounding: f64,
+) -> Bounds {
     let (d, group) = (h.head_dim, h.num_heads / h.num_kv_heads);
     let scale = 1.0 / (d as f64).sqrt();
     let tokens = forest.tokens();
@@ -68,9 +75,10 @@ pub fn bounds(h: &Heads, forest: &Forest, [q, k, v, dout]: &[Vec<f64>; 4]) -> Bo
                     let terms = terms.map(|(&j, e)| e / total * value(j)[c]);
                     let (sum_of, size) =
                         terms.fold((0.0, 0.0), |(s, m), t: f64| (s + t, m + t.abs()));
-                    b.out[q_at + c] = (2.0 * weight_error + sum) * size;
+                    b.out[q_at + c] = (2.0 * weight_error + sum + rounding) * size;
                     out[c] = sum_of;
-                    delta_error += g[c].abs() * b.out[q_at + c];
+                    let stored_error = b.out[q_at + c] * (1.0 + rounding) + rounding * sum_of.abs();
+                    delta_error += g[c].abs() * stored_error;
                 }
                 delta_error += dim * magnitude(g, &out);
 
@@ -82,11 +90,12 @@ pub fn bounds(h: &Heads, forest: &Forest, [q, k, v, dout]: &[Vec<f64>; 4]) -> Bo
                     let dp_error = dim * magnitude(g, value(j));
                     let relative = p_error + 4.0 * ULP;
                     let spread = relative * (dp.abs() + delta.abs()) + dp_error + delta_error;
-                    let (ds, ds_error) = (scale * p * (dp - delta).abs(), scale * p * spread);
+                    let ds = scale * p * (dp - delta).abs();
+                    let ds_error = scale * p * spread * (1.0 + rounding) + rounding * ds;
                     for c in 0..d {
                         b.dqueries[q_at + c] += (ds_error + sum * ds) * key(j)[c].abs();
                         b.dkeys[at(j) + c] += (ds_error + below * ds) * q[c].abs();
-                        b.dvalues[at(j) + c] += (p_error + below) * p * g[c].abs();
+                        b.dvalues[at(j) + c] += (p_error + below + rounding) * p * g[c].abs();
                     }
                 }
             }

@@ -1,10 +1,10 @@
 //! Keys and values in a cache: spans anywhere in it, new tokens behind earlier ones.
 
 use crate::bounds::bounds;
-use crate::cases::{Case, heads, join, parts};
+use crate::cases::{Case, MOST_WORK, heads, join, parts, tensor_core_heads};
 use crate::common::*;
-use lrem::device::cpu::Cpu;
-use lrem::ops::attention::{KeysValues, reference};
+use lrem::device::Real;
+use lrem::ops::attention::{Attention, KeysValues, reference};
 use lrem::ops::forest::{Forest, Segment, Span};
 use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
@@ -76,12 +76,38 @@ impl Cached {
         Cached { rows, case, qkv }
     }
 
-    fn forward(&self, device: &Cpu) -> (Vec<f32>, Vec<f32>) {
+    fn forward<D: Attention>(&self, device: &D) -> (Vec<f32>, Vec<f32>) {
+        let [keys, values] = [&self.case.keys, &self.case.values].map(|x| reals(device, x));
         let kv = KeysValues::Cache {
-            keys: &self.case.keys,
-            values: &self.case.values,
+            keys: &keys,
+            values: &values,
         };
-        self.case.forward_with(device, &self.qkv, kv)
+        self.case
+            .forward_with(device, &reals(device, &self.qkv), kv)
+    }
+
+    /// The reference's results over the cache, and the bits of the packed batch's.
+    fn check<D: Attention>(&self, device: &D, packed: &Case) -> [Vec<u32>; 2] {
+        let heads = packed.heads;
+        let [q, k, v, dout] = self.case.wide();
+        let forest = &self.case.forest;
+        let (want_out, want_lse) = reference::attention(&heads, forest, &q, &k, &v);
+        let limit = bounds(&heads, forest, &[q, k, v, dout], D::Real::ROUNDING);
+        let (out, lse) = self.forward(device);
+        assert_close_reals(device, "out", &out, &want_out, |i| limit.out[i]);
+        assert_close("lse", &lse, &want_lse, |i| limit.lse[i]);
+
+        let (packed_out, packed_lse) = packed.forward(device);
+        for (i, &row) in self.rows.iter().enumerate() {
+            for (new, old, width) in [
+                (&out, &packed_out, heads.q_dim()),
+                (&lse, &packed_lse, heads.num_heads),
+            ] {
+                let (new, old) = (&new[i * width..], &old[row * width..]);
+                assert_eq!(bits(&new[..width]), bits(&old[..width]), "row {row}");
+            }
+        }
+        [bits(&out), bits(&lse)]
     }
 }
 
@@ -93,28 +119,58 @@ proptest! {
     ) {
         let packed = Case::new(heads, Forest::packed(&parts), sharpness, seed);
         let cached = Cached::new(&packed, seed);
-        let [q, k, v, dout] = cached.case.wide();
-        let forest = &cached.case.forest;
-        let (want_out, want_lse) = reference::attention(&heads, forest, &q, &k, &v);
-        let limit = bounds(&heads, forest, &[q, k, v, dout]);
         for device in devices() {
-            let (out, lse) = cached.forward(&device);
-            assert_close("out", &out, &want_out, |i| limit.out[i]);
-            assert_close("lse", &lse, &want_lse, |i| limit.lse[i]);
+            cached.check(&device, &packed);
+        }
+        if packed.work() <= MOST_WORK {
+            on_gpus!(|device| cached.check(device, &packed));
+        }
+    }
 
-            let (packed_out, packed_lse) = packed.forward(&device);
-            let (q_dim, num_heads) = (heads.q_dim(), heads.num_heads);
-            for (i, &row) in cached.rows.iter().enumerate() {
-                let (new, old) = (&out[i * q_dim..], &packed_out[row * q_dim..]);
-                prop_assert_eq!(bits(&new[..q_dim]), bits(&old[..q_dim]));
-                let (new, old) = (&lse[i * num_heads..], &packed_lse[row * num_heads..]);
-                prop_assert_eq!(bits(&new[..num_heads]), bits(&old[..num_heads]));
-            }
+    #[test]
+    fn tensor_cores_give_the_reference_and_the_bits_of_the_packed_batch(
+        heads in tensor_core_heads(), parts in parts(), sharpness in 0.1f32..3.0, seed: u64,
+    ) {
+        let packed = Case::new(heads, Forest::packed(&parts), sharpness, seed);
+        let cached = Cached::new(&packed, seed);
+        if let Some(device) = gpu_bf16().filter(|_| packed.work() <= 4 * MOST_WORK) {
+            cached.check(device, &packed);
         }
     }
 }
 
 /// Prefill, then one token at a time: every token's row is that of the whole sequence.
+fn decode<D: Attention>(device: &D, packed: &Case, trunk: usize, tokens: &[usize]) {
+    let heads = packed.heads;
+    let (whole, _) = packed.forward(device);
+    let [keys, values] = [&packed.keys, &packed.values].map(|x| reals(device, x));
+    for &i in tokens {
+        let row = trunk + i;
+        let forest = Forest {
+            segments: vec![Segment {
+                rows: 0..1,
+                own: Span {
+                    start: trunk,
+                    len: i + 1,
+                },
+                ancestors: vec![Span {
+                    start: 0,
+                    len: trunk,
+                }],
+                parent: None,
+            }],
+        };
+        let step = packed.gather(forest, &[row]);
+        let kv = KeysValues::Cache {
+            keys: &keys,
+            values: &values,
+        };
+        let (out, _) = step.forward_with(device, &reals(device, &step.qkv()), kv);
+        let old = &whole[row * heads.q_dim()..][..heads.q_dim()];
+        assert_eq!(bits(&out), bits(old), "token {i}");
+    }
+}
+
 #[test]
 fn decoding_token_by_token_has_the_bits_of_one_pass() {
     let heads = lrem::ops::attention::Heads {
@@ -123,40 +179,30 @@ fn decoding_token_by_token_has_the_bits_of_one_pass() {
         head_dim: 12,
     };
     let (trunk, len) = (70, 150);
-    let packed = Case::new(
-        heads,
-        Forest::packed(&[(trunk, None), (len, Some(0))]),
-        1.0,
-        5,
-    );
+    let forest = Forest::packed(&[(trunk, None), (len, Some(0))]);
+    let packed = Case::new(heads, forest, 1.0, 5);
+    let all: Vec<usize> = (0..len).collect();
     for device in devices() {
-        let (whole, _) = packed.forward(&device);
-        for i in 0..len {
-            let row = trunk + i;
-            let forest = Forest {
-                segments: vec![Segment {
-                    rows: 0..1,
-                    own: Span {
-                        start: trunk,
-                        len: i + 1,
-                    },
-                    ancestors: vec![Span {
-                        start: 0,
-                        len: trunk,
-                    }],
-                    parent: None,
-                }],
-            };
-            let step = packed.gather(forest, &[row]);
-            let kv = KeysValues::Cache {
-                keys: &packed.keys,
-                values: &packed.values,
-            };
-            let (out, _) = step.forward_with(&device, &step.qkv(), kv);
-            assert_eq!(
-                bits(&out),
-                bits(&whole[row * heads.q_dim()..][..heads.q_dim()])
-            );
+        decode(&device, &packed, trunk, &all);
+    }
+    on_gpus!(|device| decode(device, &packed, trunk, &[0, 1, 31, 32, 70, 149]));
+}
+
+/// A trunk and an own span of several pieces, whose partial results the GPU folds in the one way within
+/// a block and in the other by a second kernel.
+#[test]
+fn decoding_over_long_spans_has_the_bits_of_one_pass() {
+    for head_dim in [64, 80, 96, 128] {
+        let heads = lrem::ops::attention::Heads {
+            num_heads: 5,
+            num_kv_heads: 1,
+            head_dim,
+        };
+        let (trunk, len) = (530, 650);
+        let forest = Forest::packed(&[(trunk, None), (len, Some(0)), (3, Some(0))]);
+        let packed = Case::new(heads, forest, 1.0, head_dim as u64);
+        if let Some(device) = gpu_bf16() {
+            decode(device, &packed, trunk, &[0, 63, 64, 511, 512, 649]);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Random forests with queries, keys and values.
 
-use crate::common::{assert_untouched, normals, poisoned, wide};
-use lrem::device::cpu::Cpu;
+use crate::common::*;
+use lrem::device::Activation;
 use lrem::ops::attention::{Attention, Heads, KeysValues, reference};
-use lrem::ops::forest::Forest;
+use lrem::ops::forest::{Forest, Segment};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -21,6 +21,19 @@ pub fn heads() -> impl Strategy<Value = Heads> {
         head_dim,
     })
 }
+
+/// Head sizes that the GPU multiplies on tensor cores.
+pub fn tensor_core_heads() -> impl Strategy<Value = Heads> {
+    let head_dim = prop::sample::select(vec![64, 64, 80, 96, 128]);
+    (1usize..9, 1usize..3, head_dim).prop_map(|(group, num_kv_heads, head_dim)| Heads {
+        num_heads: group * num_kv_heads,
+        num_kv_heads,
+        head_dim,
+    })
+}
+
+/// The largest [`Case::work`] that the virtual GPU is given without tensor cores.
+pub const MOST_WORK: usize = 40;
 
 /// Lengths and parents: several roots, at most four segments from a root to a leaf.
 pub fn parts() -> impl Strategy<Value = Vec<(usize, Option<usize>)>> {
@@ -55,11 +68,12 @@ pub struct Case {
 }
 
 impl Case {
-    /// Normal numbers, the queries times `sharpness`.
+    /// Normal numbers, the queries times `sharpness`; all of them are bf16 numbers.
     pub fn new(heads: Heads, forest: Forest, sharpness: f32, seed: u64) -> Case {
         let tokens = forest.tokens();
         let mut queries = normals(seed, 1, tokens * heads.q_dim());
-        queries.iter_mut().for_each(|q| *q *= sharpness);
+        let sharpen = |q: f32| half::bf16::from_f32(q * sharpness).to_f32();
+        queries.iter_mut().for_each(|q| *q = sharpen(*q));
         Case {
             queries,
             keys: normals(seed, 2, tokens * heads.kv_dim()),
@@ -92,41 +106,54 @@ impl Case {
         join(&self.heads, &self.queries, &self.keys, &self.values)
     }
 
+    /// Multiplications and additions of the forward pass, in millions.
+    pub fn work(&self) -> usize {
+        let seen = |s: &Segment| s.own.len + s.ancestors.iter().map(|a| a.len).sum::<usize>();
+        let pairs: usize = self
+            .forest
+            .segments
+            .iter()
+            .map(|s| s.rows.len() * seen(s))
+            .sum();
+        4 * pairs * self.heads.q_dim() / 1_000_000
+    }
+
     /// `(out, lse)` of a device over packed keys.
-    pub fn forward(&self, device: &Cpu) -> (Vec<f32>, Vec<f32>) {
-        self.forward_with(device, &self.qkv(), KeysValues::Packed)
+    pub fn forward<D: Attention>(&self, device: &D) -> (Vec<f32>, Vec<f32>) {
+        self.forward_with(device, &reals(device, &self.qkv()), KeysValues::Packed)
     }
 
     /// `(out, lse)` of a device over other keys, without what was behind their ends.
-    pub fn forward_with(
+    pub fn forward_with<D: Attention>(
         &self,
-        device: &Cpu,
-        qkv: &Vec<f32>,
-        kv: KeysValues<'_, Cpu>,
+        device: &D,
+        qkv: &Activation<D>,
+        kv: KeysValues<'_, D>,
     ) -> (Vec<f32>, Vec<f32>) {
-        let tokens = self.forest.tokens();
-        let (out_len, lse_len) = (tokens * self.heads.q_dim(), tokens * self.heads.num_heads);
-        let (mut out, mut lse) = (poisoned(out_len), poisoned(lse_len));
+        let (heads, forest) = (&self.heads, &self.forest);
+        let (out_len, lse_len) = (
+            forest.tokens() * heads.q_dim(),
+            forest.tokens() * heads.num_heads,
+        );
+        let mut out = poisoned_reals(device, out_len);
+        let mut lse = poisoned_floats(device, lse_len);
         device
-            .attention(&self.heads, &self.forest, qkv, kv, &mut out, Some(&mut lse))
+            .attention(heads, forest, qkv, kv, &mut out, Some(&mut lse))
             .unwrap();
-        assert_untouched("out", &out, out_len);
-        assert_untouched("lse", &lse, lse_len);
-        out.truncate(out_len);
-        lse.truncate(lse_len);
-        (out, lse)
+        let out = read_reals(device, "out", &out, out_len);
+        (out, read_floats(device, "lse", &lse, lse_len))
     }
 
     /// `(dqueries, dkeys, dvalues)` of a device.
-    pub fn backward(&self, device: &Cpu, out: &Vec<f32>, lse: &Vec<f32>) -> [Vec<f32>; 3] {
-        let len = self.forest.tokens() * self.heads.qkv_dim();
-        let mut dqkv = poisoned(len);
+    pub fn backward<D: Attention>(&self, device: &D, out: &[f32], lse: &[f32]) -> [Vec<f32>; 3] {
         let (heads, forest) = (&self.heads, &self.forest);
+        let len = forest.tokens() * heads.qkv_dim();
+        let [qkv, out, dout] = [&self.qkv()[..], out, &self.dout].map(|x| reals(device, x));
+        let (lse, mut dqkv) = (floats(device, lse), poisoned_reals(device, len));
         device
-            .attention_backward(heads, forest, &self.qkv(), out, lse, &self.dout, &mut dqkv)
+            .attention_backward(heads, forest, &qkv, &out, &lse, &dout, &mut dqkv)
             .unwrap();
-        assert_untouched("dqkv", &dqkv, len);
-        split(heads, &dqkv[..len])
+        split(heads, &read_reals(device, "dqkv", &dqkv, len))
     }
 
     pub fn reference(&self) -> (Vec<f64>, Vec<f64>) {

@@ -1,7 +1,8 @@
 //! Heads, forests and buffers that do not fit together.
 
 use crate::cases::Case;
-use crate::common::{devices, message};
+use crate::common::*;
+use lrem::device::Memory;
 use lrem::ops::attention::{Attention, Heads, KeysValues};
 use lrem::ops::forest::{Forest, Span};
 
@@ -15,28 +16,30 @@ fn forest() -> Forest {
     Forest::packed(&[(2, None), (3, Some(0)), (1, Some(1))])
 }
 
-/// What both passes say over buffers that fit [`HEADS`] and [`forest`], which is nothing where they
-/// are given.
-fn messages(heads: &Heads, forest: &Forest) -> [String; 2] {
-    let case = Case::new(HEADS, self::forest(), 1.0, 0);
-    let (qkv, mut out, mut lse) = (case.qkv(), case.dout.clone(), vec![0.0; 24]);
-    let device = &devices()[0];
-    let forward = device.attention(
-        heads,
-        forest,
-        &qkv,
-        KeysValues::Packed,
-        &mut out,
-        Some(&mut lse),
-    );
-    let mut dqkv = qkv.clone();
-    let backward = device.attention_backward(heads, forest, &qkv, &out, &lse, &out, &mut dqkv);
-    [forward, backward].map(message)
+/// What both passes say over buffers of `[qkv, out, lse, dout, dqkv]` elements.
+fn messages_of<D: Attention>(
+    device: &D,
+    heads: &Heads,
+    forest: &Forest,
+    sizes: [usize; 5],
+) -> [String; 2] {
+    let zeros = |len| device.zeros::<D::Real>(len).unwrap();
+    let [qkv, mut out, dout, mut dqkv] = [0, 1, 3, 4].map(|i| zeros(sizes[i]));
+    let mut lse = device.zeros::<f32>(sizes[2]).unwrap();
+    let kv = KeysValues::Packed;
+    let forward = device.attention(heads, forest, &qkv, kv, &mut out, Some(&mut lse));
+    let backward = device.attention_backward(heads, forest, &qkv, &out, &lse, &dout, &mut dqkv);
+    [message(forward), message(backward)]
+}
+
+/// The same over buffers that fit [`HEADS`] and [`forest`]: nothing where they are given.
+fn messages<D: Attention>(device: &D, heads: &Heads, forest: &Forest) -> [String; 2] {
+    messages_of(device, heads, forest, [144, 72, 24, 72, 144])
 }
 
 #[test]
 fn wrong_heads_are_errors() {
-    assert_eq!(messages(&HEADS, &forest()), ["", ""]);
+    on_every_device!(|device| assert_eq!(messages(device, &HEADS, &forest()), ["", ""]));
     let cases = [
         ((4, 3, 3), "4 heads cannot share 3 key heads"),
         ((4, 0, 3), "4 heads cannot share 0 key heads"),
@@ -49,9 +52,11 @@ fn wrong_heads_are_errors() {
             num_kv_heads,
             head_dim,
         };
-        let [forward, backward] = messages(&heads, &forest());
-        assert_eq!(forward, format!("attention: {want}"));
-        assert_eq!(backward, format!("attention_backward: {want}"));
+        on_every_device!(|device| {
+            let [forward, backward] = messages(device, &heads, &forest());
+            assert_eq!(forward, format!("attention: {want}"));
+            assert_eq!(backward, format!("attention_backward: {want}"));
+        });
     }
 }
 
@@ -83,9 +88,11 @@ fn wrong_forests_are_errors() {
     for (change, want) in cases {
         let mut forest = forest();
         change(&mut forest);
-        let [forward, backward] = messages(&HEADS, &forest);
-        assert_eq!(forward, format!("attention: {want}"));
-        assert_eq!(backward, format!("attention_backward: {want}"));
+        on_every_device!(|device| {
+            let [forward, backward] = messages(device, &HEADS, &forest);
+            assert_eq!(forward, format!("attention: {want}"));
+            assert_eq!(backward, format!("attention_backward: {want}"));
+        });
     }
 }
 
@@ -102,72 +109,73 @@ fn a_gradient_that_would_be_lost_is_an_error() {
     for (change, segment) in cases {
         let mut forest = forest();
         change(&mut forest);
-        let [forward, backward] = messages(&HEADS, &forest);
-        assert_eq!(forward, "");
-        let want = format!(
-            "attention_backward: keys of segment {segment} are not its rows and its ancestors'"
-        );
-        assert_eq!(backward, want);
+        on_every_device!(|device| {
+            let [forward, backward] = messages(device, &HEADS, &forest);
+            assert_eq!(forward, "");
+            let want = format!(
+                "attention_backward: keys of segment {segment} are not its rows and its ancestors'"
+            );
+            assert_eq!(backward, want);
+        });
     }
 }
 
 #[test]
 fn short_buffers_are_errors() {
-    let case = Case::new(HEADS, forest(), 1.0, 0);
-    let device = &devices()[0];
-    let say = |qkv: usize, out: usize, lse: usize| {
-        let mut buffers = (vec![0.0; qkv], vec![0.0; out], vec![0.0; lse]);
-        let (out, lse) = (&mut buffers.1, Some(&mut buffers.2));
-        let result = device.attention(
-            &HEADS,
-            &case.forest,
-            &buffers.0,
-            KeysValues::Packed,
-            out,
-            lse,
-        );
-        message(result)
-    };
-    assert_eq!(say(144, 72, 24), "");
-    assert_eq!(say(143, 72, 24), "attention: qkv has 143, expected 144");
-    assert_eq!(say(144, 71, 24), "attention: out has 71, expected 72");
-    assert_eq!(say(144, 72, 23), "attention: lse has 23, expected 24");
-
-    let back = |sizes: [usize; 5]| {
-        let [qkv, out, lse, dout, mut dqkv] = sizes.map(|len| vec![0.0; len]);
-        let result =
-            device.attention_backward(&HEADS, &case.forest, &qkv, &out, &lse, &dout, &mut dqkv);
-        message(result)
-    };
     let good = [144, 72, 24, 72, 144];
-    assert_eq!(back(good), "");
-    for (i, what) in ["qkv", "out", "lse", "dout", "dqkv"]
-        .into_iter()
-        .enumerate()
-    {
+    let names = ["qkv", "out", "lse", "dout", "dqkv"];
+    for (i, what) in names.into_iter().enumerate() {
         let mut sizes = good;
         sizes[i] -= 1;
-        let (got, expected) = (sizes[i], good[i]);
-        assert_eq!(
-            back(sizes),
-            format!("attention_backward: {what} has {got}, expected {expected}")
-        );
+        let want = format!("{what} has {}, expected {}", sizes[i], good[i]);
+        on_every_device!(|device| {
+            let [forward, backward] = messages_of(device, &HEADS, &forest(), sizes);
+            assert_eq!(backward, format!("attention_backward: {want}"));
+            // Forward has neither gradient.
+            let want = if i < 3 {
+                format!("attention: {want}")
+            } else {
+                String::new()
+            };
+            assert_eq!(forward, want);
+        });
     }
 }
 
 #[test]
 fn a_span_beyond_the_cache_is_an_error() {
     let case = Case::new(HEADS, forest(), 1.0, 0);
-    let (qkv, mut out) = (case.qkv(), case.dout.clone());
-    let (keys, mut values) = (case.keys.clone(), case.values.clone());
-    values.pop();
-    let kv = KeysValues::Cache {
-        keys: &keys,
-        values: &values,
+    let short = &case.values[..case.values.len() - 1];
+    on_every_device!(|device| {
+        let (qkv, mut out) = (reals(device, &case.qkv()), reals(device, &case.dout));
+        let keys = reals(device, &case.keys);
+        let short: Vec<_> = device.download(&reals(device, short), short.len()).unwrap();
+        let values = device.upload(&short).unwrap();
+        let kv = KeysValues::Cache {
+            keys: &keys,
+            values: &values,
+        };
+        let result = device.attention(&HEADS, &case.forest, &qkv, kv, &mut out, None);
+        assert_eq!(
+            message(result),
+            "attention: keys of segment 2 lie outside the 5 that there are"
+        );
+    });
+}
+
+/// What the kernels of the GPU cannot hold.
+#[test]
+fn a_head_of_more_elements_than_a_kernel_holds_is_an_error() {
+    let heads = Heads {
+        num_heads: 1,
+        num_kv_heads: 1,
+        head_dim: 257,
     };
-    let result = devices()[0].attention(&HEADS, &case.forest, &qkv, kv, &mut out, None);
-    assert_eq!(
-        result.unwrap_err().to_string(),
-        "attention: keys of segment 2 lie outside the 5 that there are"
-    );
+    let (forest, sizes) = (Forest::packed(&[(1, None)]), [771, 257, 1, 257, 771]);
+    let want = "heads of 257 elements, at most 256 are supported";
+    on_gpus!(|device| {
+        let [forward, backward] = messages_of(device, &heads, &forest, sizes);
+        assert_eq!(forward, format!("attention: {want}"));
+        assert_eq!(backward, format!("attention_backward: {want}"));
+    });
 }

@@ -9,32 +9,61 @@ mod cases;
 mod errors;
 mod sharing;
 
-use bounds::{Bounds, bounds};
-use cases::{Case, heads, parts};
+use bounds::bounds;
+use cases::{Case, MOST_WORK, heads, parts, tensor_core_heads};
 use common::*;
+use lrem::device::Real;
 use lrem::ops::attention::{Attention, Heads, KeysValues, reference};
 use lrem::ops::forest::Forest;
 use proptest::prelude::*;
 
+/// What a device has to give.
+struct Wanted {
+    forward: (Vec<f64>, Vec<f64>),
+    backward: [Vec<f64>; 3],
+}
+
+impl Wanted {
+    fn of(case: &Case) -> Wanted {
+        Wanted {
+            forward: case.reference(),
+            backward: case.reference_backward(),
+        }
+    }
+
+    /// Compares forward and backward of a device; the results.
+    fn check<D: Attention>(&self, device: &D, case: &Case) -> [Vec<u32>; 5] {
+        let limit = bounds(&case.heads, &case.forest, &case.wide(), D::Real::ROUNDING);
+        let (out, lse) = case.forward(device);
+        assert_close_reals(device, "out", &out, &self.forward.0, |i| limit.out[i]);
+        assert_close("lse", &lse, &self.forward.1, |i| limit.lse[i]);
+        let got = case.backward(device, &out, &lse);
+        let limits = [limit.dqueries, limit.dkeys, limit.dvalues];
+        for (i, what) in ["dqueries", "dkeys", "dvalues"].into_iter().enumerate() {
+            assert_close_reals(device, what, &got[i], &self.backward[i], |l| limits[i][l]);
+        }
+        let [dq, dk, dv] = got;
+        [out, lse, dq, dk, dv].map(|x| bits(&x))
+    }
+}
+
 /// Forward and backward of every device.
 fn check(case: &Case) {
-    let (want_out, want_lse) = case.reference();
-    let gradients = case.reference_backward();
-    let Bounds {
-        out: out_error,
-        lse: lse_error,
-        dqueries,
-        dkeys,
-        dvalues,
-    } = bounds(&case.heads, &case.forest, &case.wide());
+    let wanted = Wanted::of(case);
     for device in devices() {
-        let (out, lse) = case.forward(&device);
-        assert_close("out", &out, &want_out, |i| out_error[i]);
-        assert_close("lse", &lse, &want_lse, |i| lse_error[i]);
-        let got = case.backward(&device, &out, &lse);
-        assert_close("dqueries", &got[0], &gradients[0], |i| dqueries[i]);
-        assert_close("dkeys", &got[1], &gradients[1], |i| dkeys[i]);
-        assert_close("dvalues", &got[2], &gradients[2], |i| dvalues[i]);
+        wanted.check(&device, case);
+    }
+    if case.work() <= MOST_WORK {
+        on_gpus!(|device| wanted.check(device, case));
+    }
+}
+
+/// Forward and backward of the GPU in bf16.
+fn check_bf16(case: &Case) {
+    if let Some(device) = gpu_bf16() {
+        let wanted = Wanted::of(case);
+        let first = wanted.check(device, case);
+        assert!(first == wanted.check(device, case), "two runs differ");
     }
 }
 
@@ -45,6 +74,16 @@ proptest! {
         heads in heads(), parts in parts(), sharpness in 0.1f32..4.0, seed: u64,
     ) {
         check(&Case::new(heads, Forest::packed(&parts), sharpness, seed));
+    }
+
+    #[test]
+    fn tensor_cores_agree_with_the_reference(
+        heads in tensor_core_heads(), parts in parts(), sharpness in 0.1f32..4.0, seed: u64,
+    ) {
+        let case = Case::new(heads, Forest::packed(&parts), sharpness, seed);
+        if case.work() <= 4 * MOST_WORK {
+            check_bf16(&case);
+        }
     }
 
     #[test]
@@ -119,14 +158,50 @@ fn the_log_sum_of_exponentials_may_be_left_out() {
     };
     let case = Case::new(heads, Forest::packed(&[(70, None), (9, Some(0))]), 1.0, 3);
     for device in devices() {
-        let mut out = poisoned(case.queries.len());
-        let (forest, qkv) = (&case.forest, case.qkv());
-        device
-            .attention(&heads, forest, &qkv, KeysValues::Packed, &mut out, None)
-            .unwrap();
-        assert_untouched("out", &out, case.queries.len());
-        out.truncate(case.queries.len());
-        assert_eq!(bits(&out), bits(&case.forward(&device).0));
+        without_lse(&device, &case);
+    }
+    on_gpus!(|device| without_lse(device, &case));
+}
+
+fn without_lse<D: Attention>(device: &D, case: &Case) -> Vec<u32> {
+    let len = case.queries.len();
+    let (qkv, mut out) = (reals(device, &case.qkv()), poisoned_reals(device, len));
+    let (heads, kv) = (&case.heads, KeysValues::Packed);
+    device
+        .attention(heads, &case.forest, &qkv, kv, &mut out, None)
+        .unwrap();
+    let out = bits(&read_reals(device, "out", &out, len));
+    assert_eq!(out, bits(&case.forward(device).0));
+    out
+}
+
+/// Fewer and more rows than a block has, and a span of several pieces, for every instance.
+#[test]
+fn long_spans_and_whole_blocks() {
+    for head_dim in [64, 80, 96, 128] {
+        let heads = Heads {
+            num_heads: 3,
+            num_kv_heads: 1,
+            head_dim,
+        };
+        let parts = [(3, None), (560, None), (40, Some(1)), (1, Some(1))];
+        check_bf16(&Case::new(heads, Forest::packed(&parts), 1.0, 6));
+    }
+}
+
+/// More rows below a trunk than one block is visited by: the sums of several are folded.
+#[test]
+fn a_trunk_that_thousands_of_rows_see() {
+    for head_dim in [64, 128] {
+        let heads = Heads {
+            num_heads: 8,
+            num_kv_heads: 1,
+            head_dim,
+        };
+        let parts: Vec<_> = std::iter::once((5, None))
+            .chain((0..300).map(|i| (1 + i % 2, Some(0))))
+            .collect();
+        check_bf16(&Case::new(heads, Forest::packed(&parts), 1.0, 7));
     }
 }
 

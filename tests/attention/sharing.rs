@@ -1,8 +1,10 @@
 //! A shared trunk is as good as a copy of it in every sequence, and no segment feels its neighbours.
 
 use crate::bounds::bounds;
-use crate::cases::{Case, heads, parts};
+use crate::cases::{Case, MOST_WORK, heads, parts, tensor_core_heads};
 use crate::common::*;
+use lrem::device::Real;
+use lrem::ops::attention::Attention;
 use lrem::ops::forest::Forest;
 use proptest::prelude::*;
 
@@ -46,6 +48,77 @@ fn summed(rows: &[usize], width: usize, x: &[f64], len: usize) -> Vec<f64> {
     sums
 }
 
+/// Asserts that forward and backward of `flat`, whose rows are copies of `rows` of `case`, give the same.
+fn same_as_repeated<D: Attention>(device: &D, case: &Case, flat: &Case, rows: &[usize]) {
+    let heads = case.heads;
+    let (q_dim, kv_dim) = (heads.q_dim(), heads.kv_dim());
+    let rounding = D::Real::ROUNDING;
+    let limit = bounds(&heads, &case.forest, &case.wide(), rounding);
+    let flat_limit = bounds(&heads, &flat.forest, &flat.wide(), rounding);
+    let row_of = |i: usize, width: usize| rows[i / width] * width + i % width;
+
+    let (out, lse) = case.forward(device);
+    let (flat_out, flat_lse) = flat.forward(device);
+    let shared = |x: &[f32], width: usize, len: usize| -> Vec<f64> {
+        (0..len).map(|i| f64::from(x[row_of(i, width)])).collect()
+    };
+    let want = shared(&out, q_dim, flat_out.len());
+    assert_close("out", &flat_out, &want, |i| {
+        let exact = limit.out[row_of(i, q_dim)] + flat_limit.out[i];
+        exact + rounding * (2.0 * want[i].abs() + exact)
+    });
+    let width = heads.num_heads;
+    assert_close(
+        "lse",
+        &flat_lse,
+        &shared(&lse, width, flat_lse.len()),
+        |i| limit.lse[row_of(i, width)] + flat_limit.lse[i],
+    );
+
+    let got = case.backward(device, &out, &lse);
+    let copies = flat.backward(device, &flat_out, &flat_lse);
+    let limits = [
+        (&limit.dqueries, &flat_limit.dqueries),
+        (&limit.dkeys, &flat_limit.dkeys),
+        (&limit.dvalues, &flat_limit.dvalues),
+    ];
+    let names = [("dqueries", q_dim), ("dkeys", kv_dim), ("dvalues", kv_dim)];
+    for (i, (what, width)) in names.into_iter().enumerate() {
+        let len = got[i].len();
+        let want = summed(rows, width, &wide(&copies[i]), len);
+        // Each copy was rounded for itself.
+        let sizes = summed(rows, width, &magnitudes(&copies[i]), len);
+        let flat_limits = summed(rows, width, limits[i].1, len);
+        assert_close(what, &got[i], &want, |l| {
+            let exact = limits[i].0[l] + flat_limits[l];
+            exact + rounding * (want[l].abs() + sizes[l] + exact)
+        });
+    }
+}
+
+/// Asserts that a segment below its ancestors, and nothing else, gives the bits that it gives in `case`.
+fn alone_as_among_neighbours<D: Attention>(device: &D, case: &Case, index: usize) {
+    let segment = &case.forest.segments[index];
+    let above = segment.ancestors.iter().map(|a| a.len);
+    let chain: Vec<(usize, Option<usize>)> = above
+        .chain([segment.rows.len()])
+        .enumerate()
+        .map(|(depth, len)| (len, depth.checked_sub(1)))
+        .collect();
+    let mut rows = prefix(&case.forest, index);
+    let before = rows.len();
+    rows.extend(segment.rows.clone());
+    let alone = case.gather(Forest::packed(&chain), &rows);
+    let (among, alone) = (case.forward(device), alone.forward(device));
+    let (q_dim, num_heads) = (case.heads.q_dim(), case.heads.num_heads);
+    for (x, y, width) in [(&among.0, &alone.0, q_dim), (&among.1, &alone.1, num_heads)] {
+        assert_eq!(
+            bits(&x[segment.rows.start * width..segment.rows.end * width]),
+            bits(&y[before * width..])
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
     #[test]
@@ -54,39 +127,24 @@ proptest! {
     ) {
         let case = Case::new(heads, Forest::packed(&parts), sharpness, seed);
         let (flat, rows) = repeated(&case);
-        let (q_dim, kv_dim) = (heads.q_dim(), heads.kv_dim());
-        let limit = bounds(&heads, &case.forest, &case.wide());
-        let flat_limit = bounds(&heads, &flat.forest, &flat.wide());
-        let row_of = |i: usize, width: usize| rows[i / width] * width + i % width;
-        let both = |a: &[f64], b: &[f64], width: usize| -> Vec<f64> {
-            let b = summed(&rows, width, b, a.len());
-            a.iter().zip(b).map(|(a, b)| a + b).collect()
-        };
-        let gradient_limits = [
-            both(&limit.dqueries, &flat_limit.dqueries, q_dim),
-            both(&limit.dkeys, &flat_limit.dkeys, kv_dim),
-            both(&limit.dvalues, &flat_limit.dvalues, kv_dim),
-        ];
         for device in devices() {
-            let (out, lse) = case.forward(&device);
-            let (flat_out, flat_lse) = flat.forward(&device);
-            let shared = |x: &[f32], width: usize, len: usize| -> Vec<f64> {
-                (0..len).map(|i| f64::from(x[row_of(i, width)])).collect()
-            };
-            assert_close("out", &flat_out, &shared(&out, q_dim, flat_out.len()), |i| {
-                limit.out[row_of(i, q_dim)] + flat_limit.out[i]
-            });
-            let width = heads.num_heads;
-            assert_close("lse", &flat_lse, &shared(&lse, width, flat_lse.len()), |i| {
-                limit.lse[row_of(i, width)] + flat_limit.lse[i]
-            });
-            let got = case.backward(&device, &out, &lse);
-            let copies = flat.backward(&device, &flat_out, &flat_lse);
-            let widths = [("dqueries", q_dim), ("dkeys", kv_dim), ("dvalues", kv_dim)];
-            for (i, (what, width)) in widths.into_iter().enumerate() {
-                let want = summed(&rows, width, &wide(&copies[i]), got[i].len());
-                assert_close(what, &got[i], &want, |l| gradient_limits[i][l]);
-            }
+            same_as_repeated(&device, &case, &flat, &rows);
+        }
+        if flat.work() <= MOST_WORK {
+            on_gpus!(|device| same_as_repeated(device, &case, &flat, &rows));
+        }
+    }
+
+    #[test]
+    fn on_tensor_cores_too(
+        heads in tensor_core_heads(), parts in parts(), sharpness in 0.1f32..3.0, seed: u64,
+    ) {
+        let case = Case::new(heads, Forest::packed(&parts), sharpness, seed);
+        let (flat, rows) = repeated(&case);
+        if let Some(device) = gpu_bf16().filter(|_| flat.work() <= 4 * MOST_WORK) {
+            same_as_repeated(device, &case, &flat, &rows);
+            let last = case.forest.segments.len() - 1;
+            alone_as_among_neighbours(device, &case, last);
         }
     }
 
@@ -96,31 +154,11 @@ proptest! {
     ) {
         let case = Case::new(heads, Forest::packed(&parts), 1.0, seed);
         let index = index.index(parts.len());
-        let segment = &case.forest.segments[index];
-        // The segment below its ancestors, and nothing else.
-        let above = segment.ancestors.iter().map(|a| a.len);
-        let chain: Vec<(usize, Option<usize>)> = above
-            .chain([segment.rows.len()])
-            .enumerate()
-            .map(|(depth, len)| (len, depth.checked_sub(1)))
-            .collect();
-        let mut rows = prefix(&case.forest, index);
-        let before = rows.len();
-        rows.extend(segment.rows.clone());
-        let alone = case.gather(Forest::packed(&chain), &rows);
         for device in devices() {
-            let ((out, lse), (out_alone, lse_alone)) =
-                (case.forward(&device), alone.forward(&device));
-            let (q_dim, num_heads) = (heads.q_dim(), heads.num_heads);
-            let start = segment.rows.start;
-            prop_assert_eq!(
-                bits(&out[start * q_dim..segment.rows.end * q_dim]),
-                bits(&out_alone[before * q_dim..])
-            );
-            prop_assert_eq!(
-                bits(&lse[start * num_heads..segment.rows.end * num_heads]),
-                bits(&lse_alone[before * num_heads..])
-            );
+            alone_as_among_neighbours(&device, &case, index);
+        }
+        if case.work() <= MOST_WORK {
+            on_gpus!(|device| alone_as_among_neighbours(device, &case, index));
         }
     }
 }

@@ -36,9 +36,6 @@ fn of_embed() {
     assert_eq!(output.status.code(), Some(1));
     let line = "embed model --input - --out items.npy";
     fails(&shop, line, "<stdin>: no titles; expected one a line");
-    let line = "embed model --input catalogue.jsonl --out items.npy --device simt";
-    let message = "the virtual GPU does not run the engine yet; use --device cpu";
-    fails(&shop, line, message);
     assert_eq!(shop.names(), before, "what failed left something");
 
     let long = "tea ".repeat(60);
@@ -138,6 +135,23 @@ fn of_search() {
     failed(output.unwrap(), 1, message);
     let message = "the query takes 5077 tokens with its prompt and thought; the context holds 64";
     fails(&shop, "search model shop --query tea --think 5070", message);
+    for (options, message) in [
+        (
+            "--rollouts 2",
+            "--temperature: expected a number above 0 for several rollouts, which are all the same at 0",
+        ),
+        (
+            "--temperature -1",
+            "--temperature: expected a number of at least 0",
+        ),
+        ("--direct 1.5", "--direct: expected a share from 0 to 1"),
+    ] {
+        fails(
+            &shop,
+            &format!("search model shop --query tea {options}"),
+            message,
+        );
+    }
     let message = "shop: no graph for approximate search; index again with --approximate";
     fails(
         &shop,
@@ -280,6 +294,7 @@ fn of_usage() {
         "search model shop --query tea --top 0",
         "search model shop --query tea --run out",
         "search model shop --query tea --think -1",
+        "search model shop --query tea --rollouts 0",
         "embed model --input i --out o.npy --batch 0",
         "index --out shop",
         "index model --out shop",

@@ -1,9 +1,12 @@
 //! The built command, from outside: what it prints, what it writes, how it ends.
 
+mod ablate;
 mod errors;
+mod gpu;
 mod resume;
 mod round_trip;
 mod train;
+mod triplets;
 
 use std::fs;
 use std::path::{Path, PathBuf};

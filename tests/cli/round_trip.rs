@@ -4,9 +4,8 @@
 use super::{ITEMS, Shop, succeeded, title};
 use lrem::data::{EmbeddingSet, read_queries};
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::embed::{Embedder, ModelFolder, NewTokens, Thinking};
+use lrem::embed::{Embedder, ModelFolder, NewTokens, OwnThoughts, Thinking};
 use lrem::ops::linear::WeightFormat;
-use lrem::ops::sample::Sampling;
 use lrem::retrieve::trec::{rank, read_run};
 use std::io::{Read, Write};
 use std::process::Stdio;
@@ -41,8 +40,8 @@ fn a_run_holds_the_nearest_items() {
     assert_eq!(shop.prints(index), said);
     let set = EmbeddingSet::open(&shop.path("items.npy")).unwrap();
     let budget = 4;
-    let sampling = Sampling::GREEDY;
-    let own = Thinking::Own { budget, sampling };
+    let options = OwnThoughts::default();
+    let own = Thinking::Own { budget, options };
     // The settings' budget is the default.
     for (think, thinking) in [("--think 0", Thinking::Direct), ("", own)] {
         for approximate in ["", "--approximate"] {
@@ -129,7 +128,8 @@ fn one_query_a_file_and_the_prompt_find_the_same() {
     shop.prints("index model --input catalogue.jsonl --out shop");
     let queries = ["red kettle", "green mug glass"];
     shop.write("q.txt", queries.join("\n"));
-    for think in ["0", "4"] {
+    for think in ["0", "4", "4 --rollouts 3 --temperature 1 --direct 0.5"] {
+        let (thinks, drawn) = (think != "0", think.contains("--rollouts"));
         let rest = format!("--think {think} --top 3 --titles catalogue.jsonl");
         let common: Vec<&str> = "search model shop"
             .split(' ')
@@ -146,8 +146,8 @@ fn one_query_a_file_and_the_prompt_find_the_same() {
         );
         assert_eq!(file, said);
         assert_eq!(
-            single[0].starts_with("thought: "),
-            think == "4",
+            single[0].matches("thought: ").count(),
+            usize::from(thinks) * if drawn { 3 } else { 1 },
             "{}",
             single[0]
         );
@@ -175,7 +175,7 @@ fn one_query_a_file_and_the_prompt_find_the_same() {
         drop(pipe);
         let output = child.wait_with_output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        let tokens = 90 + 3 + [1, 7][usize::from(think == "4")];
+        let tokens = 90 + 3 + [1, 7][usize::from(thinks)];
         let expected = format!(
             "lrem: the query takes {tokens} tokens with its prompt and thought; the context holds 64\n\
              lrem: the query is not UTF-8 text\n"
@@ -234,7 +234,14 @@ fn a_model_is_evaluated_as_its_run_is() {
     shop.prints("search model shop --queries test.jsonl --top 100 --run searched");
     assert_eq!(shop.text("searched"), shop.text("run"));
     // Another thought, another embedding.
-    for thoughts in ["gold", "query", "empty", "own --think 0"] {
+    let others = [
+        "gold",
+        "query",
+        "empty",
+        "own --think 0",
+        "own --direct 0.5",
+    ];
+    for thoughts in others {
         let line =
             format!("evaluate model shop --queries test.jsonl --run other --thoughts {thoughts}");
         shop.prints(&line);

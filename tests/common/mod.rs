@@ -1,9 +1,15 @@
 //! What the ops' tests share: devices, fresh data, comparison with the f64 references.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports, unused_macros)]
+
+mod buffers;
+mod gpu;
 
 use lrem::device::Result;
 use lrem::device::cpu::{Cpu, Isa, Multiply, parallel};
 use lrem::ops::philox::PhiloxStream;
+
+pub use buffers::*;
+pub use gpu::*;
 
 /// Every instruction set of this processor with every precision of products.
 pub fn devices() -> Vec<Cpu> {
@@ -15,8 +21,13 @@ pub fn devices() -> Vec<Cpu> {
 /// Normal numbers, rounded to bf16 so that both precisions of products start from the same.
 pub fn normals(seed: u64, stream: u64, len: usize) -> Vec<f32> {
     let mut random = PhiloxStream::new(seed, stream);
-    let mut next = || half::bf16::from_f32(random.normal()).to_f32();
+    let mut next = || to_bf16(random.normal());
     (0..len).map(|_| next()).collect()
+}
+
+/// The nearest number of bf16, which every device stores exactly.
+pub fn to_bf16(x: f32) -> f32 {
+    half::bf16::from_f32(x).to_f32()
 }
 
 pub fn wide(x: &[f32]) -> Vec<f64> {

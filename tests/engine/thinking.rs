@@ -12,7 +12,7 @@ use lrem::reason::{Ending, Question, Reasoner, ThinkOptions, Thought};
 use lrem::text::Prompts;
 use tempfile::tempdir;
 
-fn questions(count: usize) -> Vec<Question> {
+pub fn questions(count: usize) -> Vec<Question> {
     let mut random = PhiloxStream::new(5, 5);
     (0..count)
         .map(|i| Question {
@@ -34,6 +34,7 @@ fn options(budget: usize, rollouts: usize, batch: usize) -> ThinkOptions {
             ..Sampling::GREEDY
         },
         rollouts,
+        direct: false,
         batch,
     }
 }
@@ -185,4 +186,36 @@ fn the_cache_is_given_back_and_its_size_is_checked() {
         error.to_string(),
         "think: a query and its thoughts take 28 tokens, the cache has room for 27"
     );
+}
+
+#[test]
+fn the_embedding_without_a_thought_comes_along() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 3);
+    let (opened, model) = tiny::open(folder.path());
+    let prompts = opened.prompts().unwrap();
+    let questions = questions(5);
+    let alone = think(&model, &prompts, &questions, &options(6, 3, 64));
+    for batch in [4, 64] {
+        let both = ThinkOptions {
+            direct: true,
+            ..options(6, 3, batch)
+        };
+        let answers = think(&model, &prompts, &questions, &both);
+        for ((question, answer), alone) in questions.iter().zip(&answers).zip(&alone) {
+            let [thoughts @ .., direct] = answer.as_slice() else {
+                panic!("nothing was thought");
+            };
+            assert_eq!(thoughts.len(), 3);
+            for (a, b) in thoughts.iter().zip(alone) {
+                assert_eq!(all_bits(a), all_bits(b));
+            }
+            assert_eq!(direct.ending, Ending::Direct);
+            assert!(direct.tokens.is_empty() && direct.drawn.is_empty());
+            let ids = [&prompts.query_prefix[..], &question.ids, &[prompts.emb]].concat();
+            let rows = hidden(&model, &ids, &Forest::packed(&[(ids.len(), None)]));
+            let last = &rows[rows.len() - model.config.hidden_size..];
+            assert!(relative_error(&direct.embedding, last) < 2e-5);
+        }
+    }
 }

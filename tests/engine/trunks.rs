@@ -17,7 +17,7 @@ use tempfile::tempdir;
 /// f32 sums in another order, over the depth of the tiny model.
 const ROUNDING: f32 = 2e-5;
 
-fn draw(seed: u64, len: usize) -> Vec<u32> {
+pub fn draw(seed: u64, len: usize) -> Vec<u32> {
     let mut random = PhiloxStream::new(seed, 7);
     (0..len).map(|_| random.below(256) as u32).collect()
 }
@@ -121,7 +121,7 @@ proptest! {
 }
 
 /// Queries with several branches each, duplicated targets, and items beyond the targets.
-fn batch(prompts: &Prompts, seed: u64) -> TrainBatch {
+pub fn batch(prompts: &Prompts, seed: u64) -> TrainBatch {
     let mut random = PhiloxStream::new(seed, 1);
     let mut below = move |n: usize| random.below(n);
     let samples = (0..7)

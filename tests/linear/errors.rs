@@ -1,45 +1,58 @@
 //! Buffers and weights that do not fit together.
 
-use crate::common::{devices, message};
-use lrem::device::cpu::Cpu;
+use crate::common::*;
+use lrem::device::{Memory, Real};
 use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat};
 
 #[test]
 fn what_does_not_fit_is_an_error_and_changes_nothing() {
-    let device = &devices()[0];
+    on_every_device!(|device| refuses(device));
+}
+
+/// A buffer of sevens.
+fn sevens<D: Memory>(device: &D, len: usize) -> D::Buffer<f32> {
+    device.upload(&vec![7.0; len]).unwrap()
+}
+
+fn refuses<D: Linear>(device: &D) {
     let shape = LinearShape { m: 2, n: 3, k: 4 };
-    let [x, w, bias] = [8, 12, 3].map(|len| vec![1.0f32; len]);
-    let say = |x: &Vec<f32>, w: Weight<'_, Cpu>, bias: &Vec<f32>, len: usize| {
-        let mut y = vec![7.0; len];
-        let result = device.linear(shape, x, w, Some(bias), &mut y, false);
-        assert!(result.is_ok() || y == vec![7.0; len], "{y:?}");
+    let ones = |len: usize| vec![1.0f32; len];
+    let [w, short_w, bias, short_bias] =
+        [12, 3, 3, 2].map(|len| device.upload(&ones(len)).unwrap());
+    let say = |x: usize, w: Weight<'_, D>, bias: &D::Buffer<f32>, len: usize| {
+        let (x, mut y) = (device.zeros(x).unwrap(), device.zeros(len).unwrap());
+        let result = device.linear(shape, &x, w, Some(bias), &mut y, false);
+        let after = device.download(&y, len).unwrap();
+        let unchanged = after == vec![D::Real::from_f32(0.0); len];
+        assert!(result.is_ok() || unchanged);
         message(result)
     };
     let master = Weight::Master(&w);
-    assert_eq!(say(&x, master, &bias, 6), "");
+    assert_eq!(say(8, master, &bias, 6), "");
+    assert_eq!(say(7, master, &bias, 6), "linear: x has 7, expected 8");
     assert_eq!(
-        say(&vec![1.0; 7], master, &bias, 6),
-        "linear: x has 7, expected 8"
-    );
-    assert_eq!(
-        say(&x, Weight::Master(&bias), &bias, 6),
+        say(8, Weight::Master(&short_w), &bias, 6),
         "linear: weight has 3, expected 12"
     );
     assert_eq!(
-        say(&x, master, &vec![1.0; 2], 6),
+        say(8, master, &short_bias, 6),
         "linear: bias has 2, expected 3"
     );
-    assert_eq!(say(&x, master, &bias, 5), "linear: y has 5, expected 6");
-    let packed = device.pack(&w, 4, 3, WeightFormat::F32).unwrap();
+    assert_eq!(say(8, master, &bias, 5), "linear: y has 5, expected 6");
+    let packed = device.pack(&ones(12), 4, 3, WeightFormat::F32).unwrap();
     assert_eq!(
-        say(&x, Weight::Packed(&packed), &bias, 6),
+        say(8, Weight::Packed(&packed), &bias, 6),
         "linear: a weight of 4 × 3, expected 3 × 4"
     );
-    let short = device.pack(&w, 5, 3, WeightFormat::Int8).err().unwrap();
+    let short = device
+        .pack(&ones(12), 5, 3, WeightFormat::Int8)
+        .err()
+        .unwrap();
     assert_eq!(short.to_string(), "pack: weight has 12, expected 15");
 
     let input = |sizes: [usize; 3]| {
-        let [dy, w, mut dx] = sizes.map(|len| vec![7.0; len]);
+        let [dy, mut dx] = [sizes[0], sizes[2]].map(|len| device.zeros(len).unwrap());
+        let w = sevens(device, sizes[1]);
         let result = device.linear_backward_input(shape, &dy, &w, &mut dx, false);
         message(result)
     };
@@ -52,8 +65,10 @@ fn what_does_not_fit_is_an_error_and_changes_nothing() {
         assert_eq!(input(sizes), format!("linear_backward_input: {want}"));
     }
     let weight = |sizes: [usize; 4]| {
-        let [dy, x, mut dw, mut dbias] = sizes.map(|len| vec![7.0; len]);
+        let [dy, x] = [sizes[0], sizes[1]].map(|len| device.zeros(len).unwrap());
+        let [mut dw, mut dbias] = [sizes[2], sizes[3]].map(|len| sevens(device, len));
         let result = device.linear_backward_weight(shape, &dy, &x, &mut dw, Some(&mut dbias));
+        let dw = device.download(&dw, sizes[2]).unwrap();
         assert!(result.is_ok() || dw == vec![7.0; dw.len()], "{dw:?}");
         message(result)
     };

@@ -3,11 +3,13 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bits;
 mod errors;
+mod many_tiles;
 mod packed;
 
 use common::*;
-use lrem::device::cpu::{Cpu, Isa, Multiply};
+use lrem::device::cpu::{Isa, Multiply};
 use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat, reference};
 use proptest::prelude::*;
 
@@ -45,26 +47,62 @@ impl Case {
         }
     }
 
-    /// `y` of a device, on top of `start` where there is one.
-    fn forward(
+    /// `y` of a device, on top of `start` where there is one, which the device stores exactly.
+    fn forward<D: Linear>(
         &self,
-        device: &Cpu,
-        w: Weight<'_, Cpu>,
+        device: &D,
+        w: Weight<'_, D>,
         bias: bool,
         start: Option<&[f32]>,
     ) -> Vec<f32> {
         let len = self.shape.m * self.shape.n;
-        let mut y = poisoned(len);
-        if let Some(start) = start {
-            y[..len].copy_from_slice(start);
-        }
-        let bias = bias.then_some(&self.bias);
+        let mut y = match start {
+            Some(start) => reals(device, start),
+            None => poisoned_reals(device, len),
+        };
+        let (x, bias_row) = (reals(device, &self.x), floats(device, &self.bias));
+        let bias = bias.then_some(&bias_row);
         device
-            .linear(self.shape, &self.x, w, bias, &mut y, start.is_some())
+            .linear(self.shape, &x, w, bias, &mut y, start.is_some())
             .unwrap();
-        assert_untouched("y", &y, len);
-        y.truncate(len);
-        y
+        read_reals(device, "y", &y, len)
+    }
+
+    /// `y` of the master weight.
+    fn forward_master<D: Linear>(&self, device: &D, bias: bool, start: Option<&[f32]>) -> Vec<f32> {
+        let w = floats(device, &self.w);
+        self.forward(device, Weight::Master(&w), bias, start)
+    }
+
+    /// `(dx, dw, dbias)` on top of what is there; `dx` on top of nothing where there is no start, and no
+    /// `dbias` where there is none.
+    fn backward<D: Linear>(
+        &self,
+        device: &D,
+        dx: Option<&[f32]>,
+        dw: &[f32],
+        dbias: Option<&[f32]>,
+    ) -> [Vec<f32>; 3] {
+        let LinearShape { m, n, k } = self.shape;
+        let (x, dy) = (reals(device, &self.x), reals(device, &self.dy));
+        let w = floats(device, &self.w);
+        let mut got_dx = match dx {
+            Some(start) => reals(device, start),
+            None => poisoned_reals(device, m * k),
+        };
+        device
+            .linear_backward_input(self.shape, &dy, &w, &mut got_dx, dx.is_some())
+            .unwrap();
+        let mut got_dw = floats(device, dw);
+        let mut got_db = dbias.map(|start| floats(device, start));
+        device
+            .linear_backward_weight(self.shape, &dy, &x, &mut got_dw, got_db.as_mut())
+            .unwrap();
+        [
+            read_reals(device, "dx", &got_dx, m * k),
+            read_floats(device, "dw", &got_dw, n * k),
+            got_db.map_or(Vec::new(), |db| read_floats(device, "dbias", &db, n)),
+        ]
     }
 }
 
@@ -91,22 +129,24 @@ proptest! {
     fn agrees_with_the_reference(shape in shapes(), bias: bool, accumulate: bool, seed: u64) {
         let case = Case::new(shape, seed);
         let (x, w, wide_bias) = (wide(&case.x), wide(&case.w), wide(&case.bias));
-        let mut want = reference::linear(shape, &x, &w, bias.then_some(&wide_bias));
+        let want = reference::linear(shape, &x, &w, bias.then_some(&wide_bias));
         // Full f32: what is already there need not fit into bf16.
         let start: Vec<f32> = normals(seed, 5, want.len()).iter().map(|v| v * 1.01).collect();
-        if accumulate {
-            want = sums(&want, &start);
-        }
         let errors = sum_errors(shape, shape.k, &case.x, &case.w);
-        let n = shape.n.max(1);
-        let limit = |i: usize| {
-            errors[i] + 4.0 * ULP * f64::from(case.bias[i % n].abs() + start[i].abs())
-        };
-        for device in devices() {
-            let start = accumulate.then_some(&start[..]);
-            let got = case.forward(&device, Weight::Master(&case.w), bias, start);
-            assert_close("y", &got, &want, limit);
-        }
+        on_each_device!(|device| {
+            let mut want = want.clone();
+            let start = accumulate.then(|| stored(device, &start));
+            if let Some(start) = &start {
+                want = sums(&want, start);
+            }
+            let got = case.forward_master(device, bias, start.as_deref());
+            let n = shape.n.max(1);
+            let added = |i: usize| start.as_ref().map_or(0.0, |start| start[i].abs());
+            assert_close_reals(device, "y", &got, &want, |i| {
+                errors[i] + 4.0 * ULP * f64::from(case.bias[i % n].abs() + added(i))
+            });
+            bits(&got)
+        });
     }
 
     #[test]
@@ -129,29 +169,19 @@ proptest! {
         let dw_errors = sum_errors(dw_shape, m, &dy_t, &x_t);
         let db_shape = LinearShape { m: n, n: 1, k: m };
         let db_errors = sum_errors(db_shape, m + 2, &dy_t, &vec![1.0; m]);
-        for device in devices() {
-            let mut got = poisoned(m * k);
-            if add {
-                got[..m * k].copy_from_slice(&dx_start);
-            }
-            device.linear_backward_input(shape, &case.dy, &case.w, &mut got, add).unwrap();
-            assert_close("dx", &got, &dx, |i| dx_errors[i] + 4.0 * ULP * (dx[i].abs() + 8.0));
-            assert_untouched("dx", &got, m * k);
-
-            let with_poison = |start: &[f32]| [start, &[f32::NAN; 3]].concat();
-            let (mut got_dw, mut got_db) = (with_poison(&dw_start), with_poison(&db_start));
-            let dbias = bias.then_some(&mut got_db);
-            device.linear_backward_weight(shape, &case.dy, &case.x, &mut got_dw, dbias).unwrap();
-            assert_close("dw", &got_dw, &dw, |i| dw_errors[i] + 4.0 * ULP * (dw[i].abs() + 8.0));
-            assert_untouched("dw", &got_dw, n * k);
+        let (dx_start, db_start) = (add.then_some(&dx_start[..]), bias.then_some(&db_start[..]));
+        on_each_device!(|device| {
+            let got = case.backward(device, dx_start, &dw_start, db_start);
+            let [got_dx, got_dw, got_db] = &got;
+            let limit = |i: usize| dx_errors[i] + 4.0 * ULP * (dx[i].abs() + 8.0);
+            assert_close_reals(device, "dx", got_dx, &dx, limit);
+            assert_close("dw", got_dw, &dw, |i| dw_errors[i] + 4.0 * ULP * (dw[i].abs() + 8.0));
             if bias {
                 let limit = |i: usize| db_errors[i] + 8.0 * m as f64 * ULP;
-                assert_close("dbias", &got_db, &db, limit);
-            } else {
-                prop_assert_eq!(bits(&got_db[..n]), bits(&db_start));
+                assert_close("dbias", got_db, &db, limit);
             }
-            assert_untouched("dbias", &got_db, n);
-        }
+            got.map(|x| bits(&x))
+        });
     }
 
     #[test]
@@ -178,72 +208,19 @@ proptest! {
         case.x.iter_mut().chain(&mut case.w).for_each(|v| *v *= 1.003);
         let want = reference::linear(shape, &wide(&case.x), &wide(&case.w), None);
         let errors = sum_errors(shape, shape.k, &case.x, &case.w);
-        for device in devices() {
-            let got = case.forward(&device, Weight::Master(&case.w), false, None);
-            let bf16 = device.multiply == Multiply::Bf16 && device.isa == Isa::Avx512Bf16;
-            let rounding = if bf16 { 2.1 * BF16 / ((shape.k as f64 + 2.0) * ULP) } else { 0.0 };
-            assert_close("y", &got, &want, |i| (1.0 + rounding) * errors[i]);
-        }
-    }
-
-    #[test]
-    fn a_row_has_the_same_bits_in_any_batch(shape in shapes(), index: prop::sample::Index, seed: u64) {
-        prop_assume!(shape.m > 0);
-        let case = Case::new(shape, seed);
-        let LinearShape { m, n, k } = shape;
-        let row = index.index(m);
-        let alone = Case {
-            shape: LinearShape { m: 1, n, k },
-            x: case.x[row * k..][..k].to_vec(),
-            ..Case::new(shape, seed)
+        let limit = |bf16: bool| {
+            1.0 + if bf16 { 2.1 * BF16 / ((shape.k as f64 + 2.0) * ULP) } else { 0.0 }
         };
         for device in devices() {
-            let packed = FORMATS.map(|format| device.pack(&case.w, n, k, format).unwrap());
-            let weights = packed.iter().map(Weight::Packed).chain([Weight::Master(&case.w)]);
-            for w in weights {
-                let (all, one) = (
-                    case.forward(&device, w, true, None),
-                    alone.forward(&device, w, true, None),
-                );
-                prop_assert_eq!(bits(&all[row * n..][..n]), bits(&one));
-            }
+            let got = case.forward_master(&device, false, None);
+            let bf16 = device.multiply == Multiply::Bf16 && device.isa == Isa::Avx512Bf16;
+            assert_close("y", &got, &want, |i| limit(bf16) * errors[i]);
         }
-    }
-}
-
-#[test]
-fn the_threads_do_not_change_a_bit() {
-    let case = Case::new(
-        LinearShape {
-            m: 130,
-            n: 300,
-            k: 77,
-        },
-        1,
-    );
-    for device in devices() {
-        let packed = FORMATS.map(|format| device.pack(&case.w, 300, 77, format).unwrap());
-        same_on_one_thread(|| {
-            let mut results = Vec::new();
-            for w in packed
-                .iter()
-                .map(Weight::Packed)
-                .chain([Weight::Master(&case.w)])
-            {
-                results.push(bits(&case.forward(&device, w, true, None)));
-            }
-            let (mut dx, mut dw, mut db) = (case.x.clone(), case.w.clone(), case.bias.clone());
-            let Case {
-                shape, x, w, dy, ..
-            } = &case;
-            device
-                .linear_backward_input(*shape, dy, w, &mut dx, true)
-                .unwrap();
-            device
-                .linear_backward_weight(*shape, dy, x, &mut dw, Some(&mut db))
-                .unwrap();
-            results.extend([dx, dw, db].map(|x| bits(&x)));
-            results
+        on_gpus!(|device| {
+            let got = case.forward_master(device, false, None);
+            let limit = limit(device.training_format() == WeightFormat::Bf16);
+            assert_close_reals(device, "y", &got, &want, |i| limit * errors[i]);
+            bits(&got)
         });
     }
 }

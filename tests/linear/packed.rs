@@ -2,6 +2,7 @@
 
 use crate::common::*;
 use crate::{Case, FORMATS, ULP, shapes, sum_errors, sums};
+use lrem::device::Memory;
 use lrem::device::cpu::Cpu;
 use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat, reference};
 use proptest::prelude::*;
@@ -37,14 +38,19 @@ proptest! {
             let mut again = device.pack(&other.w, n, k, FORMATS[format]).unwrap();
             device.repack(&case.w, &mut again).unwrap();
             prop_assert_eq!(bits(&unpacked(&again)), bits(&unpacked(&new)));
-            let product = |w| bits(&case.forward(&device, Weight::Packed(w), false, None));
-            prop_assert_eq!(product(&again), product(&new));
-            if n * k > 0 {
-                let short = case.w[1..].to_vec();
-                let error = device.repack(&short, &mut again).unwrap_err().to_string();
-                prop_assert_eq!(error, format!("repack: weight has {}, expected {}", n * k - 1, n * k));
-            }
         }
+        on_each_device!(|device| {
+            let new = device.pack(&case.w, n, k, FORMATS[format]).unwrap();
+            let mut again = device.pack(&other.w, n, k, FORMATS[format]).unwrap();
+            device.repack(&floats(device, &case.w), &mut again).unwrap();
+            let product = |w| bits(&case.forward(device, Weight::Packed(w), false, None));
+            assert_eq!(product(&again), product(&new));
+            if n * k > 0 {
+                let short = device.upload(&case.w[1..]).unwrap();
+                let error = device.repack(&short, &mut again).unwrap_err().to_string();
+                assert_eq!(error, format!("repack: weight has {}, expected {}", n * k - 1, n * k));
+            }
+        });
     }
 
     /// A copy packed for drawing thoughts computes what training computes.
@@ -52,12 +58,13 @@ proptest! {
     fn the_training_format_has_the_bits_of_training(shape in shapes(), seed: u64) {
         let case = Case::new(shape, seed);
         let inexact: Vec<f32> = case.w.iter().map(|w| w * 1.01).collect();
-        for device in devices() {
+        on_each_device!(|device| {
             let packed = device.pack(&inexact, shape.n, shape.k, device.training_format()).unwrap();
-            let drawn = case.forward(&device, Weight::Packed(&packed), true, None);
-            let trained = case.forward(&device, Weight::Master(&inexact), true, None);
-            prop_assert_eq!(bits(&drawn), bits(&trained));
-        }
+            let drawn = case.forward(device, Weight::Packed(&packed), true, None);
+            let master = floats(device, &inexact);
+            let trained = case.forward(device, Weight::Master(&master), true, None);
+            assert_eq!(bits(&drawn), bits(&trained));
+        });
     }
 
     /// Against the weights as the format holds them.
@@ -90,6 +97,25 @@ proptest! {
             let got = case.forward(&device, Weight::Packed(&packed), bias, start);
             assert_close("y", &got, &want, |i| errors[i] + 4.0 * ULP * (want[i].abs() + 8.0));
         }
+        // The GPU keeps the same numbers, and does not round its inputs.
+        let kept = unpacked(&devices()[0].pack(&case.w, n, k, format).unwrap());
+        let wide_bias = wide(&case.bias);
+        let mut want = reference::linear(
+            shape, &wide(&case.x), &wide(&kept), bias.then_some(&wide_bias[..]),
+        );
+        if accumulate {
+            want = sums(&want, &start);
+        }
+        let errors = sum_errors(shape, k, &case.x, &kept);
+        on_gpus!(|device| {
+            let packed = device.pack(&case.w, n, k, format).unwrap();
+            assert_eq!((packed.n(), packed.k(), packed.format()), (n, k, format));
+            let start = accumulate.then_some(&start[..]);
+            let got = case.forward(device, Weight::Packed(&packed), bias, start);
+            let limit = |i: usize| errors[i] + 4.0 * ULP * (want[i].abs() + 8.0);
+            assert_close_reals(device, "y", &got, &want, limit);
+            bits(&got)
+        });
     }
 
     /// What the weights and inputs lose in a format, for numbers that no format holds exactly.
@@ -112,25 +138,25 @@ proptest! {
 fn nan_reaches_the_product() {
     let shape = LinearShape { m: 2, n: 3, k: 40 };
     let good = Case::new(shape, 2);
-    for device in devices() {
+    on_each_device!(|device| {
         for format in FORMATS {
             for bad in [f32::NAN, f32::INFINITY] {
                 let mut case = Case::new(shape, 2);
                 case.x[40 + 35] = bad;
                 let packed = device.pack(&case.w, 3, 40, format).unwrap();
-                let y = case.forward(&device, Weight::Packed(&packed), false, None);
+                let y = case.forward(device, Weight::Packed(&packed), false, None);
                 assert!(y[..3].iter().all(|v| v.is_finite()), "{format:?} {y:?}");
                 assert!(y[3..].iter().all(|v| !v.is_finite()), "{format:?} {y:?}");
 
                 let mut w = case.w.clone();
                 w[2 * 40 + 1] = bad;
                 let packed = device.pack(&w, 3, 40, format).unwrap();
-                let y = good.forward(&device, Weight::Packed(&packed), false, None);
+                let y = good.forward(device, Weight::Packed(&packed), false, None);
                 assert!(!y[2].is_finite() && !y[5].is_finite(), "{format:?} {y:?}");
                 assert!(y[0].is_finite() && y[4].is_finite(), "{format:?} {y:?}");
             }
         }
-    }
+    });
 }
 
 /// Groups whose largest element is below what a scale can hold are zero, not noise.
@@ -142,10 +168,10 @@ fn int8_of_the_smallest_numbers() {
             x: vec![tiny; 32],
             ..Case::new(shape, 3)
         };
-        for device in devices() {
+        on_each_device!(|device| {
             let packed = device.pack(&case.w, 1, 32, WeightFormat::Int8).unwrap();
-            let y = case.forward(&device, Weight::Packed(&packed), false, None);
+            let y = case.forward(device, Weight::Packed(&packed), false, None);
             assert!(y[0].abs() <= 200.0 * tiny, "{tiny:e} gives {:e}", y[0]);
-        }
+        });
     }
 }

@@ -6,7 +6,7 @@ mod common;
 mod qk_norm;
 
 use common::*;
-use lrem::device::cpu::Cpu;
+use lrem::device::{Activation, Real};
 use lrem::ops::attention::Heads;
 use lrem::ops::philox::PhiloxStream;
 use lrem::ops::rope::{Rope, RopeTable, reference};
@@ -26,13 +26,34 @@ fn heads() -> impl Strategy<Value = Heads> {
 }
 
 /// Any numbers as cosines and sines: the op does not care.
-fn table(heads: &Heads, seed: u64) -> RopeTable<Cpu> {
+fn angles(heads: &Heads, seed: u64) -> [Vec<f32>; 2] {
     let len = POSITIONS * heads.head_dim / 2;
+    [10, 11].map(|stream| normals(seed, stream, len))
+}
+
+fn table<D: Rope>(device: &D, [cos, sin]: &[Vec<f32>; 2]) -> RopeTable<D> {
     RopeTable {
-        cos: normals(seed, 10, len),
-        sin: normals(seed, 11, len),
+        cos: floats(device, cos),
+        sin: floats(device, sin),
         positions: POSITIONS,
     }
+}
+
+/// Rotated forward and backward.
+fn rotated<D: Rope>(
+    device: &D,
+    heads: &Heads,
+    angles: &[Vec<f32>; 2],
+    positions: &[u32],
+    qkv: &[f32],
+) -> [Vec<f32>; 2] {
+    let table = table(device, angles);
+    let (mut forward, mut backward) = (reals(device, qkv), reals(device, qkv));
+    device.rope(heads, &table, positions, &mut forward).unwrap();
+    device
+        .rope_backward(heads, &table, positions, &mut backward)
+        .unwrap();
+    [forward, backward].map(|x| read_reals(device, "qkv", &x, qkv.len()))
 }
 
 /// Positions in any order, some of them several times.
@@ -55,46 +76,37 @@ proptest! {
     #[test]
     fn rotations_agree_with_the_reference(mut heads in heads(), tokens in 0usize..40, seed: u64) {
         heads.head_dim += heads.head_dim % 2;
-        let (table, positions) = (table(&heads, seed), positions(tokens, seed));
+        let (angles, positions) = (angles(&heads, seed), positions(tokens, seed));
         let len = tokens * heads.qkv_dim();
         let qkv = normals(seed, 0, len);
-        let (cos, sin) = (wide(&table.cos), wide(&table.sin));
-        let rotated = |sign: f64, x: &[f32]| {
+        let [cos, sin] = angles.clone().map(|x| wide(&x));
+        let turned = |sign: f64, x: &[f32]| {
             reference::rope(&heads, &cos, &sin, &positions, sign, &wide(x))
         };
-        let want = [rotated(1.0, &qkv), rotated(-1.0, &qkv)];
+        let want = [turned(1.0, &qkv), turned(-1.0, &qkv)];
         // Three roundings of two products, which are the sums of the table's and the row's magnitudes.
-        let (cos, sin) = (magnitudes(&table.cos), magnitudes(&table.sin));
+        let [cos, sin] = angles.clone().map(|x| magnitudes(&x));
         let whole: Vec<f64> = magnitudes(&qkv);
         let [first, second] = [1.0, -1.0]
             .map(|sign| reference::rope(&heads, &cos, &sin, &positions, sign, &whole));
         let limit = |i: usize| 2.0 * ULP * first[i].abs().max(second[i].abs());
-        let mut results = Vec::new();
-        for device in devices() {
-            let start = [&qkv[..], &[f32::NAN; 3]].concat();
-            let (mut forward, mut backward) = (start.clone(), start);
-            device.rope(&heads, &table, &positions, &mut forward).unwrap();
-            device.rope_backward(&heads, &table, &positions, &mut backward).unwrap();
-            for (got, want) in [&forward, &backward].into_iter().zip(&want) {
-                assert_close("qkv", got, want, limit);
-                assert_untouched("qkv", got, len);
-                let values = heads.num_heads + heads.num_kv_heads;
-                let values = |x: &[f32]| {
-                    bits(&of_heads(&heads, x, values..values + heads.num_kv_heads))
-                };
-                prop_assert_eq!(values(&got[..len]), values(&qkv));
+        let values = heads.num_heads + heads.num_kv_heads;
+        let values = |x: &[f32]| bits(&of_heads(&heads, x, values..values + heads.num_kv_heads));
+        on_every_device!(|device| {
+            let got = rotated(device, &heads, &angles, &positions, &qkv);
+            for (got, want) in got.iter().zip(&want) {
+                assert_close_reals(device, "qkv", got, want, limit);
+                assert_eq!(values(got), values(&qkv));
             }
-            results.push([bits(&forward), bits(&backward)]);
-        }
-        // No fused multiply-add and no reduction: all instruction sets agree bit for bit.
-        prop_assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+            got.map(|x| bits(&x))
+        });
     }
 
     #[test]
     fn the_reference_rotates_gradients_back(mut heads in heads(), tokens in 1usize..4, seed: u64) {
         heads.head_dim = 2 * (heads.head_dim % 3 + 1);
-        let (table, positions) = (table(&heads, seed), positions(tokens, seed));
-        let (cos, sin) = (wide(&table.cos), wide(&table.sin));
+        let positions = positions(tokens, seed);
+        let [cos, sin] = angles(&heads, seed).map(|x| wide(&x));
         let len = tokens * heads.qkv_dim();
         let (qkv, dout) = (wide(&normals(seed, 0, len)), wide(&normals(seed, 1, len)));
         let rope = |sign: f64, x: &[f64]| {
@@ -113,37 +125,39 @@ fn the_threads_do_not_change_a_bit() {
         num_kv_heads: 3,
         head_dim: 64,
     };
-    let (table, positions) = (table(&heads, 1), positions(150, 1));
+    let (angles, positions) = (angles(&heads, 1), positions(150, 1));
+    let qkv = normals(1, 0, 150 * heads.qkv_dim());
     for device in devices() {
         same_on_one_thread(|| {
-            let mut rotated = normals(1, 0, 150 * heads.qkv_dim());
-            device
-                .rope(&heads, &table, &positions, &mut rotated)
-                .unwrap();
-            bits(&rotated)
+            rotated(&device, &heads, &angles, &positions, &qkv).map(|x| bits(&x))
         });
     }
 }
 
 #[test]
 fn rotations_that_do_not_fit_are_errors() {
-    let device = &devices()[0];
+    on_every_device!(|device| refuses(device));
+}
+
+fn refuses<D: Rope>(device: &D) {
     let heads = Heads {
         num_heads: 2,
         num_kv_heads: 1,
         head_dim: 4,
     };
     let say = |heads: &Heads, positions: &[u32], len: usize, table: [usize; 2]| {
-        let [cos, sin] = table.map(|len| vec![1.0; len]);
+        let [cos, sin] = table.map(|len| device.zeros(len).unwrap());
         let table = RopeTable {
             cos,
             sin,
             positions: 3,
         };
-        let (mut qkv, mut dqkv) = (vec![7.0; len], vec![7.0; len]);
+        let sevens = vec![D::Real::from_f32(7.0); len];
+        let [mut qkv, mut dqkv] = [(); 2].map(|()| device.upload(&sevens).unwrap());
         let forward = device.rope(heads, &table, positions, &mut qkv);
         let backward = device.rope_backward(heads, &table, positions, &mut dqkv);
-        assert!(forward.is_ok() || (qkv == vec![7.0; len] && dqkv == qkv));
+        let kept = |x: &Activation<D>| device.download(x, len).unwrap() == sevens;
+        assert!(forward.is_ok() || (kept(&qkv) && kept(&dqkv)));
         [message(forward), message(backward)]
     };
     assert_eq!(say(&heads, &[0, 2], 32, [6, 6]), ["", ""]);

@@ -6,10 +6,14 @@ use super::finding::Kind as Fault;
 use super::kernel::{Kernel, is_strong};
 use super::state::State;
 use super::subject::{Access, Subject};
+use crate::exec::cluster::OFFSET_BITS;
 use crate::exec::facts::Class;
 use crate::exec::touch::{Form, Kind, Touched, resolve};
 use crate::ptx::types::Space;
 use crate::watch::Issue;
+
+/// Most blocks of a cluster.
+const MOST_BLOCKS: u64 = 16;
 
 impl Local {
     /// Everything that an instruction is about to touch.
@@ -96,6 +100,10 @@ impl Local {
     #[inline]
     fn shared(&mut self, state: &mut State, access: &Access<'_, '_>) {
         let Access { address, bytes, .. } = *access;
+        // Another block's of the cluster, which is not looked after here.
+        if address >> OFFSET_BITS != 0 && address >> OFFSET_BITS <= MOST_BLOCKS {
+            return;
+        }
         let size = u64::from(access.by.issue.block().shared_bytes);
         if size.saturating_sub(address) < u64::from(bytes) {
             return self.fault(state, access, Fault::OutOfBounds);

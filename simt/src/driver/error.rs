@@ -103,6 +103,7 @@ pub fn of_fault(fault: &crate::exec::fault::Fault) -> Error {
         Fault::Assert => Error::Assert,
         Fault::StackOverflow => Error::HardwareStackError,
         Fault::IllegalTarget(_) => Error::InvalidPc,
+        Fault::Mbarrier { .. } | Fault::Operand(_) => Error::IllegalInstruction,
         Fault::Deadlock | Fault::Timeout => Error::LaunchTimeout,
     }
 }

@@ -6,7 +6,7 @@ use super::{Error, Result, put};
 use crate::exec::program::{self, Program};
 use std::ffi::{c_char, c_int, c_uint};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// An entry of a loaded module.
 pub struct Function {
@@ -18,6 +18,8 @@ pub struct Function {
     /// Most dynamic shared memory that a launch may ask for, in bytes.
     pub dynamic_limit: AtomicU32,
     carveout: AtomicU32,
+    /// Clusters of more blocks than every chip of the generation has are allowed.
+    pub allows_large_clusters: AtomicBool,
     name: std::ffi::CString,
 }
 
@@ -31,6 +33,7 @@ impl Function {
         Function {
             dynamic_limit: AtomicU32::new(SHARED_DEFAULT.saturating_sub(entry.shared)),
             carveout: AtomicU32::new(!0),
+            allows_large_clusters: AtomicBool::new(false),
             version,
             name,
             index,
@@ -72,7 +75,8 @@ impl Function {
             9 => self.carveout.load(Ordering::Relaxed),
             10 => cluster.is_some().into(),
             11..=13 => cluster.map_or(0, |c| c[attribute as usize - 11]),
-            14 | 15 => 0,
+            14 => self.allows_large_clusters.load(Ordering::Relaxed).into(),
+            15 => 0,
             _ => return Err(Error::InvalidValue),
         })
     }
@@ -94,7 +98,12 @@ impl Function {
                 self.carveout.store(value as u32, Ordering::Relaxed);
                 Ok(())
             }
-            14 | 15 => Ok(()),
+            14 => {
+                self.allows_large_clusters
+                    .store(value != 0, Ordering::Relaxed);
+                Ok(())
+            }
+            15 => Ok(()),
             _ => Err(Error::InvalidValue),
         }
     }

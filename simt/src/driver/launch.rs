@@ -13,12 +13,37 @@ use std::time::Duration;
 /// `CUlaunchConfig`
 #[repr(C)]
 pub struct Config {
-    grid: [c_uint; 3],
-    block: [c_uint; 3],
-    shared: c_uint,
+    pub grid: [c_uint; 3],
+    pub block: [c_uint; 3],
+    pub shared: c_uint,
     stream: usize,
     attributes: *const Attribute,
     count: c_uint,
+}
+
+impl Config {
+    /// Its attributes.
+    ///
+    /// # Safety
+    /// There are as many as it says.
+    unsafe fn attributes(&self) -> &[Attribute] {
+        if self.attributes.is_null() {
+            return &[];
+        }
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts(self.attributes, self.count as usize) }
+    }
+
+    /// Blocks of a cluster, where an attribute says it.
+    ///
+    /// # Safety
+    /// As many attributes are there as it says.
+    pub unsafe fn cluster(&self) -> Option<[u32; 3]> {
+        // SAFETY: the caller's promise.
+        let mut attributes = unsafe { self.attributes() }.iter();
+        let found = attributes.find(|a| a.id == CLUSTER_DIMENSION)?;
+        Some([0, 1, 2].map(|axis| found.value[axis]))
+    }
 }
 
 /// `CUlaunchAttribute`
@@ -143,8 +168,14 @@ fn check(function: &Function, shape: &Shape, chip: &Chip) -> Result<()> {
             .iter()
             .zip(cluster)
             .all(|(g, c)| c > 0 && g % c == 0);
-        if !fits || cluster.iter().product::<u32>() > 8 {
+        let most = super::occupancy::cluster_limit(function);
+        let blocks = cluster.iter().map(|c| u64::from(*c)).product::<u64>();
+        let required = entry.limits.required_cluster;
+        if !fits || blocks > most.into() || required.is_some_and(|r| r != cluster) {
             return Err(Error::InvalidClusterSize);
+        }
+        if chip.major < 9 && blocks > 1 {
+            return Err(Error::NotSupported);
         }
     }
     Ok(())
@@ -170,9 +201,6 @@ unsafe fn launch(
         if blocks > u64::from(each * device.chip.multiprocessors) {
             return Err(Error::CooperativeLaunchTooLarge);
         }
-    }
-    if shape.cluster.is_some_and(|c| c.iter().product::<u32>() > 1) {
-        return super::unsupported::note("launch with clusters of several blocks");
     }
     // SAFETY: the caller's promise.
     let params = unsafe { arguments(&function, params, extra) }?;
@@ -249,15 +277,9 @@ super::api! {
         extra: *const *const c_void,
     ) {
         let config = config.as_ref().ok_or(Error::InvalidValue)?;
-        let (mut cluster, mut cooperative) = (None, false);
-        for at in 0..config.count as usize {
-            let attribute = &*config.attributes.add(at);
-            match attribute.id {
-                CLUSTER_DIMENSION => cluster = Some([0, 1, 2].map(|axis| attribute.value[axis])),
-                COOPERATIVE => cooperative = attribute.value[0] != 0,
-                _ => {}
-            }
-        }
+        let cooperates = |a: &Attribute| a.id == COOPERATIVE && a.value[0] != 0;
+        let cooperative = config.attributes().iter().any(cooperates);
+        let cluster = config.cluster();
         let shape = Shape {
             grid: config.grid,
             block: config.block,

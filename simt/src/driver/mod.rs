@@ -16,6 +16,7 @@ pub(crate) mod occupancy;
 mod proc_address;
 mod state;
 mod stream;
+mod tensor_map;
 mod unsupported;
 
 pub use chip::Chip;

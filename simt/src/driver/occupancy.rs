@@ -2,9 +2,11 @@
 
 use super::chip::{Chip, REGISTERS, SHARED_RESERVED};
 use super::function::{FUNCTIONS, Function};
+use super::launch::Config;
 use super::{Error, Result, put};
 use crate::exec::program;
 use std::ffi::{c_int, c_uint};
+use std::sync::atomic::Ordering;
 
 /// Blocks of `threads` threads that a multiprocessor holds at once.
 pub fn blocks(function: &Function, threads: u32, dynamic: usize) -> Result<u32> {
@@ -45,6 +47,28 @@ pub fn limits(entry: &program::Function, chip: &Chip, threads: u32, dynamic: usi
         registers: REGISTERS / registers,
         shared: u32::try_from(by_shared).unwrap_or(u32::MAX),
     }
+}
+
+/// Most blocks of a cluster that every chip of the generation has, and of one on request.
+const PORTABLE_CLUSTER: u32 = 8;
+const LARGE_CLUSTER: u32 = 16;
+
+/// Most blocks that a cluster of a function may have.
+pub fn cluster_limit(function: &Function) -> u32 {
+    match function.allows_large_clusters.load(Ordering::Relaxed) {
+        true => LARGE_CLUSTER,
+        false => PORTABLE_CLUSTER,
+    }
+}
+
+/// Blocks of the whole device that a launch would have at once.
+fn resident(function: &Function, config: &Config) -> Result<u32> {
+    let threads = config
+        .block
+        .iter()
+        .fold(1, |n: u32, k| n.saturating_mul(*k));
+    let each = blocks(function, threads, config.shared as usize)?;
+    Ok(each * Chip::chosen().multiprocessors)
 }
 
 /// The block size that keeps most threads on a multiprocessor.
@@ -115,6 +139,27 @@ super::api! {
         _flags: c_uint,
     ) {
         best(grid, block, function, |threads| size.map_or(dynamic, |f| f(threads)), limit)
+    }
+    /// Clusters of a launch that the device holds at once.
+    fn cuOccupancyMaxActiveClusters(count: *mut c_int, function: usize, config: *const Config) {
+        let config = config.as_ref().ok_or(Error::InvalidValue)?;
+        let function = FUNCTIONS.get(function)?;
+        let cluster = config.cluster().or(function.entry().limits.required_cluster);
+        let size = cluster.unwrap_or([1; 3]).iter().fold(1, |n: u32, k| n.saturating_mul(*k));
+        if size == 0 || size > cluster_limit(&function) {
+            return Err(Error::InvalidClusterSize);
+        }
+        put(count, (resident(&function, config)? / size) as c_int)
+    }
+    /// Most blocks that a cluster of a launch may have.
+    fn cuOccupancyMaxPotentialClusterSize(
+        size: *mut c_int,
+        function: usize,
+        config: *const Config,
+    ) {
+        let config = config.as_ref().ok_or(Error::InvalidValue)?;
+        let function = FUNCTIONS.get(function)?;
+        put(size, cluster_limit(&function).min(resident(&function, config)?) as c_int)
     }
     /// Dynamic shared memory that leaves room for so many blocks.
     fn cuOccupancyAvailableDynamicSMemPerBlock(

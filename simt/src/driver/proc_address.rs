@@ -14,6 +14,7 @@ const TABLES: &[&[(&str, Address)]] = &[
     super::module::TABLE,
     super::occupancy::TABLE,
     super::stream::TABLE,
+    super::tensor_map::TABLE,
     super::unsupported::TABLE,
     TABLE,
 ];

@@ -66,8 +66,6 @@ unsupported! {
     cuMemcpy2D_v2
     cuMemcpy3DAsync_v2
     cuMemcpy3D_v2
-    cuOccupancyMaxActiveClusters
-    cuOccupancyMaxPotentialClusterSize
     cuPointerGetAttribute
     cuPointerGetAttributes
     cuProfilerStart
@@ -75,7 +73,6 @@ unsupported! {
     cuStreamBeginCapture_v2
     cuStreamEndCapture
     cuTensorMapEncodeIm2col
-    cuTensorMapEncodeTiled
     cuTexObjectCreate
     cuTexObjectDestroy
 }

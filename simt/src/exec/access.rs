@@ -166,15 +166,24 @@ fn shared(w: &mut Warp, at: &mut Pointers, bytes: u32) -> Result<(), Step> {
     let size = u64::from(w.block().shared_bytes);
     let last = size.wrapping_sub(u64::from(bytes));
     if size < u64::from(bytes) || !all_within(at, 0, last) {
-        let bad = at
-            .iter()
-            .copied()
-            .find(|a| *a > last || size < u64::from(bytes));
-        return Err(illegal(w, Space::Shared, bad.unwrap_or(0), bytes));
+        return distant(w, at, bytes);
     }
     let base = w.block().shared() as u64;
     for lane in 0..32 {
         at[lane] += base;
+    }
+    Ok(())
+}
+
+/// Addresses that are not all in the block's own shared memory: another block's of the cluster.
+#[cold]
+#[inline(never)]
+fn distant(w: &mut Warp, at: &mut Pointers, bytes: u32) -> Result<(), Step> {
+    for lane in 0..32 {
+        match w.block().shared_at(at[lane], bytes.into()) {
+            Some((block, offset)) => at[lane] = block.shared() as u64 + offset,
+            None => return Err(illegal(w, Space::Shared, at[lane], bytes)),
+        }
     }
     Ok(())
 }

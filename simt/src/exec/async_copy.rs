@@ -5,6 +5,7 @@ use super::facts::Effect;
 use super::memory::take_address;
 use super::program::{Exec, NONE, Step};
 use super::touch::{Extent, Kind, Touch};
+use super::warp::Warp;
 use super::{Entry, For};
 use crate::ptx::Result;
 use crate::ptx::decode::instr::Instr;
@@ -16,8 +17,14 @@ pub const TABLE: &[Entry] = &[Entry("cp", For::All, copy)];
 /// `cp.async.{ca,cg}.shared.global [to], [from], bytes{, read}{, policy}`, `cp.async.commit_group`,
 /// `cp.async.wait_group n`, `cp.async.wait_all`
 fn copy(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
-    if i.has("bulk") || i.has("reduce") || !i.flag("async") || i.has("mbarrier") {
+    if i.has("bulk") {
+        return super::bulk_copy::decode(i);
+    }
+    if !i.flag("async") {
         return i.refuse();
+    }
+    if i.has("mbarrier") {
+        return super::mbarrier::arrive_after_copies(i);
     }
     if i.flag("commit_group") {
         i.facts.effect = Effect::CopyCommit;
@@ -31,6 +38,7 @@ fn copy(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         return Ok(|w, _, mask| {
             // SAFETY: the launch's memory is there as long as the warp runs.
             unsafe { w.copies.wait_all(mask) };
+            w.land_copies(mask);
             Step::Next
         });
     }
@@ -43,10 +51,23 @@ fn copy(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         return Ok(|w, i, mask| {
             // SAFETY: as above.
             unsafe { w.copies.wait(mask, i.aux) };
+            w.land_copies(mask);
             Step::Next
         });
     }
     start(i)
+}
+
+impl Warp {
+    /// Has the copies of some lanes done that an mbarrier tracks: who waits for a thread's copies waits
+    /// for those as well.
+    fn land_copies(&mut self, lanes: u32) {
+        let first = self.first_thread;
+        self.block().land_if(|operation| {
+            let lane = operation.owner.and_then(|owner| owner.checked_sub(first));
+            lane.is_some_and(|lane| lane < 32 && lanes >> lane & 1 != 0)
+        });
+    }
 }
 
 /// In `aux`: see [`super::access`]; both addresses may have 32-bit bases, so that the first one's

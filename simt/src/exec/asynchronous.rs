@@ -14,6 +14,48 @@ struct Copy {
     read: [u32; 32],
 }
 
+/// What one of them will do in one lane.
+#[derive(Debug, Clone, Copy)]
+pub struct LaneCopy {
+    to: *mut u8,
+    from: *const u8,
+    bytes: usize,
+    read: usize,
+}
+
+impl LaneCopy {
+    /// Does it.
+    ///
+    /// # Safety
+    /// What [`Copies::start`] was given is still there.
+    pub unsafe fn perform(&self) {
+        // SAFETY: both were checked when the copy started, and the caller promises that they are still
+        // there.
+        unsafe {
+            if self.read == 16 {
+                let bytes = self.from.cast::<[u8; 16]>().read();
+                self.to.cast::<[u8; 16]>().write(bytes);
+            } else {
+                std::ptr::copy(self.from, self.to, self.read);
+                self.to
+                    .add(self.read)
+                    .write_bytes(0, self.bytes - self.read);
+            }
+        }
+    }
+}
+
+impl Copy {
+    fn lane(&self, lane: usize) -> LaneCopy {
+        LaneCopy {
+            to: self.to[lane],
+            from: self.from[lane],
+            bytes: self.bytes as usize,
+            read: self.read[lane].min(self.bytes) as usize,
+        }
+    }
+}
+
 /// The copies of a warp.
 #[derive(Debug, Default)]
 pub struct Copies {
@@ -66,6 +108,19 @@ impl Copies {
         }
     }
 
+    /// Takes a lane's copies out, for somebody else to do.
+    pub fn take(&mut self, lane: usize) -> Vec<LaneCopy> {
+        let mut taken = Vec::new();
+        self.pending.retain_mut(|copy| {
+            if copy.lanes >> lane & 1 != 0 {
+                copy.lanes &= !(1 << lane);
+                taken.push(copy.lane(lane));
+            }
+            copy.lanes != 0
+        });
+        taken
+    }
+
     /// Completes all but the `keep` latest groups of the lanes.
     ///
     /// # Safety
@@ -94,18 +149,8 @@ impl Copies {
                 left &= left - 1;
                 if done(copy, lane) {
                     copy.lanes &= !(1 << lane);
-                    let (to, from) = (copy.to[lane], copy.from[lane]);
-                    let read = copy.read[lane].min(copy.bytes) as usize;
-                    // SAFETY: both were checked when the copy started, and the caller promises that
-                    // they are still there.
-                    unsafe {
-                        if read == 16 {
-                            to.cast::<[u8; 16]>().write(from.cast::<[u8; 16]>().read());
-                        } else {
-                            std::ptr::copy(from, to, read);
-                            to.add(read).write_bytes(0, copy.bytes as usize - read);
-                        }
-                    }
+                    // SAFETY: the caller's promise.
+                    unsafe { copy.lane(lane).perform() };
                 }
             }
             copy.lanes != 0

@@ -94,6 +94,9 @@ fn apply<T: Word, F: Fn(T, T, T) -> T + Copy + 'static>(space: Space, _: F) -> E
 }
 
 fn atomic(i: &mut Instr<'_, '_, '_>, has_result: bool) -> Result<Exec> {
+    if i.has("async") && !has_result {
+        return super::bulk_value::decode(i);
+    }
     let has_scope = ["cta", "cluster", "gpu", "sys"].iter().any(|s| i.has(s));
     let mut ordering = take_ordering(i);
     // What an atomic operation does not say (PTX ISA, `atom`).
@@ -117,11 +120,16 @@ fn atomic(i: &mut Instr<'_, '_, '_>, has_result: bool) -> Result<Exec> {
     let noftz = i.flag("noftz");
     let vector = i.one_of(&["v2", "v4", "v8"]);
     let ty = i.ty()?;
-    if vector.is_some() {
-        return i.error("vectors are not supported");
-    }
     if matches!(ty, F16 | F16x2 | Bf16 | Bf16x2) && !noftz {
         return i.refuse();
+    }
+    if let Some(index) = vector {
+        let elements = (ty, 2 << index);
+        let (exec, access) =
+            super::atomic_vector::decode(i, space, names[operation], elements, has_result)?;
+        let touch = Touch::new(Kind::Atomic, &access, ty.bytes(), elements.1 as u32);
+        i.facts.touch(ordering.of(touch));
+        return Ok(exec);
     }
     if has_result {
         i.dst(ty)?

@@ -43,6 +43,7 @@ impl Block {
         for index in 0..self.barriers.len() {
             self.pass(index as u32);
         }
+        self.cluster().pass();
     }
 
     /// Lets a barrier pass if all that it waits for have come.
@@ -81,7 +82,7 @@ impl Block {
             barrier.passes += 1;
             barrier.result = (barrier.holding, barrier.lacking == 0);
             (barrier.holding, barrier.lacking) = (0, 0);
-            self.stirred.set(true);
+            self.stir();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A block: its shared memory, its barriers, and the turns of its warps.
 
+use super::bulk::Operation;
+use super::cluster::Cluster;
 use super::fault::{Fault, Report};
 use super::grid::Launch;
 use super::program::Line;
@@ -26,6 +28,20 @@ pub struct Block {
     pub living: RefCell<Vec<u32>>,
     /// Something happened that a waiting warp may wait for.
     pub stirred: Cell<bool>,
+    /// How often something has.
+    pub events: Cell<u64>,
+    /// The blocks that it may reach, itself among them; set before it starts.
+    pub cluster: Cell<*const Cluster>,
+    /// Its rank among them.
+    pub rank: u32,
+    /// Lanes of every warp that have arrived at the cluster's barrier since that last passed.
+    pub arrived_in_cluster: RefCell<Vec<u32>>,
+    /// Asynchronous operations that will complete on an mbarrier of this block.
+    pub operations: RefCell<Vec<Operation>>,
+    /// What went wrong in one of them.
+    pub trouble: RefCell<Option<Fault>>,
+    /// All its threads have exited, and its shared memory is no longer to be had.
+    pub is_gone: Cell<bool>,
 }
 
 impl Block {
@@ -41,6 +57,13 @@ impl Block {
             barriers: Default::default(),
             living: RefCell::default(),
             stirred: Cell::new(false),
+            events: Cell::new(0),
+            cluster: Cell::new(std::ptr::null()),
+            rank: 0,
+            arrived_in_cluster: RefCell::default(),
+            operations: RefCell::default(),
+            trouble: RefCell::default(),
+            is_gone: Cell::new(false),
         }
     }
 
@@ -58,23 +81,38 @@ impl Block {
         unsafe { (*self.shared.get()).as_mut_ptr().cast() }
     }
 
+    /// Something happens that a waiting warp may wait for.
+    pub fn stir(&self) {
+        self.stirred.set(true);
+        self.events.set(self.events.get() + 1);
+    }
+
     /// How often a barrier has passed.
     pub fn barrier_passes(&self, index: u32) -> u64 {
         self.barriers[index as usize].borrow().passes
     }
 
-    /// Makes this the block of that index in the grid.
-    fn place(&mut self, index: u64) {
+    /// Makes this the block of that rank in the cluster of that index in the grid.
+    fn place(&mut self, cluster: u64, rank: u32) {
         // SAFETY: as in `launch`; taken apart from `self`, which changes.
         let launch = unsafe { &*self.launch };
-        let [x, y, _] = launch.grid.map(u64::from);
-        self.index = index;
-        self.id = [
-            (index % x) as u32,
-            (index / x % y) as u32,
-            (index / x / y) as u32,
+        let size = launch.cluster;
+        let [x, y, _] = [0, 1, 2].map(|axis| u64::from(launch.grid[axis] / size[axis]));
+        let at = [cluster % x, cluster / x % y, cluster / x / y];
+        let inside = [
+            rank % size[0],
+            rank / size[0] % size[1],
+            rank / size[0] / size[1],
         ];
+        self.id = [0, 1, 2].map(|axis| at[axis] as u32 * size[axis] + inside[axis]);
+        self.rank = rank;
+        let index = cluster * u64::from(size.iter().product::<u32>()) + u64::from(rank);
+        self.index = index;
         self.sm = (index % u64::from(launch.limits.multiprocessors)) as u32;
+        self.arrived_in_cluster.get_mut().clear();
+        self.operations.get_mut().clear();
+        *self.trouble.get_mut() = None;
+        self.is_gone.set(false);
         self.shared_bytes = launch.shared_bytes;
         let shared = self.shared.get_mut();
         shared.clear();
@@ -121,9 +159,15 @@ impl Resident {
         }
     }
 
-    /// Takes up the block of that index, all its threads at the entry's start.
-    pub fn start(&mut self, index: u64) {
-        self.block.place(index);
+    /// The block, which stays where it is.
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// Takes up the block of that rank in the cluster of that index, all its threads at the entry's
+    /// start.
+    pub fn start(&mut self, cluster: u64, rank: u32) {
+        self.block.place(cluster, rank);
         let block = &*self.block;
         let launch = block.launch();
         let threads: u32 = launch.block.iter().product();
@@ -138,6 +182,7 @@ impl Resident {
         for first in (0..threads).step_by(32) {
             living.push(!0 >> (32 - (threads - first).min(32)));
         }
+        block.arrived_in_cluster.borrow_mut().resize(count, 0);
         for (warp, first) in self.warps.iter_mut().zip((0..threads).step_by(32)) {
             warp.start(block, function, first, (threads - first).min(32));
         }
@@ -173,7 +218,10 @@ impl Resident {
                     self.living -= 1;
                     progress = true;
                     // SAFETY: global and shared memory of the launch are still there.
-                    unsafe { warp.copies.wait_all(!0) };
+                    unsafe {
+                        warp.copies.wait_all(!0);
+                        warp.stores.wait_all();
+                    }
                 }
                 Outcome::Yielded => progress = true,
                 Outcome::Waiting => progress |= (warp.pc, warp.active) != before,
@@ -182,27 +230,27 @@ impl Resident {
                     return Err(block.report(fault, warp));
                 }
             }
+            if let Some(fault) = block.trouble.take() {
+                return Err(block.report(fault, warp));
+            }
             if block.launch().is_over() {
                 return Err(block.report(Fault::Timeout, warp));
             }
         }
         if self.living == 0 {
+            block.is_gone.set(true);
             self.observers.block_ends(block);
         }
         Ok(progress || block.stirred.get())
     }
 
-    /// Runs the block to its end.
-    ///
-    /// # Errors
-    /// The first fault of one of its threads.
-    pub fn finish(&mut self) -> Result<(), Report> {
-        while !self.is_done() {
-            if !self.turn()? {
-                return Err(self.stuck());
-            }
-        }
-        Ok(())
+    /// Lets threads go on that wait for an mbarrier, without its phase having completed, as waits may
+    /// end after some time. `false`: none waits so.
+    pub fn give_up_waiting(&mut self) -> bool {
+        let living = self.warps.iter_mut().zip(&self.done);
+        living
+            .filter(|(_, done)| !**done)
+            .fold(false, |any, (warp, _)| any | warp.give_up_waiting())
     }
 
     /// There are no more blocks.

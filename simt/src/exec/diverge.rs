@@ -19,6 +19,10 @@ pub enum State {
     Warp(u32),
     /// Waits at a barrier of the block, by index, for it to pass this many times.
     Barrier(u32, u64),
+    /// Waits for the cluster's barrier to pass this many times.
+    Cluster(u64),
+    /// Waits for the mbarrier at this host address to leave the phase of this parity.
+    Phase(u64, u32),
 }
 
 /// Threads of a warp that run together.
@@ -73,9 +77,13 @@ impl Warp {
             let count = self.splits.len();
             for step in 0..count {
                 let at = (self.current + step) % count;
-                if let State::Barrier(index, passes) = self.splits[at].state
-                    && self.block().barrier_passes(index) >= passes
-                {
+                let over = match self.splits[at].state {
+                    State::Ready | State::Warp(_) => false,
+                    State::Barrier(index, passes) => self.block().barrier_passes(index) >= passes,
+                    State::Cluster(passes) => self.block().cluster().passes() >= passes,
+                    State::Phase(word, parity) => self.block().has_left(word, parity),
+                };
+                if over {
                     self.splits[at].state = State::Ready;
                     self.splits[at].passed = true;
                 }
@@ -396,6 +404,33 @@ impl Warp {
             self.splits[at].passed = !is_whole;
             return;
         }
+    }
+
+    /// Lets threads go on that wait for an mbarrier; `false`: none does.
+    pub fn give_up_waiting(&mut self) -> bool {
+        let mut any = false;
+        for split in &mut self.splits {
+            if matches!(split.state, State::Phase(..)) {
+                split.state = State::Ready;
+                split.passed = true;
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// The running threads wait; what they wait for, they ask again afterwards. Threads that were
+    /// masked off go on.
+    pub fn wait_in(&mut self, state: State, lanes: u32) -> Step {
+        let rest = self.active & !lanes;
+        if rest != 0 {
+            self.save();
+            self.add(self.pc + 1, rest);
+            self.active = lanes;
+        }
+        self.save();
+        self.splits[self.current].state = state;
+        Step::Switch
     }
 
     /// A fault if no thread of the warp can ever run again.

@@ -133,9 +133,20 @@ pub enum Effect {
     WgmmaWait {
         keep: u32,
     },
+    /// Memory is written that depends on more than one address: `exec::written` knows which.
+    Writes(Writer),
     Exit,
     /// Returns, or exits where nothing has called: see `Warp::is_called`.
     Return,
+}
+
+/// Instructions that write what no [`Touch`] can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// Bulk copies.
+    Bulk,
+    /// `wmma.store`.
+    Fragment,
 }
 
 /// All that is known of an instruction besides its semantics.

@@ -26,6 +26,10 @@ pub enum Fault {
     StackOverflow,
     /// An indirect branch or call to what is no target.
     IllegalTarget(u64),
+    /// What is at a shared address is no mbarrier, or one that does not allow what is asked of it.
+    Mbarrier { address: u64, problem: &'static str },
+    /// A tensor map or a copy's operands are not what the instruction needs.
+    Operand(&'static str),
     /// Threads wait for one another in a ring.
     Deadlock,
     /// The launch ran longer than `SIMT_TIMEOUT`.
@@ -59,6 +63,10 @@ impl fmt::Display for Fault {
             Fault::Assert => f.write_str("assertion failed"),
             Fault::StackOverflow => f.write_str("stack overflow"),
             Fault::IllegalTarget(target) => write!(f, "jump to {target:#x}, which is no target"),
+            Fault::Mbarrier { address, problem } => {
+                write!(f, "mbarrier at {address:#x}: {problem}")
+            }
+            Fault::Operand(problem) => f.write_str(problem),
             Fault::Deadlock => f.write_str("threads wait for one another in a ring"),
             Fault::Timeout => f.write_str("timed out"),
         }

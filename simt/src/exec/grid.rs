@@ -1,6 +1,6 @@
 //! A launch: the blocks of a grid, spread over host threads.
 
-use super::block::Resident;
+use super::cluster::Group;
 use super::fault::Report;
 use super::program::Program;
 use crate::memory::Allocations;
@@ -44,7 +44,7 @@ pub struct Launch {
     /// Those who look on.
     pub watches: Vec<Arc<dyn Watch>>,
     pub started: Instant,
-    next_block: AtomicU64,
+    next_cluster: AtomicU64,
     over: AtomicBool,
     fault: Mutex<Option<Report>>,
 }
@@ -86,7 +86,7 @@ impl Launch {
             timeout: None,
             watches: Vec::new(),
             started: Instant::now(),
-            next_block: AtomicU64::new(0),
+            next_cluster: AtomicU64::new(0),
             over: AtomicBool::new(false),
             fault: Mutex::new(None),
             program,
@@ -118,8 +118,10 @@ impl Launch {
     /// # Errors
     /// The first fault of a thread; the other blocks have been ended early.
     pub fn run(&self, threads: usize) -> Result<(), Report> {
+        let size: u32 = self.cluster.iter().product();
         let blocks: u64 = self.grid.iter().map(|n| u64::from(*n)).product();
-        let threads = threads.min(blocks as usize).max(1);
+        let clusters = blocks / u64::from(size);
+        let threads = threads.min(clusters as usize).max(1);
         let watches: Vec<_> = self.watches.iter().filter_map(|w| w.launch(self)).collect();
         let threads = if watches.iter().any(|w| w.wants_one_thread()) {
             1
@@ -127,11 +129,16 @@ impl Launch {
             threads
         };
         if self.cooperative {
-            self.work_together(blocks, &watches);
+            let mut all = Group::new(self, clusters as usize, &watches);
+            all.start(0);
+            if let Err(report) = all.finish() {
+                self.stop(report);
+            }
+            all.retire();
         } else if threads == 1 {
-            self.work(blocks, &watches);
+            self.work(clusters, &watches);
         } else {
-            super::pool::on_all(threads, &|| self.work(blocks, &watches));
+            super::pool::on_all(threads, &|| self.work(clusters, &watches));
         }
         let fault = match self.fault.lock() {
             Ok(mut fault) => fault.take(),
@@ -143,36 +150,21 @@ impl Launch {
         fault.map_or(Ok(()), Err)
     }
 
-    /// Runs blocks, in rising order, until there are none.
-    fn work(&self, blocks: u64, watches: &[Box<dyn LaunchWatch>]) {
-        let mut resident = Resident::new(self, watches);
+    /// Runs clusters, in rising order, until there are none.
+    fn work(&self, clusters: u64, watches: &[Box<dyn LaunchWatch>]) {
+        let mut group = Group::new(self, 1, watches);
         loop {
-            let index = self.next_block.fetch_add(1, Ordering::Relaxed);
-            if index >= blocks || self.over.load(Ordering::Relaxed) {
+            let index = self.next_cluster.fetch_add(1, Ordering::Relaxed);
+            if index >= clusters || self.over.load(Ordering::Relaxed) {
                 break;
             }
-            resident.start(index);
-            if let Err(report) = resident.finish() {
+            group.start(index);
+            if let Err(report) = group.finish() {
                 self.stop(report);
                 break;
             }
         }
-        resident.retire();
-    }
-
-    /// Runs all blocks at once, in turns, so that they can wait for one another.
-    fn work_together(&self, blocks: u64, watches: &[Box<dyn LaunchWatch>]) {
-        let mut residents: Vec<Resident> = (0..blocks)
-            .map(|index| {
-                let mut resident = Resident::new(self, watches);
-                resident.start(index);
-                resident
-            })
-            .collect();
-        if let Err(report) = take_turns(&mut residents) {
-            self.stop(report);
-        }
-        residents.into_iter().for_each(Resident::retire);
+        group.retire();
     }
 
     /// Ends the launch with a fault.
@@ -183,22 +175,5 @@ impl Launch {
             Err(poisoned) => poisoned.into_inner(),
         };
         first.get_or_insert(report);
-    }
-}
-
-/// Gives blocks turns until all are done.
-fn take_turns(residents: &mut [Resident]) -> Result<(), Report> {
-    loop {
-        let mut progress = false;
-        let mut living = residents.iter_mut().filter(|r| !r.is_done()).peekable();
-        if living.peek().is_none() {
-            return Ok(());
-        }
-        for resident in living {
-            progress |= resident.turn()?;
-        }
-        if !progress && let Some(stuck) = residents.iter().find(|r| !r.is_done()) {
-            return Err(stuck.stuck());
-        }
     }
 }

@@ -218,8 +218,11 @@ pub const TABLE: &[Entry] = &[
     }),
     Entry("lop3", For::All, |i| {
         let ty = i.ty()?;
-        if ty != B32 || i.has("and") || i.has("or") {
+        if ty != B32 {
             return i.refuse();
+        }
+        if i.has("and") || i.has("or") {
+            return super::lookup::with_predicate(i);
         }
         i.ternary(ty)?;
         let table = i.immediate()?;

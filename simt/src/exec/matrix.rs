@@ -222,6 +222,12 @@ impl Product {
 
 /// `mma.sync.aligned.shape.row.col{.satfinite}.d.a.b.c d, a, b, c`
 fn multiply(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    if i.has("b1") {
+        return super::matrix_rare::bits(i);
+    }
+    if i.has("m8n8k4") && !i.has("f64") {
+        return super::matrix_rare::quads(i);
+    }
     let known = i.flag("sync") & i.flag("aligned");
     let names = SHAPES.map(|(name, _)| name);
     let (Some(shape), true) = (i.one_of(&names), known) else {

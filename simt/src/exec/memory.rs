@@ -220,11 +220,11 @@ fn load(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
 }
 
 fn store(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    if i.has("async") {
+        return super::bulk_value::decode(i);
+    }
     i.facts.class = Class::Store;
     let semantics = take_ordering(i);
-    if i.flag("async") {
-        return i.refuse();
-    }
     let space = i.space();
     let count = take_vector(i);
     let ty = i.ty()?;
@@ -511,7 +511,13 @@ fn convert_address(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         return i.error("only 64-bit addresses are supported");
     }
     Ok(match (space, to) {
-        (Space::Global | Space::Const | Space::Param, _) => map1(|a: u64| a),
+        (Space::Global | Space::Const, _) => map1(|a: u64| a),
+        // Compilers take the address of a parameter in 32 bits, which leaves its window out.
+        (Space::Param, false) => map1(|a: u64| match a & WINDOW_MASK {
+            0 => a.wrapping_add(PARAM_WINDOW),
+            _ => a,
+        }),
+        (Space::Param, true) => map1(|a: u64| a),
         (Space::Shared, false) => map1(|a: u64| a.wrapping_add(SHARED_WINDOW)),
         (Space::Shared, true) => map1(|a: u64| a.wrapping_sub(SHARED_WINDOW)),
         (Space::Local, false) => map1(|a: u64| a.wrapping_add(LOCAL_WINDOW)),
@@ -522,6 +528,24 @@ fn convert_address(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
 
 fn is_in_space(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     i.facts.class = Class::Predicate;
+    if !i.has("shared::cluster") && (i.has("shared") || i.has("shared::cta")) {
+        i.space();
+        i.dst(Type::Pred)?;
+        i.src(Type::B64)?;
+        return Ok(|w, i, mask| {
+            // SAFETY: the decoder took a predicate and a row of 64 bits.
+            unsafe {
+                let a = *w.row::<u64>(i.places[1]);
+                let own = |a: u64| {
+                    let found = a & WINDOW_MASK == SHARED_WINDOW;
+                    found && [0, w.block().rank + 1].contains(&(a as u32 >> 24))
+                };
+                let lanes = super::lanes::lanes_where(|l| own(a[l]));
+                w.put_predicate(i.places[0], mask, lanes);
+            }
+            Step::Next
+        });
+    }
     i.aux = match i.space() {
         Space::Global | Space::Const => 0,
         Space::Shared => (SHARED_WINDOW >> 56) as u32,
@@ -548,9 +572,7 @@ fn prefetch(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     i.space();
     let hint = |m: &str| m.starts_with("L1") || m.starts_with("L2");
     while i.modifier(|m| hint(m).then_some(())).is_some() {}
-    if i.flag("tensormap") || i.flag("tensor") {
-        return i.refuse();
-    }
+    i.flag("tensormap");
     i.address()?;
     if i.left() > 0 {
         i.immediate()?;
@@ -583,8 +605,16 @@ fn fence(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         proxy,
     };
     if proxy {
-        i.modifier(|m| (m.starts_with("async") || m == "alias").then_some(()));
+        i.modifier(|m| {
+            (m.starts_with("async") || m.starts_with("tensormap") || m == "alias").then_some(())
+        });
         i.space();
+        if i.left() > 0 {
+            // `fence.proxy.tensormap::generic.acquire.scope [a], 128`
+            i.address()?;
+            i.immediate()?;
+            i.uses.clear();
+        }
     }
     i.flag("mbarrier_init");
     i.modifier(|m| m.starts_with("sync_restrict").then_some(()));

@@ -11,11 +11,17 @@ mod access;
 mod async_copy;
 mod asynchronous;
 mod atomic;
+mod atomic_vector;
 mod barrier;
 pub mod block;
 mod builtin;
+mod bulk;
+mod bulk_copy;
+mod bulk_start;
+mod bulk_value;
 pub(crate) mod call;
 mod carry;
+pub(crate) mod cluster;
 pub(crate) mod control;
 mod convert;
 mod data;
@@ -27,26 +33,66 @@ pub mod grid;
 mod half;
 mod integer;
 mod lanes;
+mod lookup;
 mod matrix;
+mod matrix_queue;
+mod matrix_rare;
+mod mbarrier;
+mod mbarrier_object;
 pub(crate) mod memory;
 mod misc;
 mod pool;
 mod predicate;
 mod printf;
 pub mod program;
+mod reach;
+mod reduction;
 pub(crate) mod special;
 mod sync;
+pub(crate) mod tensor_map;
+mod tensor_map_change;
 pub mod touch;
+mod video;
 pub mod warp;
 mod warp_wide;
 mod warpgroup;
+mod wmma;
+mod wmma_fragment;
+mod wmma_product;
 
 use crate::ptx::ast::Instruction;
 use crate::ptx::decode::instr::Instr;
-use crate::ptx::types::Type;
+use crate::ptx::types::{Space, Type};
 use crate::ptx::{Result, error};
 use facts::Class;
 use program::Exec;
+pub(crate) use warpgroup::AT_ONCE;
+
+/// Calls `f` with the space, address and bytes of what an instruction with [`facts::Effect::Writes`] will
+/// write, of the block's own shared memory and of global memory.
+///
+/// # Safety
+/// The warp is about to execute the instruction for the lanes in the mask.
+pub(crate) unsafe fn written(
+    writer: facts::Writer,
+    warp: &warp::Warp,
+    inst: &program::Inst,
+    mask: u32,
+    mut f: impl FnMut(Space, u64, u64),
+) {
+    let mut resolved = |space, address, bytes| {
+        if let Some((space, address)) = touch::resolve(space, address) {
+            f(space, address, bytes);
+        }
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        match writer {
+            facts::Writer::Bulk => bulk_start::written(warp, inst, mask, &mut resolved),
+            facts::Writer::Fragment => wmma::written(warp, inst, mask, &mut resolved),
+        }
+    }
+}
 
 /// Takes an instruction's modifiers and operands, and gives its semantics.
 pub type Decode = for<'i, 'a, 'm> fn(&mut Instr<'i, 'a, 'm>) -> Result<Exec>;
@@ -80,6 +126,11 @@ const FAMILIES: &[(Class, &[Entry])] = &[
     (Class::AsyncCopy, async_copy::TABLE),
     (Class::Other, matrix::TABLE),
     (Class::Tensor, warpgroup::TABLE),
+    (Class::Barrier, mbarrier::TABLE),
+    (Class::Other, cluster::TABLE),
+    (Class::Tensor, wmma::TABLE),
+    (Class::Other, tensor_map_change::TABLE),
+    (Class::Integer, video::TABLE),
     (Class::Other, misc::TABLE),
 ];
 

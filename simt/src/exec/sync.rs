@@ -44,7 +44,7 @@ fn barrier(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         });
     }
     if i.has("cluster") {
-        return i.refuse();
+        return super::cluster::barrier(i);
     }
     i.flag("cta");
     // `bar` is always aligned.
@@ -119,14 +119,6 @@ fn wait(w: &mut Warp, i: &Inst, mask: u32) -> Step {
         if i.aux & ARRIVE != 0 {
             return Step::Next;
         }
-        let rest = w.active & !mask;
-        if rest != 0 {
-            w.save();
-            w.add(w.pc + 1, rest);
-            w.active = mask;
-        }
-        w.save();
-        w.splits[w.current].state = State::Barrier(index, goal);
-        Step::Switch
+        w.wait_in(State::Barrier(index, goal), mask)
     }
 }

@@ -2,8 +2,10 @@
 
 use super::asynchronous::Copies;
 use super::block::Block;
+use super::bulk::Stores;
 use super::diverge::{Join, Split};
 use super::fault::Fault;
+use super::matrix_queue::Products;
 use super::program::{CONSTANT, Function, Inst, Line, NONE, Place, Program, Step};
 use crate::watch::Onlooker;
 
@@ -65,6 +67,12 @@ pub struct Warp {
     pub carry: u32,
     pub fault: Option<Fault>,
     pub copies: Copies,
+    /// Bulk copies out of shared memory.
+    pub stores: Stores,
+    /// Products of the warpgroup that nobody has waited for.
+    pub products: Products,
+    /// How often each lane has arrived at the cluster's barrier.
+    pub cluster_arrivals: [u64; 32],
 }
 
 impl Warp {
@@ -94,6 +102,9 @@ impl Warp {
             carry: 0,
             fault: None,
             copies: Copies::default(),
+            stores: Stores::default(),
+            products: Products::default(),
+            cluster_arrivals: [0; 32],
         }
     }
 
@@ -126,6 +137,9 @@ impl Warp {
         self.turn = 0;
         self.fault = None;
         self.copies.clear();
+        self.stores.clear();
+        self.products.clear();
+        self.cluster_arrivals = [0; 32];
         self.enter(function);
     }
 
@@ -163,6 +177,16 @@ impl Warp {
                 .cast::<u8>()
                 .add(self.frame_base as usize)
         };
+    }
+
+    /// Does something with the registers of another frame of this warp, which has been entered.
+    pub fn in_frame<T>(&mut self, frame_base: u32, f: impl FnOnce(&mut Warp) -> T) -> T {
+        let own = std::mem::replace(&mut self.frame_base, frame_base);
+        self.place_frame();
+        let result = f(self);
+        self.frame_base = own;
+        self.place_frame();
+        result
     }
 
     /// The block that the warp belongs to.

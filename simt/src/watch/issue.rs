@@ -5,6 +5,7 @@ use crate::exec::facts::{Effect, Facts};
 use crate::exec::program::NONE;
 use crate::exec::touch::Touched;
 use crate::exec::warp::Warp;
+use crate::ptx::types::Space;
 
 /// An instruction that a warp is about to execute, and for which lanes.
 #[derive(Clone, Copy)]
@@ -83,6 +84,16 @@ impl<'a> Issue<'a> {
         // SAFETY: `new` was promised that the warp is at the instruction, whose facts these are.
         let touched = move |touch| unsafe { Touched::new(warp, mask, touch) };
         self.facts.touches.iter().flatten().map(touched)
+    }
+
+    /// Spaces, addresses and bytes of what an instruction with [`Effect::Writes`] will write, of the
+    /// block's own shared memory and of global memory.
+    pub fn written(&self, f: impl FnMut(Space, u64, u64)) {
+        if let Effect::Writes(writer) = self.facts.effect {
+            let inst = &self.warp.program().code[self.pc as usize];
+            // SAFETY: `new` was promised that the warp is at the instruction.
+            unsafe { crate::exec::written(writer, self.warp, inst, self.mask, f) };
+        }
     }
 
     /// The threads that a `.sync` instruction names, all of the warp's where it names none; `None`: it

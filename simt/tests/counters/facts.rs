@@ -190,9 +190,12 @@ fn effects() {
     }
 }
 
-/// Notes what it sees of the last block: line of the text, warp, lanes, and whether it goes on behind a barrier.
+/// Line of the text, warp, lanes, and whether they go on behind a barrier.
+type Note = (u32, u32, u32, bool);
+
+/// Notes what it sees of the last block.
 #[derive(Clone, Default)]
-struct Notes(Arc<Mutex<Vec<(u32, u32, u32, bool)>>>);
+struct Notes(Arc<Mutex<Vec<Note>>>);
 
 impl Watch for Notes {
     fn launch(&self, _: &Launch) -> Option<Box<dyn LaunchWatch>> {

@@ -58,13 +58,3 @@ impl Embedding for Cpu {
         Ok(())
     }
 }
-
-fn check(op: &'static str, vocab: usize, ids: &[u32]) -> Result<()> {
-    match ids.iter().find(|id| **id as usize >= vocab) {
-        Some(id) => Err(DeviceError::Argument {
-            op,
-            message: format!("id {id} is outside the vocabulary of {vocab}"),
-        }),
-        None => Ok(()),
-    }
-}

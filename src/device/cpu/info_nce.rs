@@ -5,7 +5,7 @@
 
 use super::gemm::{View, gemm};
 use super::{Cpu, Multiply, parallel, reduce};
-use crate::device::{DeviceError, Result, at_least};
+use crate::device::{Result, at_least};
 use crate::ops::info_nce::*;
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ impl InfoNce for Cpu {
         queries: &Vec<f32>,
         items: &Vec<f32>,
     ) -> Result<InfoNceOutput<Self>> {
-        check(batch, queries, items)?;
+        batch.check(queries.len(), items.len())?;
         let (q, inverse_query_norm) = self.normalise(queries, batch.queries, batch.hidden);
         let (d, inverse_item_norm) = self.normalise(items, batch.items, batch.hidden);
         let mut results = vec![(0.0, 0.0, 0); batch.queries];
@@ -65,7 +65,7 @@ impl InfoNce for Cpu {
         ditems: &mut Vec<f32>,
     ) -> Result<()> {
         let (hidden, temperature) = (batch.hidden, batch.temperature);
-        check(batch, queries, items)?;
+        batch.check(queries.len(), items.len())?;
         at_least(OP, "lse", output.lse.len(), batch.queries)?;
         at_least(OP, "coefficients", coefficients.len(), batch.queries)?;
         at_least(OP, "dqueries", dqueries.len(), batch.queries * hidden)?;
@@ -157,7 +157,7 @@ impl Cpu {
             return;
         }
         for (row, i) in strip.chunks_exact_mut(batch.items).zip(range.clone()) {
-            for &j in &batch.masked[masks(batch, i)] {
+            for &j in &batch.masked[batch.masks(i)] {
                 row[j as usize] = f32::NEG_INFINITY;
             }
         }
@@ -179,10 +179,6 @@ impl Cpu {
     }
 }
 
-fn masks(batch: &InfoNceBatch, query: usize) -> Range<usize> {
-    batch.mask_offsets[query] as usize..batch.mask_offsets[query + 1] as usize
-}
-
 /// The queries of each strip.
 fn strips(batch: &InfoNceBatch) -> impl Iterator<Item = Range<usize>> + use<> {
     let (queries, rows) = (
@@ -191,41 +187,4 @@ fn strips(batch: &InfoNceBatch) -> impl Iterator<Item = Range<usize>> + use<> {
     );
     let starts = (0..queries).step_by(rows);
     starts.map(move |start| start..(start + rows).min(queries))
-}
-
-fn check(batch: &InfoNceBatch, queries: &[f32], items: &[f32]) -> Result<()> {
-    at_least(OP, "queries", queries.len(), batch.queries * batch.hidden)?;
-    at_least(OP, "items", items.len(), batch.items * batch.hidden)?;
-    at_least(OP, "targets", batch.targets.len(), batch.queries)?;
-    let wrong = |message| Err(DeviceError::Argument { op: OP, message });
-    if !(batch.temperature > 0.0 && batch.temperature.is_finite()) {
-        return wrong(format!("temperature {} is not positive", batch.temperature));
-    }
-    let targets = &batch.targets[..batch.queries];
-    if let Some(t) = targets.iter().find(|&&t| t as usize >= batch.items) {
-        return wrong(format!("target {t} is outside the {} items", batch.items));
-    }
-    if batch.mask_offsets.is_empty() {
-        return Ok(());
-    }
-    at_least(
-        OP,
-        "mask offsets",
-        batch.mask_offsets.len(),
-        batch.queries + 1,
-    )?;
-    let last = batch.mask_offsets[batch.queries] as usize;
-    at_least(OP, "masked items", batch.masked.len(), last)?;
-    for (i, &target) in targets.iter().enumerate() {
-        let Some(masked) = batch.masked.get(masks(batch, i)) else {
-            return wrong(format!("the mask offsets of query {i} do not ascend"));
-        };
-        if let Some(j) = masked
-            .iter()
-            .find(|&&j| j == target || j as usize >= batch.items)
-        {
-            return wrong(format!("query {i} masks item {j}, its target or no item"));
-        }
-    }
-    Ok(())
 }

@@ -36,11 +36,7 @@ impl Linear for Cpu {
         accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        at_least("linear", "x", x.len(), m * k)?;
-        at_least("linear", "y", y.len(), m * n)?;
-        if let Some(bias) = bias {
-            at_least("linear", "bias", bias.len(), n)?;
-        }
+        shape.check("linear", x.len(), bias.map(Vec::len), y.len())?;
         match w {
             Weight::Master(w) => {
                 at_least("linear", "weight", w.len(), n * k)?;
@@ -64,6 +60,16 @@ impl Linear for Cpu {
             }
         }
         Ok(())
+    }
+
+    fn logits(
+        &self,
+        shape: LinearShape,
+        x: &Vec<f32>,
+        w: Weight<'_, Self>,
+        logits: &mut Vec<f32>,
+    ) -> Result<()> {
+        self.linear(shape, x, w, None, logits, false)
     }
 
     fn linear_backward_input(

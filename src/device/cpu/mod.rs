@@ -61,6 +61,7 @@ impl<T: Send + Sync> Buffer<T> for Vec<T> {
 }
 
 impl Memory for Cpu {
+    type Real = f32;
     type Buffer<T: Pod + Send + Sync> = Vec<T>;
 
     fn zeros<T: Pod + Send + Sync>(&self, len: usize) -> Result<Vec<T>> {

@@ -3,7 +3,7 @@
 use super::Cpu;
 use super::parallel::{self, Rows};
 use super::reduce::{dot_lanes, sum_of};
-use crate::device::{DeviceError, Result, at_least};
+use crate::device::{Result, at_least};
 use crate::ops::rms_norm::*;
 use crate::per_isa;
 
@@ -13,7 +13,7 @@ const ROWS: usize = 32;
 
 impl RmsNorm for Cpu {
     fn rms_norm(&self, s: NormShape, x: &Vec<f32>, w: &Vec<f32>, y: &mut Vec<f32>) -> Result<()> {
-        let len = check("rms_norm", s, x, w)?;
+        let len = s.check("rms_norm", x.len(), w.len())?;
         at_least("rms_norm", "y", y.len(), len)?;
         let per = parallel::rows_per_task(s.dim) * s.dim;
         let y = Rows::new(&mut y[..len], per);
@@ -33,7 +33,7 @@ impl RmsNorm for Cpu {
         sum: &mut Vec<f32>,
         y: &mut Vec<f32>,
     ) -> Result<()> {
-        let len = check("add_rms_norm", s, x, w)?;
+        let len = s.check("add_rms_norm", x.len(), w.len())?;
         at_least("add_rms_norm", "delta", delta.len(), len)?;
         at_least("add_rms_norm", "sum", sum.len(), len)?;
         at_least("add_rms_norm", "y", y.len(), len)?;
@@ -59,7 +59,7 @@ impl RmsNorm for Cpu {
         dx: &mut Vec<f32>,
         dw: &mut Vec<f32>,
     ) -> Result<()> {
-        let len = check("rms_norm_backward", s, x, w)?;
+        let len = s.check("rms_norm_backward", x.len(), w.len())?;
         at_least("rms_norm_backward", "dy", dy.len(), len)?;
         at_least("rms_norm_backward", "dx", dx.len(), len)?;
         at_least("rms_norm_backward", "dw", dw.len(), s.dim)?;
@@ -76,17 +76,6 @@ impl RmsNorm for Cpu {
         }
         Ok(())
     }
-}
-
-/// Checks what all three read and returns the number of elements.
-fn check(op: &'static str, s: NormShape, x: &[f32], w: &[f32]) -> Result<usize> {
-    if s.dim == 0 {
-        let message = "rows of no elements have no norm".to_owned();
-        return Err(DeviceError::Argument { op, message });
-    }
-    at_least(op, "x", x.len(), s.rows * s.dim)?;
-    at_least(op, "weight", w.len(), s.dim)?;
-    Ok(s.rows * s.dim)
 }
 
 /// `1 / sqrt(mean(x²) + eps)`.

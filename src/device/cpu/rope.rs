@@ -3,7 +3,7 @@
 use super::Cpu;
 use super::parallel::{self, Rows};
 use super::rms_norm::{backward_row, inverse_rms};
-use crate::device::{DeviceError, Result, at_least};
+use crate::device::{Result, at_least};
 use crate::ops::attention::Heads;
 use crate::ops::rope::*;
 use crate::per_isa;
@@ -43,7 +43,13 @@ impl Rope for Cpu {
         k_weight: &Vec<f32>,
         out: &mut Vec<f32>,
     ) -> Result<()> {
-        let len = check_norm("qk_norm", heads, tokens, qkv, q_weight, k_weight)?;
+        let len = check_qk_norm(
+            "qk_norm",
+            heads,
+            tokens,
+            qkv.len(),
+            [q_weight.len(), k_weight.len()],
+        )?;
         at_least("qk_norm", "out", out.len(), len)?;
         let per = parallel::rows_per_task(heads.qkv_dim()) * heads.qkv_dim();
         let out = Rows::new(&mut out[..len], per);
@@ -68,8 +74,9 @@ impl Rope for Cpu {
         dk_weight: &mut Vec<f32>,
     ) -> Result<()> {
         let op = "qk_norm_backward";
+        let weights = [q_weight.len(), k_weight.len()];
         let (len, d) = (
-            check_norm(op, heads, tokens, qkv, q_weight, k_weight)?,
+            check_qk_norm(op, heads, tokens, qkv.len(), weights)?,
             heads.head_dim,
         );
         at_least(op, "dqkv", dqkv.len(), len)?;
@@ -104,19 +111,8 @@ impl Cpu {
         sign: f32,
         qkv: &mut [f32],
     ) -> Result<()> {
-        let error = |message: String| Err(DeviceError::Argument { op, message });
-        if !heads.head_dim.is_multiple_of(2) {
-            return error(format!("a head of {} has no halves", heads.head_dim));
-        }
-        if let Some(p) = positions.iter().find(|p| **p as usize >= table.positions) {
-            let message = format!("position {p} is beyond the table of {}", table.positions);
-            return error(message);
-        }
-        let (len, half) = (positions.len() * heads.qkv_dim(), heads.head_dim / 2);
-        at_least(op, "qkv", qkv.len(), len)?;
-        at_least(op, "cosines", table.cos.len(), table.positions * half)?;
-        at_least(op, "sines", table.sin.len(), table.positions * half)?;
-        if len == 0 || half == 0 {
+        let len = table.check(op, heads, positions, qkv.len())?;
+        if len == 0 {
             return Ok(());
         }
         let per = parallel::rows_per_task(heads.qkv_dim());
@@ -135,26 +131,6 @@ impl Cpu {
         });
         Ok(())
     }
-}
-
-/// Checks what both norms read and returns the number of elements.
-fn check_norm(
-    op: &'static str,
-    heads: &Heads,
-    tokens: usize,
-    qkv: &[f32],
-    q_weight: &[f32],
-    k_weight: &[f32],
-) -> Result<usize> {
-    if heads.qkv_dim() == 0 {
-        let message = "heads of no elements have no norm".to_owned();
-        return Err(DeviceError::Argument { op, message });
-    }
-    let len = tokens * heads.qkv_dim();
-    at_least(op, "qkv", qkv.len(), len)?;
-    at_least(op, "query weight", q_weight.len(), heads.head_dim)?;
-    at_least(op, "key weight", k_weight.len(), heads.head_dim)?;
-    Ok(len)
 }
 
 per_isa! {

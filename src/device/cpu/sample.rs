@@ -4,12 +4,10 @@ use super::math::exp;
 use super::reduce::{BLOCK, sum_block, sum_terms};
 use super::sample_filter::{Cut, Row, group_maxima};
 use super::{Cpu, Isa, parallel};
-use crate::device::{DeviceError, Result, at_least};
+use crate::device::Result;
 use crate::ops::sample::*;
 use crate::per_isa;
 use std::cell::RefCell;
-
-const OP: &str = "sample";
 
 impl Sample for Cpu {
     fn sample(
@@ -20,27 +18,7 @@ impl Sample for Cpu {
         keys: &[(u64, u32)],
         banned: &[u32],
     ) -> Result<Vec<Sampled>> {
-        at_least(OP, "logits", logits.len(), keys.len() * vocab)?;
-        let wrong = |message| Err(DeviceError::Argument { op: OP, message });
-        let Sampling {
-            temperature,
-            top_p,
-            min_p,
-            ..
-        } = *sampling;
-        if !(temperature >= 0.0 && temperature.is_finite()) {
-            return wrong(format!("temperature {temperature} is not at least 0"));
-        }
-        for (name, p) in [("top_p", top_p), ("min_p", min_p)] {
-            if !(0.0..=1.0).contains(&p) {
-                return wrong(format!("{name} {p} is not between 0 and 1"));
-            }
-        }
-        if let Some(id) = banned.iter().find(|&&id| id as usize >= vocab) {
-            return wrong(format!(
-                "banned token {id} is outside the vocabulary of {vocab}"
-            ));
-        }
+        sampling.check(vocab, keys.len(), logits.len(), banned)?;
         thread_local! {
             static ROW: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
         }
@@ -57,14 +35,8 @@ impl Sample for Cpu {
             });
         });
         let rows = chosen.into_iter().enumerate();
-        rows.map(|(i, token)| {
-            let message = || format!("row {i} has a logit that is not finite, or no token left");
-            token.ok_or_else(|| DeviceError::Argument {
-                op: OP,
-                message: message(),
-            })
-        })
-        .collect()
+        rows.map(|(i, token)| token.ok_or_else(|| broken_row(i)))
+            .collect()
     }
 }
 

@@ -1,34 +1,82 @@
-//! The CUDA device: kernels compiled by `build.rs`, launched through the driver.
+//! The CUDA device: kernels compiled by `build.rs`, launched through the driver, or through the virtual
+//! GPU's driver, which is the same path to the last bit.
+//!
+//! An op's launch code is in the file of its name. It checks the shapes, then launches; nothing waits
+//! for the GPU but `download`.
 
+mod allocator;
+mod context;
+mod driver;
+mod edited;
 mod kernels;
+mod launch;
+mod memory;
+mod modules;
+mod staging;
 
+mod adamw;
+mod attention;
+mod column_sums;
+mod embedding;
+mod grpo;
+mod info_nce;
+mod kv_store;
+mod linear;
+mod linear_cross_entropy;
+mod packs;
+mod pool;
+mod rms_norm;
+mod rope;
+mod sample;
+mod swiglu;
+mod tiling;
+mod top_k;
+mod weight;
+
+pub use allocator::Usage;
+pub use context::Context;
+pub use driver::Driver;
 pub use kernels::{Cubin, Kernel, compiler, kernel, kernels};
+pub use memory::CudaBuffer;
+pub use weight::CudaWeight;
 
-use super::DeviceError;
-use cudarc::driver::{result, sys};
+use super::{Device, Real, Result};
+use column_sums::rows_per_block;
+use packs::Packs;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
-/// Whether CUDA can be used: a driver library, a GPU and compiled kernels. The error says in one line
-/// which of them is missing.
-pub fn available() -> super::Result<()> {
-    let missing = |what: String| Err(DeviceError::Unavailable(format!("no CUDA device: {what}")));
-    // cudarc panics at its first call where there is no driver library, so this comes first.
-    // SAFETY: opens and closes the driver library, which has no requirements.
-    if !unsafe { sys::is_culib_present() } {
-        return missing("the NVIDIA driver's library (libcuda.so.1) is not installed".to_owned());
+/// A GPU whose activations are of type `T`: bf16 to work, f32 to test. Buffers belong to the device
+/// that made them.
+pub struct Cuda<T> {
+    context: Arc<Context>,
+    /// Of attention.
+    plans: attention::Plans,
+    real: PhantomData<T>,
+}
+
+impl<T: Real> Cuda<T> {
+    /// The first GPU of a driver.
+    ///
+    /// # Errors
+    /// In one line: no driver, no GPU, one that is too old, or a program without kernels.
+    pub fn new(driver: Driver) -> Result<Cuda<T>> {
+        Ok(Cuda {
+            context: Arc::new(Context::open(driver, 0)?),
+            plans: attention::Plans::default(),
+            real: PhantomData,
+        })
     }
-    if let Err(error) = result::init() {
-        return missing(format!("the driver does not start ({:?})", error.0));
+
+    /// The GPU.
+    pub fn context(&self) -> &Context {
+        &self.context
     }
-    match result::device::get_count() {
-        Ok(0) => return missing("the driver lists no GPU".to_owned()),
-        Ok(_) => {}
-        Err(error) => return missing(format!("the driver cannot list GPUs ({:?})", error.0)),
-    }
-    if kernels().is_empty() {
-        return missing(
-            "this program was built without NVRTC and has no kernels; run `make setup`, then build again"
-                .to_owned(),
-        );
-    }
-    Ok(())
+}
+
+impl<T: Real> Device for Cuda<T> {}
+
+/// Whether an NVIDIA GPU can be used. The error says in one line what is missing.
+pub fn available() -> Result<()> {
+    Context::open(Driver::Nvidia, 0).map(drop)
 }

@@ -2,7 +2,7 @@
 //! and marks where diverged threads meet.
 
 use super::flow;
-use super::instr::{Flow, Instr, Use};
+use super::instr::{Deferred, Flow, Instr, Use};
 use super::liveness;
 use super::scope::Scope;
 use crate::exec::control;
@@ -21,6 +21,9 @@ pub struct Raw {
     pub aux: u32,
     pub imm: u64,
     pub flow: Flow,
+    pub deferred: Deferred,
+    /// Registers that keep their places up to here without being operands.
+    pub keeps: Vec<Place>,
     /// Threads may part here and meet at the next instruction.
     pub parts: bool,
     pub facts: Facts,
@@ -40,6 +43,8 @@ impl Raw {
             aux: instr.aux,
             imm: instr.imm,
             flow: instr.flow,
+            deferred: instr.deferred,
+            keeps: Vec::new(),
             parts: false,
             facts: instr.facts,
             line: instr.line,
@@ -58,10 +63,36 @@ impl Raw {
             aux: 0,
             imm,
             flow: Flow::Next,
+            deferred: Deferred::No,
+            keeps: Vec::new(),
             parts: false,
             facts: Facts::default(),
             line,
             source: (0, 0),
+        }
+    }
+}
+
+/// Keeps the places of results that come later until something waits for them. Only an entry can be
+/// sure that its registers are still there then: elsewhere results come at once.
+pub fn defer(code: &mut [Raw], is_entry: bool) {
+    let starts = |raw: &&mut Raw| raw.deferred == Deferred::Starts;
+    let mut results = Vec::new();
+    for raw in code.iter_mut().filter(starts) {
+        if is_entry {
+            results.extend(raw.uses.iter().filter(|u| u.is_write).map(|u| u.place));
+        } else {
+            raw.aux |= crate::exec::AT_ONCE;
+        }
+    }
+    results.sort_unstable();
+    results.dedup();
+    if results.is_empty() {
+        return;
+    }
+    for raw in code {
+        if raw.deferred == Deferred::Lands || raw.parts {
+            raw.keeps.clone_from(&results);
         }
     }
 }

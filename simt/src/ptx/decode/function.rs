@@ -49,10 +49,12 @@ pub fn decode<'a>(
     };
     let params = walk.parameters(function)?;
     let body = function.body.as_deref().unwrap_or(&[]);
-    walk.find_labels(body)?;
+    walk.find_tables(body);
+    walk.enter_labels(body);
     walk.statements(body)?;
     walk.close(function.line)?;
-    let (code, labels) = (walk.code, walk.labels);
+    let (mut code, labels) = (walk.code, walk.labels);
+    emit::defer(&mut code, function.is_entry);
     let calls = std::mem::take(&mut callees.calls);
 
     let mut decoded = exec::program::Function {
@@ -165,14 +167,10 @@ impl<'a> Walk<'_, 'a, '_, '_> {
         self.code.push(raw);
     }
 
-    fn find_labels(&mut self, body: &'a [Statement<'a>]) -> Result<()> {
+    /// Tables of the whole body, by the label before them.
+    fn find_tables(&mut self, body: &'a [Statement<'a>]) {
         for statement in body {
             match statement {
-                Statement::Label(name) => {
-                    let number = self.scope.labels.len() as u32;
-                    self.scope.labels.insert(name, number);
-                    self.labels.resize(self.scope.labels.len(), usize::MAX);
-                }
                 Statement::Targets { label, names, .. } => {
                     self.callees.tables.insert(label, names.clone());
                 }
@@ -184,11 +182,32 @@ impl<'a> Walk<'_, 'a, '_, '_> {
                     let prototype = (returns.clone(), params.clone());
                     self.callees.prototypes.insert(label, prototype);
                 }
-                Statement::Block(inner) => self.find_labels(inner)?,
+                Statement::Block(inner) => self.find_tables(inner),
                 _ => {}
             }
         }
-        Ok(())
+    }
+
+    /// The labels of a block, which hide those of the same name around it; the answer is what they hide.
+    fn enter_labels(&mut self, body: &'a [Statement<'a>]) -> Vec<(&'a str, Option<u32>)> {
+        let mut hidden = Vec::new();
+        for statement in body {
+            if let Statement::Label(name) = statement {
+                let number = self.labels.len() as u32;
+                self.labels.push(usize::MAX);
+                hidden.push((*name, self.scope.labels.insert(name, number)));
+            }
+        }
+        hidden
+    }
+
+    fn leave_labels(&mut self, hidden: Vec<(&'a str, Option<u32>)>) {
+        for (name, number) in hidden.into_iter().rev() {
+            match number {
+                Some(number) => self.scope.labels.insert(name, number),
+                None => self.scope.labels.remove(name),
+            };
+        }
     }
 
     fn statements(&mut self, body: &'a [Statement<'a>]) -> Result<()> {
@@ -209,7 +228,9 @@ impl<'a> Walk<'_, 'a, '_, '_> {
                 Statement::Instruction(instruction) => self.instruction(instruction)?,
                 Statement::Block(inner) => {
                     self.scope.push();
+                    let hidden = self.enter_labels(inner);
                     self.statements(inner)?;
+                    self.leave_labels(hidden);
                     self.scope.pop();
                 }
                 Statement::Loc { file, line } => self.source = (*file, *line),

@@ -22,6 +22,17 @@ pub enum Flow {
     Leave,
 }
 
+/// Results that come later than at their instruction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Deferred {
+    #[default]
+    No,
+    /// The instruction's destinations are written later.
+    Starts,
+    /// That happens here at the latest.
+    Lands,
+}
+
 /// How an address operand is formed; its base register is the operand's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
@@ -51,9 +62,12 @@ pub struct Instr<'i, 'a, 'm> {
     pub aux: u32,
     pub imm: u64,
     pub flow: Flow,
+    pub deferred: Deferred,
     /// The class comes from the family, the rest from the instruction's decoder.
     pub facts: Facts,
     pub has_guard: bool,
+    /// The next address has parts after its base, which whoever set this has looked at.
+    pub has_parts: bool,
 }
 
 impl<'i, 'a, 'm> Instr<'i, 'a, 'm> {
@@ -70,8 +84,10 @@ impl<'i, 'a, 'm> Instr<'i, 'a, 'm> {
             aux: 0,
             imm: 0,
             flow: Flow::Next,
+            deferred: Deferred::No,
             facts: Facts::default(),
             has_guard: source.guard.is_some(),
+            has_parts: false,
         }
     }
 
@@ -399,10 +415,21 @@ impl<'i, 'a, 'm> Instr<'i, 'a, 'm> {
     /// none), and the offset, with the address of a variable added, `imm`.
     pub fn address(&mut self) -> Result<Address> {
         match self.operand()? {
-            Operand::Address { base, plus, parts } if parts.is_empty() => self.base(base, *plus),
+            Operand::Address { base, plus, parts } if parts.is_empty() || self.has_parts => {
+                self.base(base, *plus)
+            }
             // A call's parameter, or what a compiler wrote without brackets.
             operand @ Operand::Name(..) => self.base(operand, 0),
             _ => self.error("expected an address"),
+        }
+    }
+
+    /// Whether the next operand is an address with parts after its base, such as `[map, {x, y}]`; these
+    /// parts.
+    pub fn address_parts(&self) -> Option<&'i [Operand<'a>]> {
+        match self.operands.first() {
+            Some(Operand::Address { parts, .. }) if !parts.is_empty() => Some(parts),
+            _ => None,
         }
     }
 

@@ -117,6 +117,9 @@ fn spans(
         if is_register(raw.guard) {
             live.insert(raw.guard as usize);
         }
+        for register in &raw.keeps {
+            live.insert(*register as usize);
+        }
     };
     let mut live_in = vec![Set::new(count); blocks + 1];
     let mut changed = true;
@@ -164,6 +167,9 @@ fn spans(
             }
             if is_register(raw.guard) {
                 cover(raw.guard as usize, start + index);
+            }
+            for register in &raw.keeps {
+                cover(*register as usize, start + index);
             }
         }
     }

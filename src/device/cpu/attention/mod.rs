@@ -11,68 +11,15 @@ mod blocks;
 mod forward;
 mod tiles;
 
+use super::Cpu;
 use super::parallel::{self, Rows};
-use super::{Cpu, at_least};
-use crate::device::{DeviceError, Result};
+use crate::device::Result;
 use crate::ops::attention::*;
 use crate::ops::forest::Forest;
 use backward::{KeyTask, Saved};
 use blocks::query_blocks;
 use forward::{QueryTask, scale_to};
 use tiles::{KEYS, Lines};
-
-fn check(op: &'static str, heads: &Heads, forest: &Forest, keys: usize) -> Result<()> {
-    let error = |message: String| Err(DeviceError::Argument { op, message });
-    let (num_heads, kv_heads) = (heads.num_heads, heads.num_kv_heads);
-    if num_heads == 0 || kv_heads == 0 || !num_heads.is_multiple_of(kv_heads) {
-        return error(format!(
-            "{num_heads} heads cannot share {kv_heads} key heads"
-        ));
-    }
-    if heads.head_dim == 0 {
-        return error("a head has no elements".into());
-    }
-    let mut next = 0;
-    for (i, s) in forest.segments.iter().enumerate() {
-        // Tasks write the rows of their segment, so no two segments may have one in common.
-        if s.rows.start != next || s.rows.end < next {
-            return error(format!(
-                "segment {i} has the rows {:?}, expected rows from {next} on",
-                s.rows
-            ));
-        }
-        next = s.rows.end;
-        let mut spans = s.ancestors.iter().chain([&s.own]);
-        if s.own.len < s.rows.len() || spans.any(|s| s.range().end > keys) {
-            return error(format!(
-                "keys of segment {i} lie outside the {keys} that there are"
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Checks that segments see their own rows and those of their ancestors in the batch, and no others:
-/// elsewhere no gradient would arrive.
-fn check_packed(op: &'static str, forest: &Forest) -> Result<()> {
-    for (i, s) in forest.segments.iter().enumerate() {
-        let above = match s.parent {
-            None => s.ancestors.is_empty(),
-            Some(p) if p < i => {
-                let parent = &forest.segments[p];
-                s.ancestors
-                    .iter()
-                    .eq(parent.ancestors.iter().chain([&parent.own]))
-            }
-            Some(_) => false,
-        };
-        if !above || s.own.range() != s.rows {
-            let message = format!("keys of segment {i} are not its rows and its ancestors'");
-            return Err(DeviceError::Argument { op, message });
-        }
-    }
-    Ok(())
-}
 
 impl Attention for Cpu {
     fn attention(
@@ -86,16 +33,12 @@ impl Attention for Cpu {
     ) -> Result<()> {
         let (q_dim, kv_dim, d) = (heads.q_dim(), heads.kv_dim(), heads.head_dim);
         let tokens = forest.tokens();
-        let stored = match &kv {
-            KeysValues::Packed => tokens,
-            KeysValues::Cache { keys, values } => keys.len().min(values.len()) / kv_dim.max(1),
+        let cache = match &kv {
+            KeysValues::Packed => None,
+            KeysValues::Cache { keys, values } => Some(keys.len().min(values.len())),
         };
-        check("attention", heads, forest, stored)?;
-        at_least("attention", "qkv", qkv.len(), tokens * heads.qkv_dim())?;
-        at_least("attention", "out", out.len(), tokens * heads.q_dim())?;
-        if let Some(lse) = &lse {
-            at_least("attention", "lse", lse.len(), tokens * heads.num_heads)?;
-        }
+        let lse_len = lse.as_ref().map(|lse| lse.len());
+        heads.check_forward(forest, qkv.len(), cache, out.len(), lse_len)?;
         let (keys, values) = match kv {
             KeysValues::Packed => {
                 let stride = heads.qkv_dim();
@@ -161,29 +104,9 @@ impl Attention for Cpu {
         dqkv: &mut Vec<f32>,
     ) -> Result<()> {
         let tokens = forest.tokens();
-        let (q_dim, d) = (heads.q_dim(), heads.head_dim);
-        check("attention_backward", heads, forest, tokens)?;
-        check_packed("attention_backward", forest)?;
-        at_least(
-            "attention_backward",
-            "qkv",
-            qkv.len(),
-            tokens * heads.qkv_dim(),
-        )?;
-        at_least("attention_backward", "out", out.len(), tokens * q_dim)?;
-        at_least(
-            "attention_backward",
-            "lse",
-            lse.len(),
-            tokens * heads.num_heads,
-        )?;
-        at_least("attention_backward", "dout", dout.len(), tokens * q_dim)?;
-        at_least(
-            "attention_backward",
-            "dqkv",
-            dqkv.len(),
-            tokens * heads.qkv_dim(),
-        )?;
+        let d = heads.head_dim;
+        let lens = [qkv.len(), out.len(), lse.len(), dout.len(), dqkv.len()];
+        heads.check_backward(forest, lens)?;
         // Σ dout·out of every row and head.
         let pairs = dout
             .chunks_exact(d)

@@ -1,9 +1,11 @@
 //! InfoNCE of every device against its f64 reference.
 
+#[path = "../common/mod.rs"]
 mod common;
 
+mod batches;
+
 use common::*;
-use lrem::device::cpu::Cpu;
 use lrem::ops::info_nce::{InfoNce, InfoNceBatch, InfoNceOutput, reference};
 use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
@@ -55,28 +57,50 @@ impl Case {
         }
     }
 
-    fn forward(&self, device: &Cpu) -> InfoNceOutput<Cpu> {
-        device
-            .info_nce(&self.batch, &self.queries, &self.items)
-            .unwrap()
+    fn forward<D: InfoNce>(&self, device: &D) -> InfoNceOutput<D> {
+        let (queries, items) = (floats(device, &self.queries), floats(device, &self.items));
+        device.info_nce(&self.batch, &queries, &items).unwrap()
     }
 
-    fn backward(&self, device: &Cpu, output: &InfoNceOutput<Cpu>) -> (Vec<f32>, Vec<f32>) {
-        let mut dqueries = poisoned(self.queries.len());
-        let mut ditems = poisoned(self.items.len());
-        let (queries, items) = (&self.queries, &self.items);
+    fn backward<D: InfoNce>(&self, device: &D, output: &InfoNceOutput<D>) -> [Vec<f32>; 2] {
+        let sizes = [self.queries.len(), self.items.len()];
+        let [mut dqueries, mut ditems] = sizes.map(|len| poisoned_floats(device, len));
+        let (queries, items) = (floats(device, &self.queries), floats(device, &self.items));
         device
             .info_nce_backward(
                 &self.batch,
-                queries,
-                items,
+                &queries,
+                &items,
                 output,
                 &self.coefficients,
                 &mut dqueries,
                 &mut ditems,
             )
             .unwrap();
-        (dqueries, ditems)
+        [
+            read_floats(device, "dqueries", &dqueries, sizes[0]),
+            read_floats(device, "ditems", &ditems, sizes[1]),
+        ]
+    }
+}
+
+/// An output on the host.
+struct Read {
+    loss: Vec<f32>,
+    lse: Vec<f32>,
+    rank: Vec<u32>,
+    inverse_query_norm: Vec<f32>,
+    inverse_item_norm: Vec<f32>,
+}
+
+fn read<D: InfoNce>(device: &D, batch: &InfoNceBatch, output: &InfoNceOutput<D>) -> Read {
+    let floats = |x: &D::Buffer<f32>, len: usize| device.download(x, len).unwrap();
+    Read {
+        loss: floats(&output.loss, batch.queries),
+        lse: floats(&output.lse, batch.queries),
+        rank: device.download(&output.rank, batch.queries).unwrap(),
+        inverse_query_norm: floats(&output.inverse_query_norm, batch.queries),
+        inverse_item_norm: floats(&output.inverse_item_norm, batch.items),
     }
 }
 
@@ -96,8 +120,9 @@ fn check(case: &Case) {
     let cosine_error = (hidden as f64 + 4.0) * ULP;
     let temperature = f64::from(temperature);
     let error = 2.0 * cosine_error / temperature + 16.0 * ULP;
-    for device in devices() {
-        let got = case.forward(&device);
+    on_each_device!(|device| {
+        let output = case.forward(device);
+        let got = read(device, &case.batch, &output);
         assert_close("loss", &got.loss, &want.loss, |i| {
             error + ULP * want.loss[i]
         });
@@ -115,7 +140,7 @@ fn check(case: &Case) {
             );
         }
 
-        let (got_dq, got_dd) = case.backward(&device, &got);
+        let [got_dq, got_dd] = case.backward(device, &output);
         // |softmax − onehot| sums to at most 2; each is off by its score, lse and factor; then the
         // projection doubles it, and the sum over rows or items adds its roundings.
         let relative = 4.0 * error + (queries.max(items) as f64 + 8.0) * ULP;
@@ -128,9 +153,9 @@ fn check(case: &Case) {
         });
         let limit = 2.0 * relative * total * inverse(&got.inverse_item_norm);
         assert_close("ditems", &got_dd, &dd, |_| limit);
-        assert_untouched("dqueries", &got_dq, queries * hidden);
-        assert_untouched("ditems", &got_dd, items * hidden);
-    }
+        let floats = [got.loss, got.lse, got_dq, got_dd].map(|x| bits(&x));
+        (floats, got.rank)
+    });
 }
 
 proptest! {
@@ -187,14 +212,15 @@ fn zero_rows_have_zero_gradients() {
         items: vec![1.0, -1.0, 0.5, 0.0, 0.0, 0.0],
         coefficients: vec![1.0, 1.0],
     };
-    for device in devices() {
-        let output = case.forward(&device);
-        assert_eq!(output.inverse_query_norm[0], 0.0);
-        let (dqueries, ditems) = case.backward(&device, &output);
+    on_each_device!(|device| {
+        let output = case.forward(device);
+        let got = read(device, &case.batch, &output);
+        assert_eq!(got.inverse_query_norm[0], 0.0);
+        let [dqueries, ditems] = case.backward(device, &output);
         assert_eq!(dqueries[..3], [0.0; 3]);
         assert_eq!(ditems[3..6], [0.0; 3]);
         assert!(dqueries[3..6].iter().all(|v| v.is_finite()));
-    }
+    });
 }
 
 #[test]
@@ -203,10 +229,44 @@ fn copies_of_the_target_do_not_outrank_it() {
         let mut case = Case::new(9, items, hidden, 0.05, 3);
         let row = normals(5, 0, hidden);
         case.items = row.repeat(items);
-        for device in devices() {
-            assert_eq!(case.forward(&device).rank, [1; 9]);
-        }
+        on_every_device!(|device| {
+            let output = case.forward(device);
+            assert_eq!(read(device, &case.batch, &output).rank, [1; 9]);
+        });
     }
+}
+
+/// Items beyond one slice of the GPU's forward, queries beyond one of its tiles.
+#[test]
+fn agrees_over_several_slices() {
+    for (queries, items, hidden) in [(70, 600, 32), (65, 300, 7), (1, 257, 64)] {
+        check(&Case::new(queries, items, hidden, 0.05, 21));
+    }
+}
+
+/// Lengths whose squares f32 cannot hold.
+#[test]
+fn tiny_rows_have_directions() {
+    let batch = InfoNceBatch {
+        queries: 1,
+        items: 2,
+        hidden: 2,
+        temperature: 1.0,
+        targets: vec![0],
+        ..InfoNceBatch::default()
+    };
+    let case = Case {
+        batch,
+        queries: vec![1e-30, 0.0],
+        items: vec![2e-30, 0.0, 0.0, 3e-30],
+        coefficients: vec![1.0],
+    };
+    let want = (1.0f32 + (-1.0f32).exp()).ln();
+    on_each_device!(|device| {
+        let output = case.forward(device);
+        let got = read(device, &case.batch, &output);
+        assert!((got.loss[0] - want).abs() < 1e-6, "{}", got.loss[0]);
+    });
 }
 
 #[test]
@@ -215,63 +275,11 @@ fn the_threads_do_not_change_a_bit() {
     for device in devices() {
         same_on_one_thread(|| {
             let output = case.forward(&device);
-            let (dqueries, ditems) = case.backward(&device, &output);
+            let [dqueries, ditems] = case.backward(&device, &output);
             (
                 [output.loss, output.lse, dqueries, ditems].map(|x| bits(&x)),
                 output.rank,
             )
         });
     }
-}
-
-#[test]
-fn wrong_batches_are_errors() {
-    type Change = fn(&mut InfoNceBatch);
-    let good = InfoNceBatch {
-        queries: 2,
-        items: 3,
-        hidden: 1,
-        temperature: 0.1,
-        targets: vec![0, 2],
-        mask_offsets: vec![0, 1, 2],
-        masked: vec![1, 0],
-    };
-    let message = |batch: &InfoNceBatch| {
-        let rows = (vec![1.0; 2], vec![1.0; 3]);
-        let result = devices()[0].info_nce(batch, &rows.0, &rows.1);
-        result.err().map(|e| e.to_string()).unwrap_or_default()
-    };
-    assert_eq!(message(&good), "");
-    let changed = |change: Change| {
-        let mut batch = good.clone();
-        change(&mut batch);
-        message(&batch)
-    };
-    let cases: [(Change, &str); 6] = [
-        (|b| b.temperature = 0.0, "temperature 0 is not positive"),
-        (|b| b.targets[1] = 3, "target 3 is outside the 3 items"),
-        (|b| b.masked[0] = 0, "query 0 masks item 0"),
-        (|b| b.masked[1] = 9, "query 1 masks item 9"),
-        (|b| b.mask_offsets = vec![2, 1, 2], "do not ascend"),
-        (|b| b.queries = 3, "queries has 2, expected 3"),
-    ];
-    for (change, part) in cases {
-        let message = changed(change);
-        assert!(message.contains(part), "{message:?} should say {part:?}");
-    }
-}
-
-#[test]
-fn keys_become_masks() {
-    let mut batch = InfoNceBatch {
-        queries: 2,
-        items: 4,
-        targets: vec![0, 3],
-        ..InfoNceBatch::default()
-    };
-    batch.mask_positives(&[7, 8, 7, 9], &[vec![7], vec![8, 9]]);
-    assert_eq!(
-        (batch.mask_offsets, batch.masked),
-        (vec![0, 1, 2], vec![2, 1])
-    );
 }

@@ -1,0 +1,164 @@
+// Causal attention over packed sequences with shared trunks, forward, on tensor cores:
+//
+//   out = Σ_j softmax_j(q·k_j · scale) v_j,  lse = ln Σ_j exp(q·k_j · scale)
+//
+// Source: Dao, "FlashAttention-2", arXiv 2307.08691, algorithm 1; spans that many rows share are read
+// once for all of them as in Juravsky et al., "Hydragen", arXiv 2402.05099, section 3.
+//
+// Shapes    queries: rows of q_stride elements a token, [num_heads, D] of them used; keys, values: rows
+//           of kv_stride, [num_kv_heads, D] used; out: [tokens, num_heads, D]; lse: [tokens, num_heads],
+//           may be null. Matrices are bf16 with rows at multiples of 16 bytes, all sums f32.
+// Launch    grid: (items, num_kv_heads), block: 32 · WARPS, dynamic shared memory: 512 · D bytes, and
+//           64 · WARPS · M · D more where M > 1.
+// Tiling    A block holds WARPS · M · 16 rows (attention.cuh: tokens times heads of a group), each warp
+//           M · 16, and streams the tiles of 64 keys of its runs past them. A warp whose rows see
+//           nothing of a tile only helps to load it.
+// Registers Queries as fragments, scores of a tile, the output of a piece; folded pieces as well where
+//           M = 1, in shared memory otherwise.
+// Shared    Two stages of a key and a value tile: while one is multiplied, the next is on its way. The
+//           queries pass through the second stage at the start, the output through both at the end.
+// Global    Queries and output once; keys and values once for a block, so about once from HBM: the
+//           blocks of a sequence run together and find them in L2.
+// Flops     4 · D · rows · keys, bound by tensor cores (prefill) or by memory (decoding).
+// Order     Keys in rising order within a piece of kPiece keys, pieces in rising order; what a row does
+//           not see changes nothing of it. Its bits depend on its query and its spans alone, be the
+//           pieces folded here or by attention_combine, with any WARPS and M.
+//
+// instance: attention_64 = attention<64, 4, 2>
+// instance: attention_80 = attention<80, 4, 2>
+// instance: attention_few_64 = attention<64, 4, 1>
+// instance: attention_few_80 = attention<80, 4, 1>
+// instance: attention_few_96 = attention<96, 4, 1>
+// instance: attention_few_128 = attention<128, 4, 1>
+
+#include "attention_softmax.cuh"
+
+template <int D, int WARPS, int M>
+__global__ void __launch_bounds__(WARPS * kWarp)
+attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int q_stride, const bf16* keys,
+          const bf16* values, int kv_stride, bf16* out, float* lse, Partial partial) {
+    constexpr int kThreads = WARPS * kWarp, kRows = WARPS * M * 16;
+    static_assert(kRows <= 2 * kKeys, "the queries fit in a stage");
+    extern __shared__ __align__(16) bf16 shared[];
+    const auto stage = [&](int which) { return shared + which * 2 * kKeys * D; };
+
+    const Item item = items[blockIdx.x];
+    const int kv_head = blockIdx.y, lane = threadIdx.x % kWarp;
+    const int warp_row = threadIdx.x / kWarp * M * 16;  // first row of this warp within the item
+    const float log2_scale = h.scale * kLog2E;
+    const auto fetch_tile = [&](int to, const Run& run, int at) {
+        const size_t first = static_cast<size_t>(run.key + at) * kv_stride + kv_head * D;
+        fetch<kKeys, kThreads>(Tile<D>{stage(to)}, run.keys - at, keys + first, kv_stride);
+        fetch<kKeys, kThreads>(Tile<D>{stage(to) + kKeys * D}, run.keys - at, values + first, kv_stride);
+        commit_copies();
+    };
+
+    Run run = runs[item.run];
+    fetch<kRows, kThreads>(Tile<D>{stage(1)}, item.rows, [&](int row) {
+        return queries + row_at(h, item.first + row, kv_head, q_stride, D);
+    });
+    fetch_tile(0, run, 0);
+    await_copies<0>();
+    __syncthreads();
+    unsigned q[M][D / 16][4];
+#pragma unroll
+    for (int m = 0; m < M; ++m) load_left(q[m], Tile<D>{stage(1)}, warp_row + 16 * m);
+
+    // Row of the batch that half of a fragment holds.
+    const auto row_of = [&](int m, int half) { return item.first + warp_row + 16 * m + 8 * half + lane / 4; };
+    Softmax<D, M> piece;
+    piece.clear();
+    Kept<M * D / 2, (M > 1)> total(reinterpret_cast<float*>(stage(2)));
+    float maximum[M][2], sum[M][2];
+#pragma unroll
+    for (int m = 0; m < M; ++m)
+        maximum[m][0] = maximum[m][1] = kNone, sum[m][0] = sum[m][1] = 0.0f;
+#pragma unroll
+    for (int i = 0; i < M * D / 2; ++i) total[i] = 0.0f;
+
+    int visible[M][2];
+    for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
+        if (at == 0)
+#pragma unroll
+            for (int m = 0; m < M; ++m)
+#pragma unroll
+                for (int half = 0; half < 2; ++half) visible[m][half] = visible_to(h, run, row_of(m, half));
+
+        await_copies<0>();
+        __syncthreads();  // the tile is there, and the other stage has been read
+        Run next = run;
+        int next_index = index, next_at = at + kKeys;
+        if (next_at >= run.keys) {
+            next_at = 0;
+            if (++next_index < item.runs) next = runs[item.run + next_index];
+        }
+        if (next_index < item.runs) fetch_tile(now ^ 1, next, next_at);
+
+        int least = visible[0][0], most = visible[0][0];
+#pragma unroll
+        for (int m = 0; m < M; ++m)
+#pragma unroll
+            for (int half = 0; half < 2; ++half)
+                least = min(least, visible[m][half]), most = max(most, visible[m][half]);
+        if (__any_sync(0xffffffffu, most > at)) {
+            float scores[M][kKeys / 8][4] = {};
+            multiply_transposed<M, kKeys>(scores, q, Tile<D>{stage(now)});
+            if (__any_sync(0xffffffffu, least < at + kKeys)) mask(scores, visible, at);
+            piece.soften(scores, log2_scale);
+            multiply<M, kKeys>(piece.values, scores, Tile<D>{stage(now) + kKeys * D});
+        }
+
+        bool seen = false;
+#pragma unroll
+        for (int m = 0; m < M; ++m) seen |= piece.maximum[m][0] != kNone || piece.maximum[m][1] != kNone;
+        if (next_at % kPiece == 0 && __any_sync(0xffffffffu, seen)) {
+#pragma unroll
+            for (int m = 0; m < M; ++m)
+#pragma unroll
+                for (int half = 0; half < 2; ++half) {
+                    const Fold fold(maximum[m][half], piece.maximum[m][half], log2_scale);
+                    maximum[m][half] = fold.maximum;
+                    sum[m][half] = fold(sum[m][half], quad_sum(piece.sum[m][half]));
+#pragma unroll
+                    for (int n = 0; n < D / 8; ++n)
+#pragma unroll
+                        for (int i = 2 * half; i < 2 * half + 2; ++i) {
+                            float& kept = total[(m * D / 8 + n) * 4 + i];
+                            kept = fold(kept, piece.values[m][n][i]);
+                        }
+                }
+            piece.clear();
+        }
+        run = next, index = next_index, at = next_at;
+    }
+
+#pragma unroll
+    for (int m = 0; m < M; ++m)
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const int row = row_of(m, half);
+            const float scale = item.partial < 0 ? 1.0f / sum[m][half] : 1.0f;
+            const bool there = row < item.first + item.rows;
+#pragma unroll
+            for (int n = 0; n < D / 8; ++n)
+#pragma unroll
+                for (int i = 2 * half; i < 2 * half + 2; ++i)
+                    piece.values[m][n][i] = __fmul_rn(total[(m * D / 8 + n) * 4 + i], scale);
+            if (!there) continue;
+            if (item.partial >= 0) {
+                const size_t to = static_cast<size_t>(kv_head) * partial.rows + item.partial + row - item.first;
+                if (lane % 4 == 0) partial.sums[to] = make_float2(maximum[m][half], sum[m][half]);
+#pragma unroll
+                for (int n = 0; n < D / 8; ++n)
+                    *reinterpret_cast<float2*>(partial.values + to * D + 8 * n + lane % 4 * 2) =
+                        make_float2(piece.values[m][n][2 * half], piece.values[m][n][2 * half + 1]);
+            } else if (lse != nullptr && lane % 4 == 0) {
+                lse[row_at(h, row, kv_head, h.num_heads, 1)] = log_sum_exp(maximum[m][half], sum[m][half], log2_scale);
+            }
+        }
+    if (item.partial >= 0) return;
+    __syncthreads();  // the last tile has been read
+    store_rows<M>(piece.values, Tile<D>{shared + warp_row * D}, item.rows - warp_row, [&](int row) {
+        return out + row_at(h, item.first + warp_row + row, kv_head, h.num_heads * D, D);
+    });
+}

@@ -1,0 +1,229 @@
+// In-batch InfoNCE over cosines s_ij of queries and items with temperature τ:
+//
+//   unit_rows       rows of length 1 and the reciprocals of their lengths (0 for a zero row)
+//   info_nce_target s_i,target by the very chain of multiply-adds that the tiles use
+//   info_nce        running log-sum-exp of s_ij / τ over a slice of the items, and how many items of it
+//                   score above the target
+//   info_nce_finish loss_i = lse_i − s_i,target / τ, lse and rank from the slices
+//   info_nce_gradient  for a strip of queries, from cosines computed again,
+//                   g_ij = coefficient_i / τ · (exp(s_ij / τ − lse_i) − [j = target_i]), 0 if masked
+//   through_norm    from the gradient of unit rows to that of the rows
+//
+// The backward runs info_nce_gradient, then dq = g · d and dd += gᵀ · q (linear.cu), strip after strip.
+// LREM eq. 7, 11, 12, 15; the log-sum-exp runs as in FlashAttention (arXiv 2205.14135).
+//
+// Shapes    unit queries q [queries, hidden], unit items d [items, hidden], f32: 1/τ multiplies the
+//           error of a product, so nothing is rounded to bf16. Masks: items
+//           masked[mask_offsets[i] .. mask_offsets[i + 1]], ascending; mask_offsets null: none.
+//           partial [slices][queries]; g [rows of a strip, items].
+// Launch    info_nce: grid (ceil(queries / 64), slices); info_nce_gradient: grid ceil(rows / 64) ·
+//           ceil(items / 64); block 128; dynamic shared memory of three stages, 48 KiB, and 512 bytes.
+//           unit_rows, through_norm: a warp a row, block 256. The others: a thread a query.
+// Tiling    64 × 64 by 4 warps of 32 × 32, steps of 32; the pipeline runs across the tiles of a slice.
+// Registers The sums; for each of a thread's 4 rows maximum, sum, rank and target's score.
+// Shared    Operands (tile.cuh), and a bit for each pair of a tile that is masked.
+// Global    q and d about once from HBM, ceil(queries / 64) times from L2; 12 · queries · slices bytes
+//           of partial results. Of queries × items there is only the strip, in L2.
+// Flops     2 · queries · items · hidden, three times that backward, f32 multiply-adds.
+// Order     A thread's items in rising order, then quads, warps and slices in theirs: bits repeat. A
+//           copy of the target scores what the target scores, so it never outranks it.
+//
+// instance: unit_rows = unit_rows<float>
+// instance: info_nce_target = info_nce_target<float>
+// instance: info_nce_wide = info_nce<Wide>
+// instance: info_nce_any = info_nce<Any>
+// instance: info_nce_finish = info_nce_finish<float>
+// instance: info_nce_gradient_wide = info_nce_gradient<Wide>
+// instance: info_nce_gradient_any = info_nce_gradient<Any>
+// instance: through_norm = through_norm<float>
+
+#include "log_sum.cuh"
+#include "output.cuh"
+
+template <bool wide>
+using Cosines = Product<float, float, 64, 64, 32, 2, 2, 3, wide, Major::kDepth, Major::kDepth>;
+using Wide = Cosines<true>;
+using Any = Cosines<false>;
+
+// A query's log-sum-exp, and the items that score above its target, so far.
+struct Standing {
+    LogSum scores;
+    unsigned above;
+};
+
+__device__ inline double warp_sum_f64(double x) {
+#pragma unroll
+    for (int distance = kWarp / 2; distance > 0; distance /= 2)
+        x += __shfl_xor_sync(0xffffffffu, x, distance);
+    return x;
+}
+
+// Squares are summed in f64, where those of the smallest f32 do not vanish.
+template <typename T>
+__global__ void unit_rows(const T* x, T* unit, T* inverse, int rows, int hidden) {
+    const int row = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp, lane = threadIdx.x % kWarp;
+    if (row >= rows) return;
+    const size_t start = static_cast<size_t>(row) * hidden;
+    double squares = 0.0;
+    for (int at = lane; at < hidden; at += kWarp) {
+        const double value = x[start + at];
+        squares += value * value;
+    }
+    squares = warp_sum_f64(squares);
+    const double factor = squares > 0.0 ? 1.0 / sqrt(squares) : 0.0;
+    for (int at = lane; at < hidden; at += kWarp)
+        unit[start + at] = static_cast<T>(x[start + at] * factor);
+    if (lane == 0) inverse[row] = static_cast<T>(factor);
+}
+
+template <typename T>
+__global__ void info_nce_target(const T* q, const T* d, const unsigned* target, T* score, int queries,
+                                int hidden) {
+    const int query = blockIdx.x * blockDim.x + threadIdx.x;
+    if (query >= queries) return;
+    const T* a = q + static_cast<size_t>(query) * hidden;
+    const T* b = d + static_cast<size_t>(target[query]) * hidden;
+    float sum = 0.0f;
+#pragma unroll 8
+    for (int at = 0; at < hidden; ++at) sum = fmaf(a[at], b[at], sum);
+    score[query] = sum;
+}
+
+// Bit c of bits[r]: query row + r does not meet item column + c. Thread r finds those of its row.
+template <class P>
+__device__ void mark_masked(unsigned long long* bits, const int* mask_offsets, const unsigned* masked,
+                            int row, int column, int queries) {
+    __syncthreads();  // all have read the last tile's
+    if (threadIdx.x < P::kM) {
+        unsigned long long marks = 0;
+        const int query = row + threadIdx.x;
+        if (query < queries) {
+            int low = mask_offsets[query];
+            const int end = mask_offsets[query + 1];
+            for (int high = end; low < high;) {
+                const int middle = low + (high - low) / 2;
+                if (masked[middle] < static_cast<unsigned>(column))
+                    low = middle + 1;
+                else
+                    high = middle;
+            }
+            for (; low < end && masked[low] < static_cast<unsigned>(column + P::kN); ++low)
+                marks |= 1ull << (masked[low] - column);
+        }
+        bits[threadIdx.x] = marks;
+    }
+    __syncthreads();
+}
+
+// `slice` items, a multiple of kN, for each blockIdx.y.
+template <class P>
+__global__ void __launch_bounds__(P::kThreads)
+    info_nce(const float* q, const float* d, const float* target_score, const int* mask_offsets,
+             const unsigned* masked, Standing* partial, int queries, int items, int hidden, int slice,
+             float inverse_temperature) {
+    extern __shared__ __align__(128) char shared[];
+    auto* bits = reinterpret_cast<unsigned long long*>(shared + P::kStages * P::kStageBytes);
+    const int row = blockIdx.x * P::kM, begin = blockIdx.y * slice;
+    const int end = min(items, begin + slice);
+    const float scale = kLog2E * inverse_temperature;
+
+    Standing states[P::kI];
+    float goals[P::kI];
+#pragma unroll
+    for (int i = 0; i < P::kI; ++i) {
+        states[i] = {{minus_infinity(), 0.0f}, 0};
+        goals[i] = row + P::row(i) < queries ? target_score[row + P::row(i)] : 0.0f;
+    }
+    multiply_tiles<P>(
+        shared, {q, queries, hidden}, {d, items, hidden}, row, begin, ceil_div(end - begin, P::kN), 0,
+        ceil_div(hidden, P::kDepth), [&](typename P::Sums& scores, int column) {
+            mask_columns<P>(scores, end - column);
+            if (mask_offsets) {
+                mark_masked<P>(bits, mask_offsets, masked, row, column, queries);
+#pragma unroll
+                for (int i = 0; i < P::kI; ++i)
+#pragma unroll
+                    for (int j = 0; j < P::kJ; ++j)
+                        if (bits[P::row(i)] >> P::column(j) & 1) scores[i][j] = minus_infinity();
+            }
+#pragma unroll
+            for (int i = 0; i < P::kI; ++i) {
+#pragma unroll
+                for (int j = 0; j < P::kJ; ++j) states[i].above += scores[i][j] > goals[i];
+                take_in(states[i].scores, scores[i], scale);
+            }
+        });
+    merge_rows<P>(
+        shared, states,
+        [&](Standing a, Standing b) {
+            return Standing{merged(a.scores, b.scores, scale), a.above + b.above};
+        },
+        [&](int r, Standing state) {
+            if (row + r < queries) partial[static_cast<size_t>(blockIdx.y) * queries + row + r] = state;
+        });
+}
+
+template <typename T>
+__global__ void info_nce_finish(const Standing* partial, const T* target_score, T* loss, T* lse,
+                                unsigned* rank, int queries, int slices, float inverse_temperature) {
+    const int query = blockIdx.x * blockDim.x + threadIdx.x;
+    if (query >= queries) return;
+    Standing state = partial[query];
+    for (int slice = 1; slice < slices; ++slice) {
+        const Standing other = partial[static_cast<size_t>(slice) * queries + query];
+        state.scores = merged(state.scores, other.scores, kLog2E * inverse_temperature);
+        state.above += other.above;
+    }
+    const float tail = logf(state.scores.sum);
+    lse[query] = state.scores.max * inverse_temperature + tail;
+    loss[query] = (state.scores.max - target_score[query]) * inverse_temperature + tail;
+    rank[query] = state.above + 1;
+}
+
+// The strip's rows are the queries [first, first + rows).
+template <class P>
+__global__ void __launch_bounds__(P::kThreads)
+    info_nce_gradient(const float* q, const float* d, const unsigned* target, const int* mask_offsets,
+                      const unsigned* masked, const float* lse, const float* coefficient, float* g,
+                      int first, int rows, int items, int hidden, float inverse_temperature) {
+    extern __shared__ __align__(128) char shared[];
+    auto* bits = reinterpret_cast<unsigned long long*>(shared + P::kStages * P::kStageBytes);
+    int tile_m, tile_n;
+    place(blockIdx.x, ceil_div(rows, P::kM), ceil_div(items, P::kN), tile_m, tile_n);
+    const int end = first + rows, row = first + tile_m * P::kM;
+    multiply_tiles<P>(
+        shared, {q, end, hidden}, {d, items, hidden}, row, tile_n * P::kN, 1, 0,
+        ceil_div(hidden, P::kDepth), [&](typename P::Sums& sums, int column) {
+            if (mask_offsets) mark_masked<P>(bits, mask_offsets, masked, row, column, end);
+#pragma unroll
+            for (int i = 0; i < P::kI; ++i) {
+                const int query = row + P::row(i);
+                const bool there = query < end;
+                const float factor = there ? coefficient[query] * inverse_temperature : 0.0f;
+                const float total = there ? lse[query] : 0.0f;
+                const int hit = there ? static_cast<int>(target[query]) : -1;
+                const unsigned long long marks = mask_offsets ? bits[P::row(i)] : 0;
+#pragma unroll
+                for (int j = 0; j < P::kJ; ++j) {
+                    const float p = exp2_flushed(kLog2E * fmaf(sums[i][j], inverse_temperature, -total));
+                    const float g_ij = factor * (column + P::column(j) == hit ? p - 1.0f : p);
+                    sums[i][j] = marks >> P::column(j) & 1 ? 0.0f : g_ij;
+                }
+            }
+            write_sums<P>(shared, sums, nullptr, g, row - first, column, rows, items, false);
+        });
+}
+
+// dx ← (dx − unit · (unit · dx)) · inverse, row by row.
+template <typename T>
+__global__ void through_norm(const T* unit, const T* inverse, T* dx, int rows, int hidden) {
+    const int row = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp, lane = threadIdx.x % kWarp;
+    if (row >= rows) return;
+    const size_t start = static_cast<size_t>(row) * hidden;
+    double along = 0.0;
+    for (int at = lane; at < hidden; at += kWarp)
+        along += static_cast<double>(unit[start + at]) * dx[start + at];
+    const float dot = static_cast<float>(warp_sum_f64(along));
+    for (int at = lane; at < hidden; at += kWarp)
+        dx[start + at] = (dx[start + at] - unit[start + at] * dot) * inverse[row];
+}

@@ -1,0 +1,298 @@
+//! Products of the warpgroup on their way: their operands are read and their results written when a
+//! thread waits for their group, so that a program that forgets to wait sees old accumulators, and one
+//! that overwrites operands too early wrong ones.
+
+use super::fault::Fault;
+use super::program::Inst;
+use super::warp::Warp;
+use super::warpgroup::{ROWS, Shape};
+use crate::numeric::half::Half;
+use crate::numeric::matrix::descriptor::{Descriptor, Major};
+use crate::numeric::matrix::element::Element;
+use crate::numeric::matrix::fragment;
+use crate::numeric::matrix::product;
+use crate::ptx::types::Space;
+
+/// Most columns, and most steps along k, of a product.
+const COLUMNS: usize = 256;
+const STEPS: usize = 32;
+
+/// Where A comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    Descriptor(u64),
+    /// Four registers of every lane, as they were when the product began.
+    Registers(Box<[[u32; 32]; 4]>),
+}
+
+/// A product that has begun.
+#[derive(Debug, Clone)]
+pub struct Product {
+    pub inst: Inst,
+    /// The frame that its accumulators are in.
+    pub frame_base: u32,
+    pub lanes: u32,
+    pub a: Source,
+    pub b: u64,
+    /// D is added to, not overwritten.
+    pub accumulates: bool,
+}
+
+/// The products of a warp that have begun.
+#[derive(Debug, Default)]
+pub struct Products {
+    pending: Vec<(u32, Product)>,
+    group: u32,
+}
+
+impl Products {
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.pending.clear();
+        self.group = 0;
+    }
+
+    /// Adds a product to the group that is being filled.
+    pub fn start(&mut self, product: Product) {
+        self.pending.push((self.group, product));
+    }
+
+    /// Ends that group.
+    pub fn commit(&mut self) {
+        self.group += 1;
+    }
+}
+
+impl Warp {
+    /// Completes all but the `keep` latest groups of products.
+    ///
+    /// # Errors
+    /// An operand lies outside of shared memory.
+    pub fn finish_products(&mut self, keep: u32) -> Result<(), Fault> {
+        let group = self.products.group;
+        let waited =
+            |(number, _): &(u32, Product)| u64::from(*number) + u64::from(keep) < group.into();
+        let count = self
+            .products
+            .pending
+            .iter()
+            .take_while(|p| waited(p))
+            .count();
+        if count == 0 {
+            return Ok(());
+        }
+        let done: Vec<_> = self.products.pending.drain(..count).collect();
+        done.iter()
+            .try_for_each(|(_, product)| self.finish_product(product))
+    }
+
+    /// Computes one product.
+    ///
+    /// # Errors
+    /// An operand lies outside of shared memory.
+    pub fn finish_product(&mut self, product: &Product) -> Result<(), Fault> {
+        let shape = Shape::unpack(product.inst.aux);
+        self.in_frame(product.frame_base, |w| {
+            // SAFETY: the decoder made a list that begins with the accumulators, of the shape's widths,
+            // and kept their places until here.
+            unsafe {
+                match shape.a {
+                    Element::S8 | Element::U8 | Element::B1 => integers(w, product, &shape),
+                    _ => floats(w, product, &shape),
+                }
+            }
+        })
+    }
+}
+
+/// An operand of `rows` (m of A, n of B) from row `first` on, in shared memory, into `put(row, k, word,
+/// element of the word)`.
+fn fetch(
+    w: &Warp,
+    descriptor: u64,
+    major: Major,
+    bits: usize,
+    first: usize,
+    rows: usize,
+    mut put: impl FnMut(usize, usize, u32, usize),
+) -> Result<(), Fault> {
+    let descriptor = Descriptor::decode(descriptor);
+    let shared = w.block().shared();
+    let (per_unit, steps, per_word) = (128 / bits, 256 / bits, 32 / bits);
+    let (units, others) = match major {
+        Major::K => (0..steps / per_unit, first..first + rows),
+        Major::Mn => (first / per_unit..(first + rows) / per_unit, 0..steps),
+    };
+    for other in others {
+        for unit in units.clone() {
+            let address = descriptor.unit_address(major, unit as u32, other as u32);
+            if address + 16 > w.block().shared_bytes {
+                return Err(Fault::IllegalAddress {
+                    space: Space::Shared,
+                    address: address.into(),
+                    bytes: 16,
+                });
+            }
+            // SAFETY: the sixteen bytes are in the block's shared memory.
+            let words: [u32; 4] = unsafe {
+                let at = shared.add(address as usize);
+                at.cast::<[u32; 4]>().read_unaligned()
+            };
+            for at in 0..per_unit {
+                let (word, element) = (words[at / per_word], at % per_word);
+                let along = unit * per_unit + at;
+                match major {
+                    Major::K => put(other - first, along, word, element),
+                    Major::Mn => put(along - first, other, word, element),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Both operands, element by element: `a(row, k, word, element)`, `b(column, k, word, element)`.
+fn operands(
+    w: &Warp,
+    p: &Product,
+    shape: &Shape,
+    bits: usize,
+    mut a: impl FnMut(usize, usize, u32, usize),
+    b: impl FnMut(usize, usize, u32, usize),
+) -> Result<(), Fault> {
+    match &p.a {
+        Source::Descriptor(descriptor) => {
+            let own = ROWS * (w.first_thread as usize / 32 % 4);
+            fetch(w, *descriptor, shape.a_major, bits, own, ROWS, a)?;
+        }
+        Source::Registers(registers) => {
+            let per_register = 32 / bits;
+            let layout = fragment::Shape::new(ROWS, 8, 256 / bits);
+            for (at, row) in registers.iter().enumerate() {
+                for lane in 0..32 {
+                    for part in 0..per_register {
+                        let index = at * per_register + part;
+                        let (r, k) = fragment::a(layout, per_register, lane, index);
+                        a(r, k, row[lane], part);
+                    }
+                }
+            }
+        }
+    }
+    fetch(w, p.b, shape.b_major, bits, 0, shape.n, b)
+}
+
+/// Row and column of element `at` of D in a lane.
+fn place_of(lane: usize, at: usize) -> (usize, usize) {
+    let (row, column) = fragment::c(lane, at % 4);
+    (row, column + 8 * (at / 4))
+}
+
+unsafe fn floats(w: &mut Warp, p: &Product, shape: &Shape) -> Result<(), Fault> {
+    let n = shape.n;
+    let steps = 256 / shape.a.bits();
+    let mut a_tile = [0f32; ROWS * STEPS];
+    let mut b_tile = [0f32; STEPS * COLUMNS];
+    let mut d_tile = [0f32; ROWS * COLUMNS];
+    let sign = if shape.negative { -1.0 } else { 1.0 };
+    let (a_type, b_type) = (shape.a, shape.b);
+    operands(
+        w,
+        p,
+        shape,
+        a_type.bits(),
+        |r, k, word, at| a_tile[r * steps + k] = sign * a_type.float(word, at),
+        |c, k, word, at| b_tile[k * n + c] = b_type.float(word, at),
+    )?;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let d = w.list(&p.inst, shape.accumulators());
+        for (at, place) in d.iter().enumerate().filter(|_| p.accumulates) {
+            for lane in 0..32 {
+                let mut put = |at, value| {
+                    let (row, column) = place_of(lane, at);
+                    d_tile[row * n + column] = value;
+                };
+                if shape.packs {
+                    let pair = w.row::<u32>(*place)[lane];
+                    put(2 * at, Half::F16.to_f32(pair as u16));
+                    put(2 * at + 1, Half::F16.to_f32((pair >> 16) as u16));
+                } else {
+                    put(at, w.row::<f32>(*place)[lane]);
+                }
+            }
+        }
+        product::accumulate(ROWS, n, steps, &a_tile, &b_tile, &mut d_tile);
+        let get = |lane, at| {
+            let (row, column) = place_of(lane, at);
+            d_tile[row * n + column]
+        };
+        for (at, place) in d.iter().enumerate() {
+            if shape.packs {
+                let pair = |lane| {
+                    let [low, high] = [0, 1].map(|k| Half::F16.from_f32(get(lane, 2 * at + k)));
+                    u32::from(low) | u32::from(high) << 16
+                };
+                w.put(*place, p.lanes, &std::array::from_fn::<u32, 32, _>(pair));
+            } else {
+                let out: [f32; 32] = std::array::from_fn(|lane| get(lane, at));
+                w.put(*place, p.lanes, &out);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sums of products of bytes, or of bits; both are exact before they are wrapped or clamped to 32 bits.
+unsafe fn integers(w: &mut Warp, p: &Product, shape: &Shape) -> Result<(), Fault> {
+    let n = shape.n;
+    let is_bits = shape.a == Element::B1;
+    // 32 single bits are one element here.
+    let bits = if is_bits { 32 } else { 8 };
+    let steps = 256 / bits;
+    let mut a_tile = [0u32; ROWS * STEPS];
+    let mut b_tile = [0u32; STEPS * COLUMNS];
+    let value = |element: Element, word: u32, at: usize| match element {
+        Element::S8 => (word >> (8 * at)) as i8 as i32 as u32,
+        Element::U8 => word >> (8 * at) & 0xff,
+        _ => word,
+    };
+    operands(
+        w,
+        p,
+        shape,
+        bits,
+        |r, k, word, at| a_tile[r * steps + k] = value(shape.a, word, at),
+        |c, k, word, at| b_tile[k * n + c] = value(shape.b, word, at),
+    )?;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let d = w.list(&p.inst, shape.accumulators());
+        for (at, place) in d.iter().enumerate() {
+            let old = *w.row::<i32>(*place);
+            let out: [i32; 32] = std::array::from_fn(|lane| {
+                let (row, column) = place_of(lane, at);
+                let mut sum = if p.accumulates {
+                    i64::from(old[lane])
+                } else {
+                    0
+                };
+                for k in 0..steps {
+                    let (a, b) = (a_tile[row * steps + k], b_tile[k * n + column]);
+                    sum += if is_bits {
+                        i64::from((a & b).count_ones())
+                    } else {
+                        i64::from(a as i32) * i64::from(b as i32)
+                    };
+                }
+                if shape.saturates {
+                    sum.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+                } else {
+                    sum as i32
+                }
+            });
+            w.put(*place, p.lanes, &out);
+        }
+    }
+    Ok(())
+}

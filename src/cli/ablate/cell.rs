@@ -1,0 +1,197 @@
+//! One cell of a study: a trained model, measured at a budget.
+
+use super::latency::latency;
+use super::{common, origin};
+use crate::cli::Error;
+use crate::cli::common::{Inference, on_device};
+use crate::cli::evaluate::{check_items, given_thoughts, thinking};
+use crate::cli::searcher::{Searcher, Searching};
+use crate::cli::trained::indexed;
+use lrem::data::{Triplet, read_catalogue, write_atomic};
+use lrem::device::Device;
+use lrem::embed::ThoughtText;
+use lrem::reason::Ending;
+use lrem::recipe::{Contents, Method, Recipe, Stage, Study};
+use lrem::report::{Cell, QueryResult};
+use lrem::retrieve::{Metric, Missing, Run, evaluate, trec};
+use lrem::train::RL;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What is measured; the last decides.
+const MEASURES: [&str; 3] = ["hit@10", "precision@10", "ndcg@10"];
+/// Items found for a query, and how many of them a report names.
+const DEPTH: usize = 100;
+const NAMED: usize = 3;
+/// Queries embedded at a time where throughput is measured.
+const BATCH: usize = 64;
+
+/// A cell to be measured.
+pub struct Measured<'a> {
+    /// The study's folder.
+    pub out: &'a Path,
+    pub study: &'a Study,
+    pub triplets: &'a [Triplet],
+    pub method: &'a Method,
+    pub budget: usize,
+    pub seed: u64,
+    /// The recipe that was trained by, into the folder `unit`.
+    pub recipe: &'a Recipe,
+    pub unit: &'a Path,
+    pub inference: Inference,
+}
+
+impl Measured<'_> {
+    /// The result that is there and was made of the same; else it is measured and written.
+    pub fn cell(&self) -> Result<Cell, Error> {
+        if let Some(cell) = self.there() {
+            return Ok(cell);
+        }
+        let opened = self.inference.device.for_inference()?;
+        let machine = origin::machine(&opened);
+        let cell = on_device!(opened, |device| self.measure(device, machine)?);
+        std::fs::create_dir_all(self.folder())?;
+        let text = serde_json::to_string(&cell)?;
+        write_atomic(&self.folder().join("cell.json"), |out| {
+            out.write_all(text.as_bytes())
+        })?;
+        let last = cell.measures.len() - 1;
+        let hard = cell.values(last, |kind| kind != lrem::data::triplet::PLAIN);
+        println!(
+            "{} budget {} seed {}: {} {:.4} on {} hard queries, {:.1} ms a query",
+            cell.method,
+            cell.budget,
+            cell.seed,
+            cell.measures[last],
+            hard.iter().sum::<f64>() / hard.len().max(1) as f64,
+            hard.len(),
+            cell.latency.p50
+        );
+        Ok(cell)
+    }
+
+    /// The result, where it is there and was made of the same.
+    pub fn there(&self) -> Option<Cell> {
+        let text = std::fs::read_to_string(self.folder().join("cell.json")).ok()?;
+        let cell: Cell = serde_json::from_str(&text).ok()?;
+        (cell.made_of == self.made_of().ok()?).then_some(cell)
+    }
+
+    fn folder(&self) -> PathBuf {
+        let word = |c: char| if c.is_alphanumeric() { c } else { '-' };
+        let name: String = self.method.name.chars().map(word).collect();
+        let name = format!("{name}-{}-{}", self.budget, self.seed);
+        self.out.join("cells").join(name)
+    }
+
+    /// Where the method's model lies, and its index.
+    fn model(&self) -> (PathBuf, PathBuf) {
+        let stage = match (self.method.stage, &self.recipe.rl) {
+            (Stage::Last, Some(_)) => self.unit.join(RL),
+            _ => self.unit.to_path_buf(),
+        };
+        (stage.join("model"), stage.join("index"))
+    }
+
+    fn made_of(&self) -> Result<String, Error> {
+        let queries = std::fs::read(&self.study.queries)?;
+        Ok(format!(
+            "{}\nbudget {} weights {:?} queries {:016x} model {}",
+            toml::to_string(self.method)?,
+            self.budget,
+            self.inference.weights,
+            xxhash_rust::xxh3::xxh3_64(&queries),
+            common::open(&self.model().0)?.origin()?.model
+        ))
+    }
+
+    fn searcher<D: Device>(&self, device: Arc<D>) -> Result<Searcher<D>, Error> {
+        let (model, index) = self.model();
+        let mut searching = Searching::new(u32::try_from(self.budget).ok(), self.inference);
+        if let Some(own) = self.method.query {
+            searching = searching.with_own(own);
+        }
+        let (catalogue, name) = (&self.recipe.data.catalogue, &self.method.name);
+        let inference = self.inference;
+        indexed(
+            device, &model, &index, catalogue, name, searching, inference,
+        )
+    }
+
+    fn measure<D: Device>(&self, device: Arc<D>, machine: String) -> Result<Cell, Error> {
+        let searcher = self.searcher(device)?;
+        let (triplets, path) = (self.triplets, &self.study.queries);
+        check_items(triplets, path, &searcher, &self.model().1)?;
+        let contents = match self.budget {
+            0 => Contents::Own,
+            _ => self.method.thoughts,
+        };
+        let given = given_thoughts(contents, triplets, path)?;
+        let embedder = searcher.loaded.embedder();
+        let (mut run, mut thoughts) = (Run::new(), Vec::new());
+        let mut seconds = 0.0;
+        for (at, batch) in triplets.chunks(BATCH).enumerate() {
+            let texts = given.as_ref().map(|t| &t[at * BATCH..][..batch.len()]);
+            let thinking = thinking(texts, &searcher);
+            let queries: Vec<&str> = batch.iter().map(|t| t.query.as_str()).collect();
+            let started = Instant::now();
+            let embedded = embedder.queries(&queries, &thinking)?;
+            seconds += started.elapsed().as_secs_f64();
+            let found = searcher.search(&embedded.rows, DEPTH)?;
+            for (triplet, hits) in batch.iter().zip(&found) {
+                run.insert(triplet.id.clone(), searcher.index.run_entries(hits));
+            }
+            let mut of_batch = embedded.thoughts;
+            of_batch.resize(batch.len(), Vec::new());
+            thoughts.extend(of_batch);
+        }
+        let throughput = triplets.len() as f64 / seconds.max(1e-9);
+        let measures: Vec<Metric> = MEASURES
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<_, _>>()?;
+        let evaluation = evaluate(&trec::qrels_of(triplets), &run, &measures, Missing::Zero);
+        let titles = read_catalogue(&self.recipe.data.catalogue)?;
+        let title = |id: &String| titles.get(id).map_or(id.clone(), |item| item.title.clone());
+        let queries: BTreeMap<String, QueryResult> = triplets
+            .iter()
+            .zip(&thoughts)
+            .map(|(t, thoughts)| {
+                let found = trec::rank(&run[&t.id]);
+                let result = QueryResult {
+                    kind: t.kind.clone(),
+                    query: t.query.clone(),
+                    values: evaluation.queries[&t.id].clone(),
+                    thoughts: thoughts.iter().map(|t| t.text.clone()).collect(),
+                    tokens: thoughts.iter().map(|t| t.tokens).collect(),
+                    found: found.iter().take(NAMED).map(|e| title(&e.id)).collect(),
+                };
+                (t.id.clone(), result)
+            })
+            .collect();
+        std::fs::create_dir_all(self.folder())?;
+        trec::write_run(&self.folder().join("run"), &run, "lrem")?;
+        Ok(Cell {
+            method: self.method.name.clone(),
+            seed: self.seed,
+            budget: self.budget,
+            made_of: self.made_of()?,
+            machine,
+            date: origin::date(),
+            commit: origin::commit(),
+            measures: measures.iter().map(Metric::to_string).collect(),
+            queries,
+            closed: closed(&thoughts),
+            latency: latency(&searcher, triplets, given.as_deref(), throughput)?,
+        })
+    }
+}
+
+/// Share of the model's own thoughts that it closed itself.
+fn closed(thoughts: &[Vec<ThoughtText>]) -> Option<f64> {
+    let endings: Vec<Ending> = thoughts.iter().flatten().filter_map(|t| t.ending).collect();
+    let closed = endings.iter().filter(|&&e| e == Ending::Closed).count();
+    (!endings.is_empty()).then(|| closed as f64 / endings.len() as f64)
+}

@@ -1,0 +1,243 @@
+//! `lrem ablate`: methods × thought budgets × seeds, measured and reported.
+//!
+//! A study's folder holds `models/` (one training a recipe and seed, shared by the methods that name the
+//! recipe), `cells/` (one folder a method, budget and seed: what came out, as JSON, and a TREC run), and the
+//! report. What is there and was made of the same is not made again, so an interrupted study goes on.
+
+mod cell;
+mod latency;
+mod origin;
+
+use super::Error;
+use super::common::{self, Inference};
+use super::trained::trained;
+use cell::Measured;
+use clap::Args;
+use lrem::data::{Triplet, overlaps, read_catalogue, read_triplets};
+use lrem::recipe::{Method, Recipe, Stage, Study};
+use lrem::report::{Cell, Curve, Report, read_curves};
+use lrem::train::RL;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// What the learning curves show.
+const CURVES: [&str; 12] = [
+    "info_nce",
+    "accuracy",
+    "sft_per_token",
+    "reward",
+    "rewards.format",
+    "rewards.length",
+    "rewards.rank",
+    "rewards.catalogue_rank",
+    "thought_length",
+    "format_rate",
+    "entropy",
+    "clip_fraction",
+];
+
+#[derive(Args)]
+pub struct AblateArgs {
+    /// The study, TOML.
+    study: PathBuf,
+    /// Folder for models, results and the report.
+    #[arg(long)]
+    out: PathBuf,
+    /// Write the report of what is there, and run nothing.
+    #[arg(long)]
+    report_only: bool,
+    #[command(flatten)]
+    inference: Inference,
+}
+
+/// A training of the study.
+struct Unit {
+    recipe: Recipe,
+    path: PathBuf,
+    seed: u64,
+    folder: PathBuf,
+}
+
+pub fn run(args: AblateArgs) -> Result<(), Error> {
+    let study = Study::read(&args.study)?;
+    let triplets = read_triplets(&study.queries, None)?;
+    let recipes = recipes(&study)?;
+    for (path, recipe) in &recipes {
+        check_unseen(path, recipe, &study.queries, &triplets)?;
+    }
+    std::fs::create_dir_all(&args.out)?;
+    let grid = grid(&study, &recipes);
+    let mut cells: Vec<Option<Cell>> = vec![None; grid.len()];
+    let mut curves = Vec::new();
+    // Seed by seed, so that an unfinished study compares all methods already.
+    for &seed in &study.seeds {
+        for (path, recipe) in &recipes {
+            let unit = unit(&args.out, &study, path, recipe, seed);
+            if !args.report_only {
+                let name = format!("{} seed {seed}", stem(path));
+                trained(&unit.folder, &name, &unit.recipe, args.inference.device)?;
+            }
+            curves.extend(unit_curves(&unit));
+            let of_unit =
+                |&(method, _, s): &(&Method, usize, u64)| method.recipe == *path && s == seed;
+            for (at, entry) in grid.iter().enumerate().filter(|(_, e)| of_unit(e)) {
+                let (method, budget, _) = *entry;
+                let measured = Measured {
+                    out: &args.out,
+                    study: &study,
+                    triplets: &triplets,
+                    method,
+                    budget,
+                    seed,
+                    recipe: &unit.recipe,
+                    unit: &unit.folder,
+                    inference: args.inference,
+                };
+                cells[at] = match args.report_only {
+                    true => measured.there(),
+                    false => Some(measured.cell()?),
+                };
+            }
+            report(&args, &study, &recipes, &cells, &curves)?;
+        }
+    }
+    let written = args.out.join("report.html");
+    println!("wrote {}", written.display());
+    Ok(())
+}
+
+/// Every method at its budgets, its own first, with every seed.
+fn grid<'s>(
+    study: &'s Study,
+    recipes: &BTreeMap<PathBuf, Recipe>,
+) -> Vec<(&'s Method, usize, u64)> {
+    let mut grid = Vec::new();
+    for method in &study.method {
+        let recipe = &recipes[&method.recipe];
+        let own = match recipe.thinks() {
+            true => recipe.thought.budget,
+            false => 0,
+        };
+        let mut budgets = vec![method.budget.unwrap_or(own)];
+        if method.sweep {
+            budgets.extend(&study.budgets);
+        }
+        let mut seen = Vec::new();
+        for budget in budgets {
+            if !seen.contains(&budget) {
+                grid.extend(study.seeds.iter().map(|&seed| (method, budget, seed)));
+            }
+            seen.push(budget);
+        }
+    }
+    grid
+}
+
+/// The recipes that the study's methods name. Where none of them asks for its last stage, a recipe is
+/// its cold start.
+fn recipes(study: &Study) -> Result<BTreeMap<PathBuf, Recipe>, Error> {
+    let mut recipes = BTreeMap::new();
+    for method in &study.method {
+        let path = &method.recipe;
+        let mut recipe = Recipe::read(path)?;
+        let mut named = study.method.iter().filter(|m| m.recipe == *path);
+        if named.all(|m| m.stage == Stage::ColdStart) {
+            recipe = recipe.cold_start();
+        }
+        if study.steps > 0 {
+            recipe.train.steps = study.steps;
+            if let Some(rl) = &mut recipe.rl {
+                rl.steps = study.steps;
+            }
+        }
+        recipes.insert(path.clone(), recipe);
+    }
+    Ok(recipes)
+}
+
+/// A study measures on queries that no training has seen.
+fn check_unseen(
+    path: &Path,
+    recipe: &Recipe,
+    queries: &Path,
+    test: &[Triplet],
+) -> Result<(), Error> {
+    let catalogue = read_catalogue(&recipe.data.catalogue)?;
+    let rl = recipe.rl.as_ref().and_then(|rl| rl.train.as_ref());
+    for train in std::iter::once(&recipe.data.train).chain(rl) {
+        let seen = overlaps(&read_triplets(train, Some(&catalogue))?, test);
+        if let Some(first) = seen.first() {
+            let (path, queries, train) = (path.display(), queries.display(), train.display());
+            return Err(format!(
+                "{path}: {} of the queries in {queries} are in {train}: {first}; expected none",
+                seen.len()
+            )
+            .into());
+        }
+    }
+    Ok(())
+}
+
+fn unit(out: &Path, study: &Study, path: &Path, recipe: &Recipe, seed: u64) -> Unit {
+    let mut recipe = recipe.clone();
+    recipe.train.seed = seed;
+    // Two recipes may have the same file name.
+    let alike = study
+        .method
+        .iter()
+        .filter(|m| m.recipe != *path && stem(&m.recipe) == stem(path));
+    let name = match alike.count() {
+        0 => stem(path),
+        _ => path.with_extension("").to_string_lossy().replace('/', "-"),
+    };
+    Unit {
+        recipe,
+        path: path.to_path_buf(),
+        seed,
+        folder: out.join("models").join(format!("{name}-{seed}")),
+    }
+}
+
+fn stem(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or(path.as_os_str());
+    stem.to_string_lossy().into_owned()
+}
+
+/// The learning curves that a training has left so far; a folder without records has none.
+fn unit_curves(unit: &Unit) -> Vec<Curve> {
+    let (recipe, seed) = (stem(&unit.path), unit.seed);
+    let stages = [
+        (unit.folder.clone(), format!("{recipe}, seed {seed}")),
+        (unit.folder.join(RL), format!("{recipe} RL, seed {seed}")),
+    ];
+    let read = |(folder, name): (PathBuf, String)| {
+        read_curves(&folder.join("metrics.jsonl"), &name, &CURVES).unwrap_or_default()
+    };
+    stages.into_iter().flat_map(read).collect()
+}
+
+fn report(
+    args: &AblateArgs,
+    study: &Study,
+    recipes: &BTreeMap<PathBuf, Recipe>,
+    cells: &[Option<Cell>],
+    curves: &[Curve],
+) -> Result<(), Error> {
+    let cells: Vec<Cell> = cells.iter().flatten().cloned().collect();
+    let text = |(path, recipe): (&PathBuf, &Recipe)| -> Result<(String, String), Error> {
+        Ok((path.display().to_string(), toml::to_string(recipe)?))
+    };
+    let recipes = recipes.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+    let report = Report {
+        study,
+        cells: &cells,
+        curves,
+        recipes: &recipes,
+        command: format!(
+            "lrem ablate {} --out {}",
+            args.study.display(),
+            args.out.display()
+        ),
+    };
+    Ok(report.write(&args.out)?)
+}

@@ -1,0 +1,318 @@
+//! What the forward kernels and the one by queries are told: blocks of query rows, and the keys that they
+//! see.
+//!
+//! A row is a token and a query head of a group, numbered `token · group + head`: all rows of a key head
+//! are one matrix. Neighbouring segments below the same root share blocks, so that the keys of their
+//! trunks are read once for all of them.
+
+use super::{KEYS, PIECE};
+use crate::ops::forest::{Forest, Segment};
+use bytemuck::{Pod, Zeroable};
+use std::cmp::Reverse;
+use std::ops::Range;
+
+/// Rows that see the same span of keys, as in `kernels/attention.cuh`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Run {
+    pub first: i32,
+    pub last: i32,
+    pub key: i32,
+    pub keys: i32,
+    pub seen: i32,
+    pub causal: i32,
+}
+
+/// A block of rows, as in `kernels/attention.cuh`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Item {
+    pub first: i32,
+    pub rows: i32,
+    pub run: i32,
+    pub runs: i32,
+    pub partial: i32,
+}
+
+/// Blocks of rows with everything that they see, or with a piece of it.
+#[derive(Debug, Default)]
+pub struct Blocks {
+    /// Those with most keys first, so that no long one is left at the end.
+    pub items: Vec<Item>,
+    pub runs: Vec<Run>,
+    /// Partial rows, and which of them are row `r`'s: `pieces[firsts[r]..firsts[r + 1]]`. Empty where a
+    /// block sees all that its rows see.
+    pub partial_rows: usize,
+    pub firsts: Vec<i32>,
+    pub pieces: Vec<i32>,
+}
+
+impl Blocks {
+    /// Blocks of at most `most` rows that see all their keys.
+    pub fn whole(forest: &Forest, group: usize, most: usize) -> Blocks {
+        let mut blocks = Blocks::default();
+        for family in families(forest) {
+            let rows = rows_of(&family, group);
+            for first in rows.clone().step_by(most) {
+                let rows = first..rows.end.min(first + most);
+                blocks.push(rows.clone(), runs(&family, group, rows), -1);
+            }
+        }
+        blocks.longest_first();
+        blocks
+    }
+
+    /// A block for every piece of every span and at most `most` rows that see it.
+    pub fn split(forest: &Forest, group: usize, most: usize) -> Blocks {
+        let mut blocks = Blocks::default();
+        let mut pieces = vec![Vec::new(); forest.tokens() * group];
+        for family in families(forest) {
+            for run in runs(&family, group, rows_of(&family, group)) {
+                for first in (run.first as usize..run.last as usize).step_by(most) {
+                    let rows = first..(run.last as usize).min(first + most);
+                    let run = within(&run, group, &rows);
+                    for at in (0..run.keys).step_by(PIECE) {
+                        let piece = Run {
+                            key: run.key + at,
+                            keys: (run.keys - at).min(PIECE as i32),
+                            seen: run.seen - at,
+                            ..run
+                        };
+                        let partial = blocks.partial_rows as i32;
+                        for (i, row) in rows.clone().enumerate() {
+                            pieces[row].push(partial + i as i32);
+                        }
+                        blocks.push(rows.clone(), vec![piece], partial);
+                        blocks.partial_rows += rows.len();
+                    }
+                }
+            }
+        }
+        blocks.firsts.push(0);
+        for pieces in pieces {
+            blocks.pieces.extend(pieces);
+            blocks.firsts.push(blocks.pieces.len() as i32);
+        }
+        blocks.longest_first();
+        blocks
+    }
+
+    fn push(&mut self, rows: Range<usize>, runs: Vec<Run>, partial: i32) {
+        self.items.push(Item {
+            first: rows.start as i32,
+            rows: rows.len() as i32,
+            run: self.runs.len() as i32,
+            runs: runs.len() as i32,
+            partial,
+        });
+        self.runs.extend(runs);
+    }
+
+    fn longest_first(&mut self) {
+        let mut items = std::mem::take(&mut self.items);
+        items.sort_by_key(|item| Reverse(self.tiles(item)));
+        self.items = items;
+    }
+
+    fn tiles(&self, item: &Item) -> usize {
+        let runs = &self.runs[item.run as usize..][..item.runs as usize];
+        runs.iter()
+            .map(|run| (run.keys as usize).div_ceil(KEYS))
+            .sum()
+    }
+
+    /// Key tiles of the longest block and of all.
+    pub fn work(&self) -> (usize, usize) {
+        let longest = self.items.first().map_or(0, |item| self.tiles(item));
+        (
+            longest,
+            self.items.iter().map(|item| self.tiles(item)).sum(),
+        )
+    }
+}
+
+/// Neighbouring segments with rows that have the same root above them.
+fn families(forest: &Forest) -> Vec<Vec<&Segment>> {
+    let mut families: Vec<Vec<&Segment>> = Vec::new();
+    for segment in forest.segments.iter().filter(|s| !s.rows.is_empty()) {
+        let root = segment.ancestors.first();
+        match families.last_mut() {
+            Some(family) if root.is_some() && family[0].ancestors.first() == root => {
+                family.push(segment);
+            }
+            _ => families.push(vec![segment]),
+        }
+    }
+    families
+}
+
+/// Rows of a family, which has at least one.
+fn rows_of(family: &[&Segment], group: usize) -> Range<usize> {
+    family[0].rows.start * group..family[family.len() - 1].rows.end * group
+}
+
+/// What `rows` of a family see: the ancestors' spans, a level after the other, then their own.
+fn runs(family: &[&Segment], group: usize, rows: Range<usize>) -> Vec<Run> {
+    let parts: Vec<(&Segment, Range<usize>)> = family
+        .iter()
+        .map(|s| {
+            let start = rows.start.max(s.rows.start * group);
+            (*s, start..rows.end.min(s.rows.end * group))
+        })
+        .filter(|(_, rows)| !rows.is_empty())
+        .collect();
+    let levels = parts.iter().map(|(s, _)| s.ancestors.len()).max();
+    let mut runs: Vec<Run> = Vec::new();
+    for level in 0..levels.unwrap_or(0) {
+        let first_of_level = runs.len();
+        for (segment, rows) in &parts {
+            let Some(span) = segment.ancestors.get(level) else {
+                continue;
+            };
+            let run = Run {
+                first: rows.start as i32,
+                last: rows.end as i32,
+                key: span.start as i32,
+                keys: span.len as i32,
+                seen: span.len as i32,
+                causal: 0,
+            };
+            let joins = |before: &Run| {
+                (before.last, before.key, before.keys) == (run.first, run.key, run.keys)
+            };
+            match runs[first_of_level..].last_mut().filter(|r| joins(r)) {
+                Some(before) => before.last = run.last,
+                None => runs.push(run),
+            }
+        }
+    }
+    // A trunk may have no keys.
+    runs.retain(|run| run.keys > 0);
+    for (segment, rows) in &parts {
+        let own = Run {
+            first: (segment.rows.start * group) as i32,
+            last: (segment.rows.end * group) as i32,
+            key: segment.own.start as i32,
+            keys: segment.own.len as i32,
+            seen: (segment.own.len - segment.rows.len() + 1) as i32,
+            causal: 1,
+        };
+        runs.push(within(&own, group, rows));
+    }
+    runs
+}
+
+/// A run's part for some of its rows.
+fn within(run: &Run, group: usize, rows: &Range<usize>) -> Run {
+    let (first, last) = (rows.start as i32, rows.end as i32);
+    if run.causal == 0 {
+        return Run {
+            first,
+            last,
+            ..*run
+        };
+    }
+    let token = |row: i32| row / group as i32;
+    let seen_by = |row: i32| run.seen + token(row) - token(run.first);
+    Run {
+        first,
+        last,
+        keys: seen_by(last - 1),
+        seen: seen_by(first),
+        ..*run
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Instructions, a query with two thoughts, a query with one, and a root of its own; two heads a
+    /// group.
+    fn forest() -> Forest {
+        Forest::packed(&[
+            (5, None),
+            (3, Some(0)),
+            (2, Some(1)),
+            (1, Some(1)),
+            (4, Some(0)),
+            (600, None),
+        ])
+    }
+
+    fn run(first: i32, last: i32, key: i32, keys: i32, seen: i32, causal: i32) -> Run {
+        Run {
+            first,
+            last,
+            key,
+            keys,
+            seen,
+            causal,
+        }
+    }
+
+    #[test]
+    fn siblings_share_a_block_and_its_trunks() {
+        let blocks = Blocks::whole(&forest(), 2, 16);
+        // Rows 10 to 30 are those below the instructions; the cut at 26 goes through the last segment.
+        let item = blocks.items.iter().find(|item| item.first == 10).unwrap();
+        assert_eq!((item.rows, item.runs, item.partial), (16, 6, -1));
+        assert_eq!(
+            blocks.runs[item.run as usize..][..6],
+            [
+                run(10, 26, 0, 5, 5, 0),
+                run(16, 22, 5, 3, 3, 0),
+                run(10, 16, 5, 3, 1, 1),
+                run(16, 20, 8, 2, 1, 1),
+                run(20, 22, 10, 1, 1, 1),
+                run(22, 26, 11, 2, 1, 1),
+            ]
+        );
+        let item = blocks.items.iter().find(|item| item.first == 26).unwrap();
+        assert_eq!((item.rows, item.runs), (4, 2));
+        assert_eq!(
+            blocks.runs[item.run as usize..][..2],
+            [run(26, 30, 0, 5, 5, 0), run(26, 30, 11, 4, 3, 1)]
+        );
+        assert!(
+            blocks
+                .items
+                .is_sorted_by_key(|item| Reverse(blocks.tiles(item)))
+        );
+        // The last 16 of 1,200 rows of the second root see 600 keys.
+        assert_eq!(blocks.work().0, 10);
+    }
+
+    #[test]
+    fn a_split_covers_what_whole_blocks_see() {
+        let blocks = Blocks::split(&forest(), 2, 16);
+        // The rows of the last tokens see two pieces of their own span; those of tokens 8 and 9, which
+        // begin a thought, the instructions, the query and themselves.
+        for (row, pieces) in [
+            (1229, 2),
+            (30, 1),
+            (30 + 2 * 511, 1),
+            (30 + 2 * 512, 2),
+            (17, 3),
+        ] {
+            assert_eq!(
+                blocks.firsts[row + 1] - blocks.firsts[row],
+                pieces,
+                "row {row}"
+            );
+        }
+        let total: i32 = blocks.items.iter().map(|item| item.rows).sum();
+        assert_eq!(blocks.partial_rows, total as usize);
+        for item in &blocks.items {
+            let run = blocks.runs[item.run as usize];
+            assert_eq!((run.first, run.last), (item.first, item.first + item.rows));
+            assert!(run.keys <= PIECE as i32);
+        }
+        // A block across the border of the first piece: some of its rows see nothing of the second.
+        let later = blocks
+            .runs
+            .iter()
+            .find(|r| r.key == 15 + 512 && r.seen <= 0);
+        assert_eq!(later, Some(&run(1038, 1054, 527, 4, -3, 1)));
+    }
+}

@@ -1,0 +1,163 @@
+//! The lists that the kernels walk, on the GPU, kept for as long as the forest stays the same: all layers
+//! of a model ask for the same.
+
+use super::blocks::{Blocks, Item, Run};
+use super::keys::{KeyItem, KeyTiles, Visit};
+use super::{Cuda, CudaBuffer, KEYS, group, on_tensor_cores, visit_rows};
+use crate::device::{Memory, Real, Result};
+use crate::ops::attention::Heads;
+use crate::ops::forest::Forest;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Rows that an item of the kernel by keys is visited by, at most; against reading them, writing its partial
+/// gradients is little.
+const SHARE: usize = 2048;
+/// Rows of a block of the plain kernels.
+const PLAIN_ROWS: usize = 32;
+/// What splitting costs, in tiles of 64 rows by 64 keys: another launch, and the partial results.
+const SPLIT_COST: usize = 4;
+
+/// Lists of the forward pass.
+pub struct Forward {
+    /// `None`: for the plain kernel.
+    pub rows_per_block: Option<usize>,
+    pub items: CudaBuffer<Item>,
+    pub runs: CudaBuffer<Run>,
+    pub partial_rows: usize,
+    /// Which partial rows make a row, where the spans are split.
+    pub folds: Option<(CudaBuffer<i32>, CudaBuffer<i32>)>,
+}
+
+/// Lists of the backward pass.
+pub struct Backward {
+    pub items: CudaBuffer<Item>,
+    pub runs: CudaBuffer<Run>,
+    pub key_items: CudaBuffer<KeyItem>,
+    pub visits: CudaBuffer<Visit>,
+    pub folds: CudaBuffer<KeyItem>,
+    pub slots: usize,
+}
+
+/// The last plan of either pass.
+#[derive(Default)]
+pub struct Plans {
+    forward: Mutex<Option<Kept<Forward>>>,
+    backward: Mutex<Option<Kept<Backward>>>,
+}
+
+/// A plan and what it was made for.
+struct Kept<P> {
+    heads: Heads,
+    forest: Forest,
+    plan: Arc<P>,
+}
+
+impl Plans {
+    pub fn forward<T: Real>(
+        &self,
+        device: &Cuda<T>,
+        heads: &Heads,
+        forest: &Forest,
+    ) -> Result<Arc<Forward>> {
+        kept(&self.forward, heads, forest, || {
+            let multiprocessors = device.context.multiprocessors as usize;
+            let (rows_per_block, blocks) = if on_tensor_cores::<T>(heads) {
+                let (rows, blocks) = choose(heads, forest, multiprocessors);
+                (Some(rows), blocks)
+            } else {
+                (None, Blocks::whole(forest, group(heads), PLAIN_ROWS))
+            };
+            let folds = if blocks.firsts.is_empty() {
+                None
+            } else {
+                Some((
+                    device.upload(&blocks.firsts)?,
+                    device.upload(&blocks.pieces)?,
+                ))
+            };
+            Ok(Forward {
+                rows_per_block,
+                items: device.upload(&blocks.items)?,
+                runs: device.upload(&blocks.runs)?,
+                partial_rows: blocks.partial_rows,
+                folds,
+            })
+        })
+    }
+
+    pub fn backward<T: Real>(
+        &self,
+        device: &Cuda<T>,
+        heads: &Heads,
+        forest: &Forest,
+    ) -> Result<Arc<Backward>> {
+        kept(&self.backward, heads, forest, || {
+            let group = group(heads);
+            let (blocks, tiles) = if on_tensor_cores::<T>(heads) {
+                let rows = visit_rows(heads.head_dim);
+                let tiles = KeyTiles::new(forest, group, rows, SHARE / rows);
+                (Blocks::whole(forest, group, KEYS), tiles)
+            } else {
+                let tiles = KeyTiles::new(forest, group, KEYS, usize::MAX);
+                (Blocks::whole(forest, group, PLAIN_ROWS), tiles)
+            };
+            Ok(Backward {
+                items: device.upload(&blocks.items)?,
+                runs: device.upload(&blocks.runs)?,
+                key_items: device.upload(&tiles.items)?,
+                visits: device.upload(&tiles.visits)?,
+                folds: device.upload(&tiles.folds)?,
+                slots: tiles.slots,
+            })
+        })
+    }
+}
+
+fn kept<P>(
+    slot: &Mutex<Option<Kept<P>>>,
+    heads: &Heads,
+    forest: &Forest,
+    make: impl FnOnce() -> Result<P>,
+) -> Result<Arc<P>> {
+    // What the lock guards is whole also where a holder panicked.
+    let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(kept) = slot
+        .as_ref()
+        .filter(|k| k.heads == *heads && k.forest == *forest)
+    {
+        return Ok(kept.plan.clone());
+    }
+    let plan = Arc::new(make()?);
+    *slot = Some(Kept {
+        heads: *heads,
+        forest: forest.clone(),
+        plan: plan.clone(),
+    });
+    Ok(plan)
+}
+
+/// Rows of a block and the blocks, by what is likely to end first on so many multiprocessors with two
+/// blocks each. Blocks of 128 rows take more than one of 64, and less than two.
+fn choose(heads: &Heads, forest: &Forest, multiprocessors: usize) -> (usize, Blocks) {
+    let (group, kv_heads) = (group(heads), heads.num_kv_heads);
+    let time = |blocks: &Blocks| {
+        let (longest, all) = blocks.work();
+        longest.max((all * kv_heads).div_ceil(2 * multiprocessors))
+    };
+    let few = Blocks::whole(forest, group, KEYS);
+    let few_time = time(&few);
+    // Head sizes above have registers for 64 rows only.
+    if heads.head_dim <= 80 {
+        let many = Blocks::whole(forest, group, 2 * KEYS);
+        if time(&many) * 3 / 2 < few_time {
+            return (2 * KEYS, many);
+        }
+    }
+    if few_time > SPLIT_COST + 1 {
+        let split = Blocks::split(forest, group, KEYS);
+        if time(&split) + SPLIT_COST < few_time {
+            return (KEYS, split);
+        }
+    }
+    (KEYS, few)
+}

@@ -1,0 +1,226 @@
+//! Launches of InfoNCE, `kernels/info_nce.cu`. All of it is f32, whatever activations are.
+
+use super::Cuda;
+use super::launch::Launch;
+use super::linear::Product;
+use super::memory::CudaBuffer;
+use super::tiling::Tiling;
+use crate::device::{Buffer, Memory, Real, Result, at_least};
+use crate::ops::info_nce::*;
+use std::marker::PhantomData;
+
+const OP: &str = "info_nce";
+/// Items that a block of the forward walks through: a multiple of the tile.
+const SLICE: usize = 256;
+/// Elements of a strip's gradient at most, which then stays in the L2 cache.
+const STRIP: usize = 1 << 20;
+/// Bytes of shared memory for the masked pairs of a tile.
+const MASK_BYTES: usize = 512;
+
+impl<T: Real> InfoNce for Cuda<T> {
+    fn info_nce(
+        &self,
+        batch: &InfoNceBatch,
+        queries: &CudaBuffer<f32>,
+        items: &CudaBuffer<f32>,
+    ) -> Result<InfoNceOutput<Self>> {
+        batch.check(queries.len(), items.len())?;
+        let count = batch.queries;
+        let on_gpu = self.on_gpu(batch)?;
+        let q = self.unit_rows(queries, count, batch.hidden)?;
+        let d = self.unit_rows(items, batch.items, batch.hidden)?;
+        let [mut loss, mut lse, mut target_score] = [
+            self.scratch(count)?,
+            self.scratch(count)?,
+            self.scratch::<f32>(count)?,
+        ];
+        let mut rank = self.scratch::<u32>(count)?;
+        let slices = batch.items.div_ceil(SLICE);
+        let mut partial = self.scratch::<[f32; 3]>(slices * count)?;
+
+        let kernel = self.context.kernel("info_nce_target")?;
+        let kernel = kernel.input(&q.rows).input(&d.rows).input(&on_gpu.targets);
+        let kernel = kernel.output(&mut target_score);
+        let kernel = kernel.int(count)?.int(batch.hidden)?;
+        // SAFETY: a thread a query; targets are items.
+        unsafe { kernel.launch([count.div_ceil(128), 1, 1], 128) }?;
+
+        let (name, tiling) = instance(OP, batch.hidden);
+        let kernel = self.context.kernel(&name)?.input(&q.rows).input(&d.rows);
+        let kernel = on_gpu.masks(kernel.input(&target_score));
+        let kernel = kernel.output(&mut partial).int(count)?.int(batch.items)?;
+        let kernel = kernel.int(batch.hidden)?.int(SLICE)?;
+        let kernel = kernel.value(batch.temperature.recip());
+        let kernel = kernel.shared(shared(&tiling));
+        // SAFETY: reads are guarded by the sizes, which were checked; masks by their offsets. A block
+        // writes its queries of one slice of `partial`.
+        unsafe { kernel.launch([count.div_ceil(tiling.m), slices, 1], tiling.threads) }?;
+
+        let kernel = self.context.kernel("info_nce_finish")?.input(&partial);
+        let kernel = kernel.input(&target_score).output(&mut loss);
+        let kernel = kernel.output(&mut lse).output(&mut rank);
+        let kernel = kernel.int(count)?.int(slices)?;
+        let kernel = kernel.value(batch.temperature.recip());
+        // SAFETY: a thread a query.
+        unsafe { kernel.launch([count.div_ceil(128), 1, 1], 128) }?;
+        Ok(InfoNceOutput {
+            loss,
+            lse,
+            rank,
+            inverse_query_norm: q.inverse,
+            inverse_item_norm: d.inverse,
+        })
+    }
+
+    fn info_nce_backward(
+        &self,
+        batch: &InfoNceBatch,
+        queries: &CudaBuffer<f32>,
+        items: &CudaBuffer<f32>,
+        output: &InfoNceOutput<Self>,
+        coefficients: &[f32],
+        dqueries: &mut CudaBuffer<f32>,
+        ditems: &mut CudaBuffer<f32>,
+    ) -> Result<()> {
+        let InfoNceBatch {
+            queries: count,
+            items: item_count,
+            hidden,
+            ..
+        } = *batch;
+        batch.check(queries.len(), items.len())?;
+        at_least(OP, "lse", output.lse.len(), count)?;
+        at_least(OP, "coefficients", coefficients.len(), count)?;
+        at_least(OP, "dqueries", dqueries.len(), count * hidden)?;
+        at_least(OP, "ditems", ditems.len(), item_count * hidden)?;
+        let on_gpu = self.on_gpu(batch)?;
+        let coefficients = self.upload(&coefficients[..count])?;
+        let q = self.unit_rows(queries, count, hidden)?;
+        let d = self.unit_rows(items, item_count, hidden)?;
+        self.clear(ditems, item_count * hidden)?;
+
+        let products = self.in_f32();
+        let (name, tiling) = instance("info_nce_gradient", hidden);
+        let strip = (STRIP / item_count.max(1) / tiling.m).max(1) * tiling.m;
+        let mut g = self.scratch::<f32>(strip.min(count) * item_count)?;
+        for first in (0..count).step_by(strip) {
+            let rows = strip.min(count - first);
+            let kernel = self.context.kernel(&name)?.input(&q.rows).input(&d.rows);
+            let kernel = on_gpu.masks(kernel.input(&on_gpu.targets));
+            let kernel = kernel.input(&output.lse).input(&coefficients);
+            let kernel = kernel.output(&mut g).int(first)?.int(rows)?;
+            let kernel = kernel.int(item_count)?.int(hidden)?;
+            let kernel = kernel.value(batch.temperature.recip());
+            let kernel = kernel.shared(shared(&tiling));
+            let blocks = tiling.blocks(rows, item_count);
+            // SAFETY: as in the forward; `g` holds the strip's rows.
+            unsafe { kernel.launch([blocks, 1, 1], tiling.threads) }?;
+            products.multiply_nn(
+                "linear",
+                &Product {
+                    a: g.address(0),
+                    b: d.rows.address(0),
+                    c: dqueries.address(first * hidden),
+                    m: rows,
+                    n: hidden,
+                    k: item_count,
+                    accumulate: false,
+                },
+            )?;
+            products.multiply_tn(&Product {
+                a: g.address(0),
+                b: q.rows.address(first * hidden),
+                c: ditems.address(0),
+                m: item_count,
+                n: hidden,
+                k: rows,
+                accumulate: true,
+            })?;
+        }
+        self.through_norm(&q, dqueries, count, hidden)?;
+        self.through_norm(&d, ditems, item_count, hidden)
+    }
+}
+
+/// The indices of a batch on the GPU.
+struct OnGpu {
+    targets: CudaBuffer<u32>,
+    /// Offsets and masked items, where there are masks.
+    masks: Option<[CudaBuffer<u32>; 2]>,
+}
+
+impl OnGpu {
+    fn masks<'c>(&self, kernel: Launch<'c>) -> Launch<'c> {
+        match &self.masks {
+            Some([offsets, masked]) => kernel.input(offsets).input(masked),
+            None => kernel.value(0u64).value(0u64),
+        }
+    }
+}
+
+/// Rows of length 1, and the reciprocals of what their lengths were.
+struct Unit {
+    rows: CudaBuffer<f32>,
+    inverse: CudaBuffer<f32>,
+}
+
+impl<T: Real> Cuda<T> {
+    /// The same GPU with activations in f32.
+    fn in_f32(&self) -> Cuda<f32> {
+        Cuda {
+            context: self.context.clone(),
+            plans: Default::default(),
+            real: PhantomData,
+        }
+    }
+
+    fn on_gpu(&self, batch: &InfoNceBatch) -> Result<OnGpu> {
+        let masks = match &batch.mask_offsets[..] {
+            [] => None,
+            offsets => Some([self.upload(offsets)?, self.upload(&batch.masked)?]),
+        };
+        Ok(OnGpu {
+            targets: self.upload(&batch.targets[..batch.queries])?,
+            masks,
+        })
+    }
+
+    fn unit_rows(&self, x: &CudaBuffer<f32>, rows: usize, hidden: usize) -> Result<Unit> {
+        let mut unit = Unit {
+            rows: self.scratch(rows * hidden)?,
+            inverse: self.scratch(rows)?,
+        };
+        let kernel = self.context.kernel("unit_rows")?.input(x);
+        let kernel = kernel.output(&mut unit.rows).output(&mut unit.inverse);
+        let kernel = kernel.int(rows)?.int(hidden)?;
+        // SAFETY: a warp a row of `hidden` elements, which both buffers hold.
+        unsafe { kernel.launch([rows.div_ceil(8), 1, 1], 256) }?;
+        Ok(unit)
+    }
+
+    fn through_norm(
+        &self,
+        unit: &Unit,
+        dx: &mut CudaBuffer<f32>,
+        rows: usize,
+        hidden: usize,
+    ) -> Result<()> {
+        let kernel = self.context.kernel("through_norm")?.input(&unit.rows);
+        let kernel = kernel.input(&unit.inverse).output(dx);
+        let kernel = kernel.int(rows)?.int(hidden)?;
+        // SAFETY: a warp a row of `hidden` elements, which both buffers hold.
+        unsafe { kernel.launch([rows.div_ceil(8), 1, 1], 256) }
+    }
+}
+
+/// The instance for rows of `hidden` floats, and its tile.
+fn instance(kernel: &str, hidden: usize) -> (String, Tiling) {
+    let wide = Cuda::<f32>::wide(&[hidden]);
+    let width = if wide { "wide" } else { "any" };
+    let tiling = Tiling::largest(size_of::<f32>(), wide);
+    (format!("{kernel}_{width}"), tiling)
+}
+
+fn shared(tiling: &Tiling) -> usize {
+    tiling.shared(size_of::<f32>(), size_of::<f32>()) + MASK_BYTES
+}

@@ -1,0 +1,147 @@
+//! Launching a kernel.
+
+use super::Cuda;
+use super::context::{Context, failed};
+use super::memory::CudaBuffer;
+use crate::device::{DeviceError, Real, Result};
+use bytemuck::Pod;
+use cudarc::driver::sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+use cudarc::driver::{result, sys};
+use std::ffi::c_void;
+
+/// Shared memory that a block gets without asking the driver for more.
+const PLAIN_SHARED: usize = 48 << 10;
+
+/// A kernel and the arguments that it gets, in their order.
+pub(super) struct Launch<'c> {
+    context: &'c Context,
+    instance: String,
+    function: sys::CUfunction,
+    shared: usize,
+    /// All arguments, each from a multiple of 8 bytes on, and where each begins.
+    words: Vec<u64>,
+    starts: Vec<usize>,
+}
+
+impl<T: Real> Cuda<T> {
+    /// The instance of a kernel for this device's activations: `rms_norm_bf16` of `rms_norm`.
+    pub(super) fn kernel(&self, name: &str) -> Result<Launch<'_>> {
+        self.context.kernel(&format!("{name}_{}", T::NAME))
+    }
+}
+
+impl Context {
+    /// A kernel by the name of its instance.
+    pub(super) fn kernel(&self, instance: &str) -> Result<Launch<'_>> {
+        Ok(Launch {
+            context: self,
+            function: self.function(instance)?,
+            instance: instance.to_owned(),
+            shared: 0,
+            words: Vec::new(),
+            starts: Vec::new(),
+        })
+    }
+}
+
+impl Launch<'_> {
+    /// A pointer that the kernel only reads.
+    pub fn input<E>(self, buffer: &CudaBuffer<E>) -> Self {
+        self.value(buffer.address(0))
+    }
+
+    /// A pointer that the kernel writes.
+    pub fn output<E>(self, buffer: &mut CudaBuffer<E>) -> Self {
+        self.value(buffer.address(0))
+    }
+
+    /// A number or structure, as C++ lays it out.
+    pub fn value<V: Pod>(mut self, value: V) -> Self {
+        let bytes = bytemuck::bytes_of(&value);
+        self.starts.push(self.words.len());
+        for part in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..part.len()].copy_from_slice(part);
+            self.words.push(u64::from_ne_bytes(word));
+        }
+        self
+    }
+
+    /// A count or size as the kernel's `int`.
+    ///
+    /// # Errors
+    /// Where it does not fit.
+    pub fn int(self, value: usize) -> Result<Self> {
+        let value =
+            i32::try_from(value).map_err(|_| self.wrong(format!("{value} is too large")))?;
+        Ok(self.value(value))
+    }
+
+    /// Bytes of dynamic shared memory of a block.
+    pub fn shared(mut self, bytes: usize) -> Self {
+        self.shared = bytes;
+        self
+    }
+
+    /// Puts the kernel on the stream with `grid` blocks of `block` threads; an empty grid is no work.
+    ///
+    /// # Errors
+    /// A grid that the GPU cannot have, more shared memory than it has, and what the driver refuses.
+    ///
+    /// # Safety
+    /// The arguments are those of the kernel in number, order and type, and with this grid it stays
+    /// inside the buffers.
+    pub unsafe fn launch(mut self, grid: [usize; 3], block: usize) -> Result<()> {
+        if grid.contains(&0) {
+            return Ok(());
+        }
+        let limits = [i32::MAX as usize, 65_535, 65_535];
+        if grid
+            .iter()
+            .zip(limits)
+            .any(|(&blocks, limit)| blocks > limit)
+        {
+            return Err(self.wrong(format!("a grid of {grid:?} blocks is too large")));
+        }
+        let most = self.context.shared_memory;
+        if self.shared > most {
+            let message = format!(
+                "needs {} bytes of shared memory a block; {} has {most}",
+                self.shared, self.context.name
+            );
+            return Err(self.wrong(message));
+        }
+        let error = format!("launch {}", self.instance);
+        if self.shared > PLAIN_SHARED {
+            let which = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+            let bytes = self.shared as i32;
+            // SAFETY: the function's module is alive as long as the context.
+            unsafe { result::function::set_function_attribute(self.function, which, bytes) }
+                .map_err(failed(&error))?;
+        }
+        let words = self.words.as_mut_ptr();
+        // SAFETY: every start lies within `words`, which outlives the call.
+        let at = |&start: &usize| unsafe { words.add(start).cast::<c_void>() };
+        let mut parameters: Vec<*mut c_void> = self.starts.iter().map(at).collect();
+        let [x, y, z] = grid.map(|blocks| blocks as u32);
+        // SAFETY: the caller's promise; the function and the stream are the context's.
+        unsafe {
+            result::launch_kernel(
+                self.function,
+                (x, y, z),
+                (block as u32, 1, 1),
+                self.shared as u32,
+                self.context.stream,
+                &mut parameters,
+            )
+        }
+        .map_err(failed(&error))
+    }
+
+    fn wrong(&self, message: String) -> DeviceError {
+        DeviceError::Driver {
+            what: format!("launch {}", self.instance),
+            message,
+        }
+    }
+}

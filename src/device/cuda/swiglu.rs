@@ -1,0 +1,44 @@
+//! Launches of SwiGLU, `kernels/swiglu.cu`.
+
+use super::memory::CudaBuffer;
+use super::{Cuda, Packs};
+use crate::device::{Buffer, Real, Result, at_least};
+use crate::ops::swiglu::*;
+
+impl<T: Real> SwiGlu for Cuda<T> {
+    fn swiglu(
+        &self,
+        rows: usize,
+        intermediate: usize,
+        gate_up: &CudaBuffer<T>,
+        out: &mut CudaBuffer<T>,
+    ) -> Result<()> {
+        let len = rows * intermediate;
+        at_least("swiglu", "gate_up", gate_up.len(), 2 * len)?;
+        at_least("swiglu", "out", out.len(), len)?;
+        let packs = Packs::of::<T>(&[intermediate]);
+        let kernel = self.kernel("swiglu")?.input(gate_up).output(out);
+        let kernel = kernel.int(intermediate)?;
+        // SAFETY: a block stays in its row of both buffers, and there are `rows`.
+        unsafe { kernel.launch([rows, packs.blocks, 1], packs.threads) }
+    }
+
+    fn swiglu_backward(
+        &self,
+        rows: usize,
+        intermediate: usize,
+        gate_up: &CudaBuffer<T>,
+        dout: &CudaBuffer<T>,
+        dgate_up: &mut CudaBuffer<T>,
+    ) -> Result<()> {
+        let len = rows * intermediate;
+        at_least("swiglu_backward", "gate_up", gate_up.len(), 2 * len)?;
+        at_least("swiglu_backward", "dout", dout.len(), len)?;
+        at_least("swiglu_backward", "dgate_up", dgate_up.len(), 2 * len)?;
+        let packs = Packs::of::<T>(&[intermediate]);
+        let kernel = self.kernel("swiglu_backward")?.input(gate_up).input(dout);
+        let kernel = kernel.output(dgate_up).int(intermediate)?;
+        // SAFETY: as in `swiglu`.
+        unsafe { kernel.launch([rows, packs.blocks, 1], packs.threads) }
+    }
+}

@@ -1,0 +1,115 @@
+//! Which instance of a product kernel runs, and what it is launched with (`kernels/product.cuh`).
+//!
+//! An element of a product is one chain along the depth in every instance, so this choice changes time
+//! and no bit.
+
+/// The tile of a block, its steps along the depth and its threads.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tiling {
+    /// As instances are called by it.
+    pub name: &'static str,
+    pub m: usize,
+    pub n: usize,
+    pub depth: usize,
+    stages: usize,
+    pub threads: usize,
+}
+
+/// For many rows and columns.
+const LARGE: Tiling = tiling("large", 128, 128, 32, 4, 128);
+const MEDIUM: Tiling = tiling("medium", 64, 64, 64, 3, 128);
+/// For decoding.
+const SKINNY: Tiling = tiling("skinny", 16, 16, 64, 8, 32);
+/// For rows that do not start at multiples of 16 bytes.
+const ANY: Tiling = tiling("any", 64, 64, 64, 3, 128);
+
+/// Rows up to which a product is bound by its weights.
+const SKINNY_ROWS: usize = 64;
+/// Blocks of [`LARGE`] below which a GPU is not filled.
+const LARGE_BLOCKS: usize = 64;
+
+const fn tiling(
+    name: &'static str,
+    m: usize,
+    n: usize,
+    depth: usize,
+    stages: usize,
+    threads: usize,
+) -> Tiling {
+    Tiling {
+        name,
+        m,
+        n,
+        depth,
+        stages,
+        threads,
+    }
+}
+
+impl Tiling {
+    /// For a product `[m, n]` of elements of `size` bytes. `wide`: rows start at multiples of 16 bytes.
+    /// Of bf16 there are all instances, of f32 one in two widths.
+    pub fn new(size: usize, wide: bool, m: usize, n: usize) -> Tiling {
+        match (size, wide) {
+            (2, true) if m.div_ceil(LARGE.m) * n.div_ceil(LARGE.n) >= LARGE_BLOCKS => LARGE,
+            (2, true) => MEDIUM,
+            (2, false) => ANY,
+            (_, true) => Tiling {
+                depth: 32,
+                ..MEDIUM
+            },
+            (_, false) => Tiling { depth: 32, ..ANY },
+        }
+    }
+
+    /// As [`Tiling::new`] where there are instances for few rows.
+    pub fn with_skinny(size: usize, wide: bool, m: usize, n: usize) -> Tiling {
+        match (size, wide) {
+            (2, true) if m <= SKINNY_ROWS => SKINNY,
+            _ => Tiling::new(size, wide, m, n),
+        }
+    }
+
+    /// The instances of bf16 activations with int8 weights, or of f32 ones: no large tile.
+    pub fn int8(size: usize, wide: bool, m: usize) -> Tiling {
+        match (size, wide) {
+            (2, true) if m <= SKINNY_ROWS => SKINNY,
+            (_, true) => MEDIUM,
+            (_, false) => ANY,
+        }
+    }
+
+    /// For elements of `size` bytes, the largest tile that there is.
+    pub fn largest(size: usize, wide: bool) -> Tiling {
+        Tiling::new(size, wide, LARGE_BLOCKS * LARGE.m, LARGE.n)
+    }
+
+    /// Blocks of a product `[m, n]`.
+    pub fn blocks(&self, m: usize, n: usize) -> usize {
+        m.div_ceil(self.m) * n.div_ceil(self.n)
+    }
+
+    /// Steps along a depth of `k`.
+    pub fn steps(&self, k: usize) -> usize {
+        k.div_ceil(self.depth)
+    }
+
+    /// Bytes of shared memory for operands of `a` and `b` bytes an element: the stages, then the tile of
+    /// the result in f32, in the same place.
+    pub fn shared(&self, a: usize, b: usize) -> usize {
+        let stage = self.depth * (self.m * a + self.n * b);
+        self.shared_of(stage)
+    }
+
+    /// As [`Tiling::shared`] with int8 weights, whose scales lie behind them.
+    pub fn shared_int8(&self, a: usize) -> usize {
+        let scales = self.n * self.depth / super::weight::GROUP * size_of::<f32>();
+        let stage = self.depth * (self.m * a + self.n) + scales.next_multiple_of(128);
+        self.shared_of(stage)
+    }
+
+    fn shared_of(&self, stage: usize) -> usize {
+        let tile = self.m * (self.n + 8) * size_of::<f32>();
+        (self.stages * stage).max(tile)
+    }
+}

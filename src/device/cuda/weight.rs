@@ -1,0 +1,140 @@
+//! Weights as product kernels read them: rows in f32, bf16 or int8.
+
+use super::Cuda;
+use super::memory::CudaBuffer;
+use crate::device::{Buffer, DeviceError, Memory, Real, Result, at_least};
+use crate::ops::linear::WeightFormat;
+use cudarc::driver::sys::CUdeviceptr;
+use half::bf16;
+
+/// Weights that share a scale in int8.
+pub(super) const GROUP: usize = 32;
+
+/// A weight matrix `[n, k]` on the GPU, for inference.
+pub struct CudaWeight {
+    n: usize,
+    k: usize,
+    pub(super) data: Rows,
+}
+
+/// Row-major weights in one of the formats.
+pub(super) enum Rows {
+    F32(CudaBuffer<f32>),
+    Bf16(CudaBuffer<bf16>),
+    Int8(Int8Rows),
+}
+
+/// Rows of bytes, weight + 128, each padded to whole groups, and the scales `[groups][scale_columns]`,
+/// of which the first `n` of a row belong to the groups of the `n` rows.
+pub(super) struct Int8Rows {
+    pub bytes: CudaBuffer<u8>,
+    pub scales: CudaBuffer<f32>,
+    pub scale_columns: usize,
+}
+
+impl CudaWeight {
+    /// Rows.
+    pub fn n(&self) -> usize {
+        self.n
+    }
+
+    /// Columns.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// What a weight is kept in.
+    pub fn format(&self) -> WeightFormat {
+        match self.data {
+            Rows::F32(_) => WeightFormat::F32,
+            Rows::Bf16(_) => WeightFormat::Bf16,
+            Rows::Int8(_) => WeightFormat::Int8,
+        }
+    }
+
+    /// An error unless the weight is `[n, k]`.
+    pub(super) fn check(&self, op: &'static str, n: usize, k: usize) -> Result<()> {
+        if (self.n, self.k) == (n, k) {
+            return Ok(());
+        }
+        let message = format!("a weight of {} × {}, expected {n} × {k}", self.n, self.k);
+        Err(DeviceError::Argument { op, message })
+    }
+}
+
+/// A master weight as the device multiplies it: where its elements are, and the copy that was made for
+/// it, if one was.
+pub(super) struct Rounded<T> {
+    pub address: CUdeviceptr,
+    _copy: Option<CudaBuffer<T>>,
+}
+
+impl<T: Real> Cuda<T> {
+    /// The first `len` elements of `w` in the type of the activations.
+    pub(super) fn rounded(&self, w: &CudaBuffer<f32>, len: usize) -> Result<Rounded<T>> {
+        if size_of::<T>() == size_of::<f32>() {
+            return Ok(Rounded {
+                address: w.address(0),
+                _copy: None,
+            });
+        }
+        let mut copy = self.scratch::<T>(len)?;
+        self.round(w, len, &mut copy)?;
+        Ok(Rounded {
+            address: copy.address(0),
+            _copy: Some(copy),
+        })
+    }
+
+    /// Rounds `len` elements, which both buffers hold, to bf16.
+    fn round<E>(&self, from: &CudaBuffer<f32>, len: usize, to: &mut CudaBuffer<E>) -> Result<()> {
+        let kernel = self.context.kernel("round_bf16")?.input(from).output(to);
+        // SAFETY: threads stay below `len`, which both buffers hold; `to` is of 2-byte elements where
+        // this is called.
+        unsafe {
+            kernel
+                .value(len as u64)
+                .launch([len.div_ceil(1024), 1, 1], 256)
+        }
+    }
+
+    /// Room for a weight in `format`.
+    pub(super) fn empty_weight(
+        &self,
+        n: usize,
+        k: usize,
+        format: WeightFormat,
+    ) -> Result<CudaWeight> {
+        let data = match format {
+            WeightFormat::F32 => Rows::F32(self.scratch(n * k)?),
+            WeightFormat::Bf16 => Rows::Bf16(self.scratch(n * k)?),
+            WeightFormat::Int8 => {
+                let groups = k.div_ceil(GROUP);
+                let scale_columns = n.next_multiple_of(4);
+                Rows::Int8(Int8Rows {
+                    bytes: self.scratch(n * groups * GROUP)?,
+                    scales: self.zeros(groups * scale_columns)?,
+                    scale_columns,
+                })
+            }
+        };
+        Ok(CudaWeight { n, k, data })
+    }
+
+    /// Writes `w` `[n, k]` into a weight in the weight's format.
+    pub(super) fn fill_weight(&self, w: &CudaBuffer<f32>, weight: &mut CudaWeight) -> Result<()> {
+        let (n, k) = (weight.n, weight.k);
+        at_least("repack", "weight", w.len(), n * k)?;
+        match &mut weight.data {
+            Rows::F32(rows) => self.copy(w, 0, rows, 0, n * k),
+            Rows::Bf16(rows) => self.round(w, n * k, rows),
+            Rows::Int8(rows) => {
+                let kernel = self.context.kernel("quantise_int8")?.input(w);
+                let kernel = kernel.output(&mut rows.bytes).output(&mut rows.scales);
+                let kernel = kernel.int(n)?.int(k)?.int(rows.scale_columns)?;
+                // SAFETY: a warp a group of a row; bytes and scales have room for all groups of all rows.
+                unsafe { kernel.launch([(n * k.div_ceil(GROUP)).div_ceil(8), 1, 1], 256) }
+            }
+        }
+    }
+}

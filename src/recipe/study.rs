@@ -1,0 +1,134 @@
+//! A study: methods, thought budgets and seeds to compare, as TOML.
+
+use super::{RecipeError, at_line};
+use crate::embed::OwnThoughts;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// With whose thoughts queries are embedded (Table 2 of the paper compares them).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Contents {
+    /// The model's
+    #[default]
+    Own,
+    /// `cot` of the queries' file
+    Gold,
+    /// `cot_long` of the queries' file
+    GoldLong,
+    /// The query itself
+    Query,
+    /// `<think></think>`
+    Empty,
+    /// `cot` of another query of the file
+    Random,
+}
+
+/// Which of a recipe's models is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// The last: of the reinforcement stage, where the recipe has one.
+    #[default]
+    Last,
+    /// The cold start's.
+    ColdStart,
+}
+
+/// One method of a study.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Method {
+    /// Its name in tables and plots.
+    pub name: String,
+    /// The recipe that trains it; methods with the same recipe share its models.
+    pub recipe: PathBuf,
+    #[serde(default)]
+    pub stage: Stage,
+    #[serde(default)]
+    pub thoughts: Contents,
+    /// Most tokens of a thought, in the tables; the recipe's by default. 0: no thought.
+    #[serde(default)]
+    pub budget: Option<usize>,
+    /// Whether the study's other budgets are tried too (Figure 5).
+    #[serde(default)]
+    pub sweep: bool,
+    /// How own thoughts become an embedding, in place of the recipe's table `[query]`.
+    #[serde(default)]
+    pub query: Option<OwnThoughts>,
+}
+
+/// A grid of methods × budgets × seeds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Study {
+    pub title: String,
+    /// Queries to measure on, JSON Lines; none of them may be in a recipe's training data.
+    pub queries: PathBuf,
+    /// Seeds of the trainings.
+    pub seeds: Vec<u64>,
+    /// Budgets of the methods with `sweep`, beside their own.
+    #[serde(default)]
+    pub budgets: Vec<usize>,
+    /// Name of the method that the others are tested against.
+    pub baseline: String,
+    /// Steps of every stage, where it is not 0: for trying a study out.
+    #[serde(default)]
+    pub steps: usize,
+    pub method: Vec<Method>,
+}
+
+impl Study {
+    /// Reads and checks a study. Relative paths in it are taken from the working directory.
+    pub fn read(path: &Path) -> Result<Study, RecipeError> {
+        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Io {
+            path: path.to_path_buf(),
+            source,
+        })?;
+        Study::parse(path, &text)
+    }
+
+    /// Parses and checks the text of a study; `path` is named in errors.
+    pub fn parse(path: &Path, text: &str) -> Result<Study, RecipeError> {
+        let study: Study = toml::from_str(text).map_err(|e| RecipeError::Format {
+            path: path.to_path_buf(),
+            message: at_line(text, &e),
+        })?;
+        match study.problem() {
+            None => Ok(study),
+            Some((field, message)) => Err(RecipeError::Field {
+                path: path.to_path_buf(),
+                field,
+                message,
+            }),
+        }
+    }
+
+    fn problem(&self) -> Option<(&'static str, String)> {
+        if self.seeds.is_empty() {
+            return Some(("seeds", "expected at least one".into()));
+        }
+        for (i, method) in self.method.iter().enumerate() {
+            let name = &method.name;
+            if name.trim().is_empty() {
+                return Some(("method.name", "expected some text".into()));
+            }
+            if self.method[..i].iter().any(|other| other.name == *name) {
+                let message = format!("`{name}` is there twice; expected each name once");
+                return Some(("method.name", message));
+            }
+            if let Some((_, message)) = method.query.as_ref().and_then(OwnThoughts::problem) {
+                return Some(("method.query", message.into()));
+            }
+        }
+        if !self.method.iter().any(|m| m.name == self.baseline) {
+            let message = format!(
+                "`{}` is not a method; expected the name of one",
+                self.baseline
+            );
+            return Some(("baseline", message));
+        }
+        None
+    }
+}

@@ -1,0 +1,52 @@
+//! The report of a study: tables in the paper's layout, plots, queries side by side; as one HTML page
+//! that opens offline, as Markdown and as CSV.
+
+mod cell;
+mod curves;
+mod page;
+mod plots;
+mod svg;
+mod table;
+mod tables;
+mod totals;
+
+pub use cell::{Cell, Latency, QueryResult};
+pub use curves::{Curve, read_curves};
+pub use svg::{Axis, Chart, Mark, Series};
+pub use table::Table;
+pub use totals::{Spread, Total, totals};
+
+use crate::data::{DataError, write_atomic};
+use crate::recipe::Study;
+use std::path::Path;
+
+/// Everything that a report shows.
+pub struct Report<'a> {
+    pub study: &'a Study,
+    /// Results, in the order of the study's methods, budgets and seeds.
+    pub cells: &'a [Cell],
+    /// Learning curves of the trainings.
+    pub curves: &'a [Curve],
+    /// Path and text of every recipe.
+    pub recipes: &'a [(String, String)],
+    /// The command that makes it.
+    pub command: String,
+}
+
+impl Report<'_> {
+    /// Writes `report.html`, `report.md`, `results.csv` and `queries.csv` into `folder`, each whole or
+    /// not at all.
+    ///
+    /// # Errors
+    /// [`DataError`] naming the file that cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), DataError> {
+        let totals = totals(self.study, self.cells);
+        let write = |name: &str, text: String| {
+            write_atomic(&folder.join(name), |out| out.write_all(text.as_bytes()))
+        };
+        write("report.html", page::html(self, &totals))?;
+        write("report.md", tables::markdown(self, &totals))?;
+        write("results.csv", tables::results(&totals).csv())?;
+        write("queries.csv", tables::queries(self.cells).csv())
+    }
+}

@@ -1,0 +1,153 @@
+//! The plots of a study.
+
+use super::curves::Curve;
+use super::svg::{Axis, Chart, Mark, Series};
+use super::totals::{Total, on_front};
+
+/// Names of the methods, in order, each once.
+pub fn methods(totals: &[Total]) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for total in totals {
+        if !names.contains(&total.method.as_str()) {
+            names.push(&total.method);
+        }
+    }
+    names
+}
+
+/// Quality on hard queries against the median latency of a query: filled marks are on the Pareto front,
+/// numbers are budgets.
+pub fn trade(totals: &[Total]) -> Chart {
+    let quality = |t: &Total| t.hard.last().copied().unwrap_or_default();
+    let points: Vec<(f64, f64)> = totals
+        .iter()
+        .map(|t| (t.latency.p50, quality(t).mean))
+        .collect();
+    let front = on_front(&points);
+    let series = methods(totals).into_iter().map(|name| {
+        let of_method = totals.iter().zip(&front).filter(|(t, _)| t.method == name);
+        let mark = |(t, &filled): (&Total, &bool)| Mark {
+            x: t.latency.p50,
+            y: quality(t).mean,
+            error: quality(t).deviation,
+            label: t.budget.to_string(),
+            filled,
+        };
+        Series {
+            name: name.to_string(),
+            marks: of_method.map(mark).collect(),
+            line: false,
+            dots: true,
+        }
+    });
+    Chart {
+        title: "Quality against latency".into(),
+        x: Axis {
+            label: "median time of one query, ms".into(),
+            logarithmic: true,
+        },
+        y: Axis::linear(&format!("{}, hard queries", measure(totals))),
+        series: series.collect(),
+    }
+}
+
+/// Quality against the budget, of the methods that were tried at several.
+pub fn budgets(totals: &[Total]) -> Chart {
+    let series = methods(totals).into_iter().filter_map(|name| {
+        let mut marks: Vec<Mark> = totals
+            .iter()
+            .filter(|t| t.method == name)
+            .map(|t| {
+                let quality = t.hard.last().copied().unwrap_or_default();
+                Mark {
+                    x: t.budget as f64,
+                    y: quality.mean,
+                    error: quality.deviation,
+                    label: String::new(),
+                    filled: true,
+                }
+            })
+            .collect();
+        marks.sort_by(|a, b| a.x.total_cmp(&b.x));
+        (marks.len() > 1).then(|| Series {
+            name: name.to_string(),
+            marks,
+            line: true,
+            dots: true,
+        })
+    });
+    Chart {
+        title: "Quality against the thought's budget".into(),
+        x: Axis::linear("most tokens of a thought"),
+        y: Axis::linear(&format!("{}, hard queries", measure(totals))),
+        series: series.collect(),
+    }
+}
+
+/// Shares of thoughts by their number of tokens, main totals only.
+pub fn lengths(totals: &[Total]) -> Chart {
+    let with_thoughts = totals.iter().filter(|t| t.main && !t.tokens.is_empty());
+    let series = with_thoughts.map(|total| {
+        let longest = total.tokens.iter().copied().max().unwrap_or(0);
+        let mut counts = vec![0usize; longest + 1];
+        total.tokens.iter().for_each(|&n| counts[n] += 1);
+        let share = |(n, count): (usize, usize)| Mark {
+            x: n as f64,
+            y: count as f64 / total.tokens.len() as f64,
+            ..Mark::default()
+        };
+        Series {
+            name: total.method.clone(),
+            marks: counts.into_iter().enumerate().map(share).collect(),
+            line: true,
+            dots: false,
+        }
+    });
+    Chart {
+        title: "Length of thoughts".into(),
+        x: Axis::linear("tokens"),
+        y: Axis::linear("share of thoughts"),
+        series: series.collect(),
+    }
+}
+
+/// One chart for every field of the curves, in the order in which they come.
+pub fn learning(curves: &[Curve]) -> Vec<Chart> {
+    let mut fields: Vec<&str> = Vec::new();
+    for curve in curves {
+        if !fields.contains(&curve.field.as_str()) {
+            fields.push(&curve.field);
+        }
+    }
+    let chart = |field: &str| Chart {
+        title: format!("Training: {field}"),
+        x: Axis::linear("step"),
+        y: Axis::linear(field),
+        series: curves
+            .iter()
+            .filter(|c| c.field == field)
+            .map(|c| Series {
+                name: c.name.clone(),
+                marks: c
+                    .points
+                    .iter()
+                    .map(|&(x, y)| Mark {
+                        x,
+                        y,
+                        ..Mark::default()
+                    })
+                    .collect(),
+                line: true,
+                dots: false,
+            })
+            .collect(),
+    };
+    fields.into_iter().map(chart).collect()
+}
+
+fn measure(totals: &[Total]) -> &str {
+    let first = totals.first();
+    first
+        .and_then(|t| t.measures.last())
+        .map_or("", String::as_str)
+}

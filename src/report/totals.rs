@@ -1,0 +1,171 @@
+//! Results of a method at a budget over its seeds, and whether they differ from the baseline's.
+
+use super::cell::{Cell, Latency};
+use crate::data::triplet::PLAIN;
+use crate::recipe::Study;
+use crate::retrieve::significance::{Paired, paired_randomisation};
+
+/// Mean and sample standard deviation over seeds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Spread {
+    pub mean: f64,
+    /// 0 for one seed.
+    pub deviation: f64,
+}
+
+impl Spread {
+    /// Of one value a seed.
+    pub fn of(values: &[f64]) -> Spread {
+        let count = values.len() as f64;
+        if values.is_empty() {
+            return Spread::default();
+        }
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
+        let deviation = match values.len() {
+            1 => 0.0,
+            _ => (squares / (count - 1.0)).sqrt(),
+        };
+        Spread { mean, deviation }
+    }
+}
+
+/// A method at a budget.
+#[derive(Clone, Debug)]
+pub struct Total {
+    pub method: String,
+    pub budget: usize,
+    /// Whether this is the budget that the tables show.
+    pub main: bool,
+    pub seeds: Vec<u64>,
+    pub measures: Vec<String>,
+    /// One spread a measure: over the hard queries (all kinds but plain), and over the plain ones.
+    pub hard: Vec<Spread>,
+    pub plain: Vec<Spread>,
+    /// The hard queries' values of the last measure, each the mean over the seeds, against those of the
+    /// baseline; absent for the baseline itself.
+    pub against: Option<Paired>,
+    /// Means over seeds.
+    pub latency: Latency,
+    /// Tokens of every thought.
+    pub tokens: Vec<usize>,
+    /// Share of own thoughts that the model closed itself.
+    pub closed: Option<f64>,
+}
+
+/// Totals in the order of the cells. Every method's cells of the budget that `main` names for it are
+/// its main ones; methods are compared with the main total of the study's baseline.
+pub fn totals(study: &Study, cells: &[Cell]) -> Vec<Total> {
+    let mut groups: Vec<Vec<&Cell>> = Vec::new();
+    for cell in cells {
+        let same = |group: &&mut Vec<&Cell>| {
+            group[0].method == cell.method && group[0].budget == cell.budget
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(cell),
+            None => groups.push(vec![cell]),
+        }
+    }
+    let is_main = |at: usize| {
+        let method = &groups[at][0].method;
+        let first = groups.iter().position(|g| g[0].method == *method);
+        first == Some(at)
+    };
+    let baseline = (0..groups.len()).find(|&g| is_main(g) && groups[g][0].method == study.baseline);
+    let baseline = baseline.map(|g| query_means(&groups[g]));
+    (0..groups.len())
+        .map(|g| {
+            let group = &groups[g];
+            let first = group[0];
+            let against = match &baseline {
+                Some(baseline) if first.method != study.baseline => {
+                    paired_randomisation(&query_means(group), baseline)
+                }
+                _ => None,
+            };
+            let closed: Vec<f64> = group.iter().filter_map(|c| c.closed).collect();
+            Total {
+                method: first.method.clone(),
+                budget: first.budget,
+                main: is_main(g),
+                seeds: group.iter().map(|c| c.seed).collect(),
+                measures: first.measures.clone(),
+                hard: spreads(group, is_hard),
+                plain: spreads(group, |kind| !is_hard(kind)),
+                against,
+                latency: mean_latency(group),
+                tokens: group
+                    .iter()
+                    .flat_map(|c| c.queries.values())
+                    .flat_map(|q| q.tokens.iter().copied())
+                    .collect(),
+                closed: (!closed.is_empty()).then(|| Spread::of(&closed).mean),
+            }
+        })
+        .collect()
+}
+
+/// Whether a kind of query is hard.
+pub(super) fn is_hard(kind: &str) -> bool {
+    kind != PLAIN
+}
+
+/// The last measure of every hard query, the mean over the seeds, in the order of their ids.
+fn query_means(group: &[&Cell]) -> Vec<f64> {
+    let last = group[0].measures.len() - 1;
+    let seeds: Vec<Vec<f64>> = group.iter().map(|c| c.values(last, is_hard)).collect();
+    let queries = seeds.iter().map(Vec::len).min().unwrap_or(0);
+    let mean = |q: usize| seeds.iter().map(|s| s[q]).sum::<f64>() / seeds.len() as f64;
+    (0..queries).map(mean).collect()
+}
+
+fn spreads(group: &[&Cell], belongs: impl Fn(&str) -> bool + Copy) -> Vec<Spread> {
+    (0..group[0].measures.len())
+        .map(|measure| {
+            let mean = |cell: &&Cell| Spread::of(&cell.values(measure, belongs)).mean;
+            Spread::of(&group.iter().map(mean).collect::<Vec<_>>())
+        })
+        .collect()
+}
+
+fn mean_latency(group: &[&Cell]) -> Latency {
+    let mean = |of: fn(&Latency) -> f64| {
+        group.iter().map(|c| of(&c.latency)).sum::<f64>() / group.len() as f64
+    };
+    Latency {
+        p50: mean(|l| l.p50),
+        p95: mean(|l| l.p95),
+        p99: mean(|l| l.p99),
+        throughput: mean(|l| l.throughput),
+    }
+}
+
+/// Of points (latency, quality), which are on the Pareto front: no other is at least as fast and at
+/// least as good, and better in one of both.
+pub(super) fn on_front(points: &[(f64, f64)]) -> Vec<bool> {
+    let beaten = |&(x, y): &(f64, f64)| {
+        points
+            .iter()
+            .any(|&(a, b)| a <= x && b >= y && (a < x || b > y))
+    };
+    points.iter().map(|p| !beaten(p)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Spread, on_front};
+
+    #[test]
+    fn spread_of_known_values() {
+        let spread = Spread::of(&[2.0, 4.0, 9.0]);
+        assert_eq!(spread.mean, 5.0);
+        assert!((spread.deviation - 13f64.sqrt()).abs() < 1e-12);
+        assert_eq!(Spread::of(&[3.0]).deviation, 0.0);
+    }
+
+    #[test]
+    fn the_front_holds_what_nothing_beats() {
+        let points = [(1.0, 1.0), (2.0, 3.0), (3.0, 2.0), (2.0, 2.0), (1.0, 1.0)];
+        assert_eq!(on_front(&points), [true, true, false, false, true]);
+    }
+}

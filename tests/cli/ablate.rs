@@ -1,0 +1,264 @@
+//! `lrem ablate`: a small study, again, and studies that cannot be.
+
+use super::{Shop, failed};
+
+const RECIPE: &str = r#"
+    [model]
+    base = "model"
+    context = 64
+    [prompt]
+    query_prefix = "find query"
+    query_suffix = "?"
+    item_prefix = "find item"
+    item_suffix = "!"
+    [data]
+    catalogue = "catalogue.jsonl"
+    train = "train.jsonl"
+    [train]
+    batch = 4
+    learning_rate = 1e-3
+"#;
+
+const THINKS: &str = r#"
+    [thought]
+    budget = 4
+    [rl]
+    queries = 2
+    rollouts = 2
+"#;
+
+const STUDY: &str = r#"
+    title = "Small & quick"
+    queries = "test.jsonl"
+    seeds = [3, 4]
+    budgets = [0, 2]
+    steps = 2
+    baseline = "direct"
+    [[method]]
+    name = "direct"
+    recipe = "direct.toml"
+    [[method]]
+    name = "cold start"
+    recipe = "lrem.toml"
+    stage = "cold_start"
+    sweep = true
+    [[method]]
+    name = "with RL"
+    recipe = "lrem.toml"
+    [[method]]
+    name = "random"
+    recipe = "lrem.toml"
+    thoughts = "random"
+    [[method]]
+    name = "several"
+    recipe = "lrem.toml"
+    query = { rollouts = 3, temperature = 1.0, direct = 0.5 }
+"#;
+
+fn shop() -> Shop {
+    let shop = Shop::make();
+    // Other queries than the test's about the same items.
+    let train: String = shop
+        .text("test.jsonl")
+        .lines()
+        .map(|line| {
+            line.replace("\"query\": \"", "\"query\": \"tea ")
+                .replace("\"q", "\"t")
+                + "\n"
+        })
+        .map(|line| {
+            line.replace("\"tuery\"", "\"query\"")
+                .replace("\"ta\"", "\"qa\"")
+        })
+        .collect();
+    shop.write("train.jsonl", train);
+    shop.write(
+        "direct.toml",
+        format!("{RECIPE}[loss]\nsft = 0.0\n[thought]\nmix = {{ gold = 0.0, direct = 1.0 }}"),
+    );
+    shop.write("lrem.toml", format!("{RECIPE}{THINKS}"));
+    shop.write("study.toml", STUDY);
+    shop
+}
+
+/// Fields of the row of `results.csv` for a method and budget, by the header's names.
+fn result(shop: &Shop, method: &str, budget: &str) -> impl Fn(&str) -> String {
+    let text = shop.text("out/results.csv");
+    let rows: Vec<Vec<String>> = text
+        .lines()
+        .map(|line| line.trim_end().split(',').map(String::from).collect())
+        .collect();
+    let row = rows
+        .iter()
+        .find(|row| row[0] == method && row[1] == budget)
+        .unwrap_or_else(|| panic!("no row {method} {budget} in {text}"))
+        .clone();
+    let header = rows[0].clone();
+    move |name| row[header.iter().position(|h| h == name).expect("a column")].clone()
+}
+
+#[test]
+fn a_study_runs_once_and_reports() {
+    let shop = shop();
+    let printed = shop.prints("ablate study.toml --out out");
+    // Five methods, one of them at three budgets, with two seeds each.
+    let cells = printed.lines().filter(|l| l.contains(" hard queries, "));
+    assert_eq!(cells.count(), 7 * 2, "{printed}");
+    assert!(printed.ends_with("wrote out/report.html\n"));
+
+    // The numbers are those that `lrem evaluate` measures on the same models.
+    for (method, budget, model, options) in [
+        ("direct", "0", "direct-3/model", ""),
+        ("cold start", "4", "lrem-3/model", ""),
+        ("cold start", "2", "lrem-3/model", "--think 2"),
+        ("cold start", "0", "lrem-3/model", "--think 0"),
+        ("with RL", "4", "lrem-3/rl/model", ""),
+        ("random", "4", "lrem-3/rl/model", "--thoughts random"),
+        (
+            "several",
+            "4",
+            "lrem-3/rl/model",
+            "--rollouts 3 --temperature 1 --direct 0.5",
+        ),
+    ] {
+        let mean = |seed: &str| -> f64 {
+            let model = model.replace("-3", &format!("-{seed}"));
+            let index = model.replace("/model", "/index");
+            let json = shop.prints(&format!(
+                "evaluate out/models/{model} out/models/{index} --queries test.jsonl --measures ndcg@10 \
+                 --format json {options}"
+            ));
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            let groups = json["groups"].as_array().unwrap();
+            let hard = groups.iter().find(|g| g["kind"] == "hard").unwrap();
+            hard["values"][0].as_f64().unwrap()
+        };
+        let (three, four) = (mean("3"), mean("4"));
+        let field = result(&shop, method, budget);
+        let close = |name: &str, expected: f64| {
+            let got: f64 = field(name).parse().unwrap();
+            assert!(
+                (got - expected).abs() < 1e-9,
+                "{method} {budget} {name}: {got} {expected}"
+            );
+        };
+        close("nDCG@10 hard mean", (three + four) / 2.0);
+        close("nDCG@10 hard sd", (three - four).abs() / 2f64.sqrt());
+        assert_eq!(field("seeds"), "3 4");
+        assert!(field("p50 ms").parse::<f64>().unwrap() > 0.0);
+        assert_eq!(field("p").is_empty(), method == "direct");
+    }
+
+    let page = shop.text("out/report.html");
+    for part in [
+        "<h1>Small &amp; quick</h1>",
+        "<caption>Methods.",
+        "Quality against latency",
+        "<h2>Learning curves</h2>",
+        "Training: reward",
+        "<summary>several</summary>",
+        "<summary>lrem.toml</summary>",
+    ] {
+        assert!(page.contains(part), "no {part}");
+    }
+    assert!(!page.contains("NaN"));
+    // Nothing is fetched: the only address is SVG's namespace.
+    let addresses = page.matches("://").count();
+    assert_eq!(
+        addresses,
+        page.matches("http://www.w3.org/2000/svg").count()
+    );
+    opens_in_a_browser(&shop, "out/report.html");
+    assert!(shop.text("out/report.md").contains("| direct | 0 | "));
+    // Ten queries a cell.
+    assert_eq!(shop.text("out/queries.csv").lines().count(), 1 + 7 * 2 * 10);
+
+    // Nothing is made again, and what changed is.
+    let again = shop.prints("ablate study.toml --out out");
+    assert!(!again.contains(" hard queries, "), "{again}");
+    assert_eq!(shop.text("out/report.html"), page);
+    shop.write("study.toml", STUDY.replace("direct = 0.5", "direct = 0.25"));
+    let changed = shop.prints("ablate study.toml --out out");
+    let cells: Vec<&str> = changed
+        .lines()
+        .filter(|l| l.contains(" hard queries, "))
+        .collect();
+    assert_eq!(cells.len(), 2, "{changed}");
+    assert!(
+        cells
+            .iter()
+            .all(|line| line.starts_with("several budget 4 "))
+    );
+}
+
+/// Asserts that a browser shows the page's tables and plots and has nothing to say on its console; only
+/// says so where there is no browser.
+fn opens_in_a_browser(shop: &Shop, page: &str) {
+    let browsers = ["chromium", "chromium-browser", "google-chrome"];
+    let profile = shop.path("profile");
+    let output = browsers.iter().find_map(|browser| {
+        let mut command = std::process::Command::new(browser);
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]);
+        command.args(["--enable-logging=stderr", "--log-level=0"]);
+        command.arg(format!("--user-data-dir={}", profile.display()));
+        command.arg(shop.path(page)).output().ok()
+    });
+    let Some(output) = output else {
+        println!("no Chromium is installed: the page was not opened");
+        return;
+    };
+    let dom = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success());
+    for (tag, least) in [
+        ("<table>", 6),
+        ("<svg ", 8),
+        ("<polyline ", 8),
+        ("<circle ", 2),
+    ] {
+        let count = dom.matches(tag).count();
+        assert!(count >= least, "{count} of {tag}");
+    }
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(!log.contains("CONSOLE"), "{log}");
+}
+
+#[test]
+fn studies_that_cannot_be() {
+    let shop = shop();
+    for (from, to, message) in [
+        (
+            "baseline = \"direct\"",
+            "baseline = \"best\"",
+            "study.toml: baseline: `best` is not a method; expected the name of one",
+        ),
+        (
+            "name = \"random\"",
+            "name = \"direct\"",
+            "study.toml: method.name: `direct` is there twice; expected each name once",
+        ),
+        (
+            "seeds = [3, 4]",
+            "seeds = []",
+            "study.toml: seeds: expected at least one",
+        ),
+        (
+            "queries = \"test.jsonl\"",
+            "queries = \"train.jsonl\"",
+            "direct.toml: 10 of the queries in train.jsonl are in train.jsonl: test query `t0` is training \
+             query `t0`; expected none",
+        ),
+        (
+            "recipe = \"direct.toml\"",
+            "recipe = \"absent.toml\"",
+            "absent.toml: No such file or directory (os error 2)",
+        ),
+    ] {
+        shop.write("study.toml", STUDY.replace(from, to));
+        let output = shop
+            .command("ablate study.toml --out out")
+            .output()
+            .unwrap();
+        failed(output, 1, message);
+        assert!(!shop.path("out").exists(), "{message}");
+    }
+}

@@ -1,0 +1,186 @@
+//! The engine on the virtual GPU against the CPU: the same hidden states, losses, gradients and thoughts.
+
+use crate::common::{gpu_bf16, gpu_f32};
+use crate::{relative_error, thinking, tiny, trunks};
+use lrem::device::cpu::{Cpu, Multiply};
+use lrem::device::cuda::Cuda;
+use lrem::device::{Device, Real};
+use lrem::embed::{ModelFolder, NewTokens, Pooling};
+use lrem::model::{Activations, Batch, Model, layout};
+use lrem::ops::forest::Forest;
+use lrem::ops::linear::WeightFormat;
+use lrem::ops::sample::Sampling;
+use lrem::reason::{Reasoner, ThinkOptions, Thought};
+use lrem::train::objective::{Losses, Objective, Weights};
+use lrem::train::optimizer::{Optimizer, OptimizerOptions};
+use std::sync::Arc;
+use tempfile::tempdir;
+
+/// f32 sums in another order, over the depth of the tiny model.
+const ROUNDING: f32 = 5e-5;
+
+/// The tiny model's folder and a device of the given type, made anew: a model owns its device.
+fn on<T: Real>(like: Option<&Cuda<T>>) -> Option<Arc<Cuda<T>>> {
+    like.map(|_| Arc::new(Cuda::new(lrem::device::cuda::Driver::Simt).unwrap()))
+}
+
+fn cpu() -> Arc<Cpu> {
+    Arc::new(Cpu::new(Multiply::F32))
+}
+
+fn open(seed: u64) -> (tempfile::TempDir, ModelFolder) {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), seed);
+    let opened = ModelFolder::open(folder.path(), &NewTokens::default()).unwrap();
+    (folder, opened)
+}
+
+fn states<D: Device>(model: &Model<D>, ids: &[u32], forest: &Forest) -> Vec<f32> {
+    let positions = forest.positions();
+    let batch = Batch {
+        ids,
+        forest,
+        positions: &positions,
+    };
+    let mut acts = Activations::for_inference(&*model.device, &model.config).unwrap();
+    model.forward(&batch, &mut acts).unwrap();
+    let len = ids.len() * model.config.hidden_size;
+    let rows = model.device.download(&acts.hidden, len).unwrap();
+    rows.iter().map(|x| x.to_f32()).collect()
+}
+
+fn cosine(a: &[f32], b: &[f32]) -> f64 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(x, y)| f64::from(*x) * f64::from(*y))
+            .sum()
+    };
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+#[test]
+fn hidden_states_are_those_of_the_cpu() {
+    let (_folder, opened) = open(21);
+    let forest = Forest::packed(&[
+        (9, None),
+        (5, Some(0)),
+        (3, Some(1)),
+        (1, Some(1)),
+        (17, None),
+    ]);
+    let ids = trunks::draw(21, forest.tokens());
+    let want = states(&opened.load(cpu(), None, 256).unwrap(), &ids, &forest);
+    if let Some(gpu) = on(gpu_f32()) {
+        for format in [None, Some(WeightFormat::F32)] {
+            let model = opened.load(gpu.clone(), format, 256).unwrap();
+            let error = relative_error(&states(&model, &ids, &forest), &want);
+            assert!(error < ROUNDING, "{format:?}: {error:e}");
+        }
+    }
+    if let Some(gpu) = on(gpu_bf16()) {
+        for format in [None, Some(WeightFormat::Bf16)] {
+            let model = opened.load(gpu.clone(), format, 256).unwrap();
+            let likeness = cosine(&states(&model, &ids, &forest), &want);
+            assert!(likeness > 0.9995, "{format:?}: {likeness}");
+        }
+    }
+}
+
+/// Losses, the whole gradient, and its norm as the optimizer gives it after an update.
+fn step<D: Device>(opened: &ModelFolder, device: Arc<D>) -> (Losses, Vec<f32>, f64) {
+    let mut model = opened.load(device.clone(), None, 256).unwrap();
+    let prompts = opened.prompts().unwrap();
+    let batch = trunks::batch(&prompts, 5);
+    let mut gradients = model.zero_gradients().unwrap();
+    let weights = Weights {
+        sft: 0.3,
+        info_nce: 1.0,
+        temperature: 0.1,
+    };
+    let losses = Objective::new(&model, Pooling::Emb)
+        .unwrap()
+        .step(&model, &prompts, &batch, 3, &weights, &mut gradients)
+        .unwrap();
+    let slots = layout(&model.config);
+    let flat = slots.iter().zip(gradients.iter());
+    let flat = flat.flat_map(|(slot, g)| device.download(g, slot.len()).unwrap());
+    let flat: Vec<f32> = flat.collect();
+    let mut optimizer = Optimizer::new(&model, OptimizerOptions::default()).unwrap();
+    let norm = optimizer.update(&mut model, &mut gradients, 1e-3).unwrap();
+    let cleared = slots.iter().zip(gradients.iter());
+    for (slot, gradient) in cleared {
+        let gradient = device.download(gradient, slot.len()).unwrap();
+        assert!(gradient.iter().all(|&g| g == 0.0));
+    }
+    (losses, flat, norm)
+}
+
+#[test]
+fn a_training_step_is_that_of_the_cpu() {
+    let (_folder, opened) = open(22);
+    let (want, gradient, norm) = step(&opened, cpu());
+    let near = |got: f64, want: f64, limit: f64| {
+        assert!(
+            (got - want).abs() <= limit * want.abs(),
+            "{got} is not {want}"
+        );
+    };
+    if let Some(gpu) = on(gpu_f32()) {
+        let (losses, got, got_norm) = step(&opened, gpu);
+        near(losses.loss, want.loss, 1e-5);
+        near(losses.nll, want.nll, 1e-5);
+        assert_eq!(losses.contrast.ranks, want.contrast.ranks);
+        let error = relative_error(&got, &gradient);
+        assert!(error < ROUNDING, "{error:e}");
+        near(got_norm, norm, 1e-4);
+    }
+    if let Some(gpu) = on(gpu_bf16()) {
+        let (losses, got, got_norm) = step(&opened, gpu);
+        near(losses.loss, want.loss, 5e-3);
+        near(got_norm, norm, 2e-2);
+        let likeness = cosine(&got, &gradient);
+        assert!(likeness > 0.999, "{likeness}");
+    }
+}
+
+fn thoughts<D: Device>(opened: &ModelFolder, device: Arc<D>) -> Vec<Vec<Thought>> {
+    let model = opened.load(device, None, 256).unwrap().sampler().unwrap();
+    let prompts = opened.prompts().unwrap();
+    let mut reasoner = Reasoner::new(&model, &prompts, 400).unwrap();
+    let options = ThinkOptions {
+        budget: 6,
+        sampling: Sampling {
+            temperature: 1.0,
+            top_p: 0.9,
+            seed: 3,
+            ..Sampling::GREEDY
+        },
+        rollouts: 2,
+        direct: false,
+        batch: 4,
+    };
+    reasoner.think(&thinking::questions(4), &options).unwrap()
+}
+
+#[test]
+fn thoughts_are_those_of_the_cpu() {
+    let (_folder, opened) = open(23);
+    let want = thoughts(&opened, cpu());
+    let Some(gpu) = on(gpu_f32()) else { return };
+    let got = thoughts(&opened, gpu.clone());
+    for (got, want) in got.iter().flatten().zip(want.iter().flatten()) {
+        assert_eq!(got.tokens, want.tokens);
+        assert_eq!(got.ending, want.ending);
+        let error = relative_error(&got.embedding, &want.embedding);
+        assert!(error < ROUNDING, "{error:e}");
+        let error = relative_error(&got.log_probabilities, &want.log_probabilities);
+        assert!(error < ROUNDING, "{error:e}");
+    }
+    // What is thought again in used memory is the same to the last bit.
+    let again = thoughts(&opened, gpu);
+    for (again, got) in again.iter().flatten().zip(got.iter().flatten()) {
+        assert_eq!(again.tokens, got.tokens);
+        assert_eq!(again.embedding, got.embedding);
+    }
+}
