@@ -34,7 +34,7 @@ impl State {
                 self.mark(false, address, bytes);
             }
             Event::DeviceEnds => {
-                if checks.memory {
+                if checks.leaks {
                     self.find_leaks();
                 }
             }
