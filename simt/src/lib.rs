@@ -5,6 +5,7 @@
 
 pub mod driver;
 pub mod exec;
+pub mod image;
 pub mod memory;
 pub mod numeric;
 pub mod ptx;

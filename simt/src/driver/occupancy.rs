@@ -1,9 +1,13 @@
 //! `cuOccupancy…`
 
 use super::chip::{Chip, REGISTERS, SHARED_RESERVED};
-use super::function::{FUNCTIONS, Function};
+use super::function::{Function, resolve};
+use super::launch::Config;
 use super::{Error, Result, put};
 use std::ffi::{c_int, c_uint};
+
+/// Blocks that every chip with clusters takes together.
+const LARGEST_CLUSTER: u32 = 8;
 
 /// Blocks of `threads` threads that a multiprocessor holds at once.
 pub fn blocks(function: &Function, threads: u32, dynamic: usize) -> Result<u32> {
@@ -36,7 +40,7 @@ unsafe fn best(
     dynamic: impl Fn(c_int) -> usize,
     limit: c_int,
 ) -> Result<()> {
-    let function = FUNCTIONS.get(function)?;
+    let function = resolve(function)?.1;
     let limit = if limit <= 0 { 1024 } else { limit as u32 };
     let mut found = (0, 32, 0);
     for threads in (32..=limit.min(function.max_threads()).max(32)).step_by(32) {
@@ -61,7 +65,7 @@ super::api! {
         dynamic: usize,
     ) {
         let threads = u32::try_from(threads).map_err(|_| Error::InvalidValue)?;
-        put(count, blocks(&*FUNCTIONS.get(function)?, threads, dynamic)? as c_int)
+        put(count, blocks(&*resolve(function)?.1, threads, dynamic)? as c_int)
     }
     /// As before.
     fn cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
@@ -72,7 +76,7 @@ super::api! {
         _flags: c_uint,
     ) {
         let threads = u32::try_from(threads).map_err(|_| Error::InvalidValue)?;
-        put(count, blocks(&*FUNCTIONS.get(function)?, threads, dynamic)? as c_int)
+        put(count, blocks(&*resolve(function)?.1, threads, dynamic)? as c_int)
     }
     /// A grid and block size that fill the device.
     fn cuOccupancyMaxPotentialBlockSize(
@@ -104,10 +108,30 @@ super::api! {
         count: c_int,
         _threads: c_int,
     ) {
-        let function = FUNCTIONS.get(function)?;
+        let function = resolve(function)?.1;
         let count = u32::try_from(count).ok().filter(|n| *n > 0).ok_or(Error::InvalidValue)?;
         let each = Chip::chosen().shared_per_multiprocessor / count;
         let left = each.saturating_sub(SHARED_RESERVED + function.entry().shared);
         put(bytes, left.min(Chip::chosen().shared_per_block) as usize)
+    }
+    /// Clusters that the device holds at once.
+    fn cuOccupancyMaxActiveClusters(count: *mut c_int, function: usize, config: *const Config) {
+        let function = resolve(function)?.1;
+        let config = config.as_ref().ok_or(Error::InvalidValue)?;
+        let blocks = blocks(&function, config.threads()?, config.shared())?;
+        let cluster = config.cluster().or(function.entry().limits.required_cluster);
+        let size = cluster.map_or(1, |c| c.iter().product::<u32>()).max(1);
+        if size > LARGEST_CLUSTER {
+            return Err(Error::InvalidClusterSize);
+        }
+        put(count, (blocks * Chip::chosen().multiprocessors / size) as c_int)
+    }
+    /// The largest cluster that a launch may ask for.
+    fn cuOccupancyMaxPotentialClusterSize(size: *mut c_int, function: usize, config: *const Config) {
+        let function = resolve(function)?.1;
+        let config = config.as_ref().ok_or(Error::InvalidValue)?;
+        let is_possible = blocks(&function, config.threads()?, config.shared())? > 0;
+        let largest = if Chip::chosen().major >= 9 { LARGEST_CLUSTER } else { 1 };
+        put(size, if is_possible { largest as c_int } else { 0 })
     }
 }

@@ -25,7 +25,7 @@ pub struct Arena {
     used: BTreeMap<u64, (u64, u64)>,
     /// Bytes handed out.
     taken: u64,
-    /// Memory of others that a kernel may touch: pinned host memory. First byte to length.
+    /// Memory of others that a kernel may touch: pinned host memory, mapped memory. First byte to length.
     foreign: BTreeMap<u64, u64>,
     snapshot: Option<Allocations>,
 }
@@ -65,7 +65,7 @@ impl Arena {
 
     /// What is left, in bytes, though not in one piece.
     pub fn available(&self) -> u64 {
-        self.total() - self.taken
+        self.total().saturating_sub(self.taken)
     }
 
     /// Takes the first free range that is large enough. The bytes are undefined.
@@ -77,6 +77,9 @@ impl Arena {
             .checked_next_multiple_of(ALIGN)
             .and_then(|n| n.checked_add(GAP))
             .ok_or(OutOfMemory)?;
+        if self.taken.saturating_add(length) > self.total() {
+            return Err(OutOfMemory);
+        }
         let (&first, &room) = self
             .free
             .iter()
@@ -90,6 +93,25 @@ impl Arena {
         self.taken += length;
         self.snapshot = None;
         Ok(first)
+    }
+
+    /// Counts bytes as taken that lie elsewhere.
+    ///
+    /// # Errors
+    /// There are not so many left.
+    pub fn charge(&mut self, bytes: u64) -> Result<(), OutOfMemory> {
+        match self.taken.checked_add(bytes) {
+            Some(taken) if taken <= self.total() => {
+                self.taken = taken;
+                Ok(())
+            }
+            _ => Err(OutOfMemory),
+        }
+    }
+
+    /// Counts them no longer.
+    pub fn discharge(&mut self, bytes: u64) {
+        self.taken = self.taken.saturating_sub(bytes);
     }
 
     /// Gives an allocation back; `false` if none starts there.
