@@ -1,7 +1,7 @@
 """tinygrad on its CUDA device: tensors, an MLP's forward and training steps, against numpy."""
 
 import numpy
-from tinygrad import Device, Tensor, nn
+from tinygrad import Context, Device, Tensor, nn
 
 assert Device.DEFAULT == "CUDA", Device.DEFAULT
 rng = numpy.random.default_rng()
@@ -28,7 +28,7 @@ assert numpy.allclose(model(Tensor(x)).numpy(), expected, rtol=1e-3, atol=1e-4)
 
 optimizer = nn.optim.Adam(nn.state.get_parameters(model), lr=0.02)
 losses = []
-with Tensor.train():
+with Context(TRAINING=1):
     for _ in range(30):
         optimizer.zero_grad()
         loss = model(Tensor(x)).sparse_categorical_crossentropy(Tensor(labels))

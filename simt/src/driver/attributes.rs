@@ -111,8 +111,7 @@ pub fn of(chip: &Chip, attribute: c_uint, ordinal: c_int) -> Result<c_int> {
         132 | 133 => 0,
         // The host's node is not known.
         134 => return Ok(-1),
-        0 => return Err(Error::InvalidValue),
-        ..=LAST => 0,
+        135..=LAST => 0,
         _ => return Err(Error::InvalidValue),
     };
     Ok(value as c_int)

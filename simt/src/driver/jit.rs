@@ -14,8 +14,9 @@ const ERROR_LOG_BYTES: c_uint = 6;
 #[derive(Default)]
 pub struct Options(HashMap<c_uint, Value>);
 
+/// Where a value is, and what it was at first: what a call writes back is not the next call's input.
 #[derive(Clone, Copy)]
-struct Value(*const *mut c_void);
+struct Value(*const *mut c_void, usize);
 
 // SAFETY: an address that the program has given; it is used only in calls with the program's promise
 // that it is valid.
@@ -37,7 +38,10 @@ impl Options {
             return Err(Error::InvalidValue);
         }
         // SAFETY: the caller's promise.
-        let pair = |at: usize| unsafe { (options.add(at).read(), Value(values.add(at))) };
+        let pair = |at: usize| unsafe {
+            let value = values.add(at);
+            (options.add(at).read(), Value(value, value.read() as usize))
+        };
         Ok(Options((0..count as usize).map(pair).collect()))
     }
 
@@ -62,7 +66,7 @@ impl Options {
         // SAFETY: these options say that the first value is a buffer, and the second its size, which
         // the call replaces by the bytes written.
         unsafe {
-            let (to, room) = (to.0.read().cast::<u8>(), size.0.read() as usize);
+            let (to, room) = (to.1 as *mut u8, size.1);
             let length = text.len().min(room.saturating_sub(1));
             if !to.is_null() && room > 0 {
                 to.copy_from(text.as_ptr(), length);

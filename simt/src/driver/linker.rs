@@ -25,6 +25,9 @@ const PTX: c_uint = 1;
 const FATBIN: c_uint = 2;
 const LIBRARY: c_uint = 4;
 
+/// In place of NVIDIA's machine code.
+const DEVICE_RUNTIME: &str = include_str!("device_runtime.ptx");
+
 /// Everything that a call can be wrong about shows here, not when the image is loaded.
 fn complete(texts: &[String]) -> std::result::Result<Vec<u8>, Refusal> {
     let refused = |error: ptx::Error| (Error::InvalidPtx, error.to_string());
@@ -43,8 +46,8 @@ fn add(link: usize, kind: c_uint, bytes: &[u8]) -> Result<()> {
         return Err(Error::InvalidValue);
     }
     let texts = match kind {
-        // What a compiler of NVIDIA's would add to these functions the virtual GPU has itself.
-        LIBRARY if bytes.starts_with(b"!<arch>") => Ok(Vec::new()),
+        // The library that programs link for groups of the whole grid.
+        LIBRARY if bytes.starts_with(b"!<arch>") => Ok(vec![DEVICE_RUNTIME.to_owned()]),
         CUBIN | PTX | FATBIN => module::texts(bytes, link.device),
         _ => Err((Error::NoBinaryForGpu, "only PTX can be linked".to_owned())),
     };

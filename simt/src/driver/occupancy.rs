@@ -65,7 +65,7 @@ super::api! {
         dynamic: usize,
     ) {
         let threads = u32::try_from(threads).map_err(|_| Error::InvalidValue)?;
-        put(count, blocks(&*resolve(function)?.1, threads, dynamic)? as c_int)
+        put(count, blocks(&resolve(function)?.1, threads, dynamic)? as c_int)
     }
     /// As before.
     fn cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
@@ -76,7 +76,7 @@ super::api! {
         _flags: c_uint,
     ) {
         let threads = u32::try_from(threads).map_err(|_| Error::InvalidValue)?;
-        put(count, blocks(&*resolve(function)?.1, threads, dynamic)? as c_int)
+        put(count, blocks(&resolve(function)?.1, threads, dynamic)? as c_int)
     }
     /// A grid and block size that fill the device.
     fn cuOccupancyMaxPotentialBlockSize(

@@ -140,7 +140,7 @@ fn covered(mappings: &BTreeMap<u64, Mapping>, at: u64, bytes: usize) -> Result<V
     let end = at.checked_add(bytes as u64).ok_or(Error::InvalidValue)?;
     let inside = mappings.range(at..end);
     let total: usize = inside.clone().map(|(_, mapping)| mapping.bytes).sum();
-    match total == bytes {
+    match total == bytes && bytes > 0 {
         true => Ok(inside.map(|(first, _)| *first).collect()),
         false => Err(Error::InvalidValue),
     }
@@ -201,10 +201,12 @@ super::api! {
         let mut ranges = lock(&RANGES);
         let end = at.checked_add(bytes as u64).ok_or(Error::InvalidValue)?;
         let is_used = lock(&MAPPINGS).range(at..end).next().is_some();
-        match ranges.get(&at).is_some_and(|range| range.bytes() == bytes) && !is_used {
-            true => Ok(drop(ranges.remove(&at))),
-            false => Err(Error::InvalidValue),
+        let is_whole = ranges.get(&at).is_some_and(|range| range.bytes() == bytes);
+        if !is_whole || is_used {
+            return Err(Error::InvalidValue);
         }
+        ranges.remove(&at);
+        Ok(())
     }
     /// Memory without an address.
     fn cuMemCreate(to: *mut usize, bytes: usize, props: *const AllocationProps, _flags: u64) {
