@@ -151,3 +151,17 @@ with cuda.pinned(x):
     back = result.copy_to_host(stream=stream)
     stream.synchronize()
 assert numpy.allclose(back, 3 * x, rtol=1e-5)
+
+
+@cuda.jit
+def all_meet(values, out):
+    grid = cuda.cg.this_grid()
+    i = cuda.grid(1)
+    values[i] = i
+    grid.sync()
+    out[i] = values[values.size - 1 - i]
+
+
+values, reversed_values = numpy.zeros(256, numpy.int32), numpy.zeros(256, numpy.int32)
+all_meet[4, 64](values, reversed_values)
+assert numpy.array_equal(reversed_values, numpy.arange(256)[::-1])

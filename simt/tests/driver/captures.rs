@@ -96,12 +96,22 @@ fn nothing_runs_before_the_graph_and_a_fork_joins_again() {
         assert_eq!(words.read(), [318; 100]);
         let expected: Vec<u32> = (0..100).map(|at| if at < 10 { 77 } else { 8 }).collect();
         assert_eq!(other.read(), expected);
+        // A graph that is launched while a stream is captured is a graph in the graph.
+        let (mut outer, mut outer_exec) = (null_mut(), null_mut());
+        ok(sys::cuStreamBeginCapture_v2(side, GLOBAL));
+        ok(sys::cuGraphLaunch(exec, side));
+        launch(module, "add", &words, 1, side);
+        ok(sys::cuStreamEndCapture(side, &mut outer));
         ok(sys::cuGraphExecDestroy(exec));
         ok(sys::cuGraphDestroy(graph));
+        assert_eq!(words.read(), [318; 100]);
+        ok(sys::cuGraphInstantiateWithFlags(&mut outer_exec, outer, 0));
+        ok(sys::cuGraphLaunch(outer_exec, main));
+        assert_eq!(words.read(), [739; 100]);
         // Both streams work as before.
         launch(module, "add", &words, 1, main);
         launch(module, "add", &words, 1, side);
-        assert_eq!(words.read(), [320; 100]);
+        assert_eq!(words.read(), [741; 100]);
     }
 }
 

@@ -104,6 +104,24 @@ fn run_steps(steps: &[Step]) -> Result<()> {
     Ok(())
 }
 
+impl Exec {
+    /// A graph of its steps as they are now.
+    fn as_graph(&self, steps: &[Step]) -> Result<usize> {
+        let graph = super::create();
+        let mut nodes = Vec::with_capacity(steps.len());
+        for (at, step) in steps.iter().enumerate() {
+            let before = self.edges.iter().filter(|(_, to)| *to == at);
+            let behind: Vec<usize> = before.map(|(from, _)| nodes[*from]).collect();
+            let work = match step.is_enabled {
+                true => step.work.clone(),
+                false => Work::Nothing,
+            };
+            nodes.push(super::add(graph, &behind, work)?);
+        }
+        Ok(graph)
+    }
+}
+
 /// Runs a graph that was not made an [`Exec`] before.
 pub fn run(graph: usize) -> Result<()> {
     let steps = steps_of(&lock(&get(graph)?.nodes))?;
@@ -227,11 +245,19 @@ crate::driver::api! {
         EXECS.get(exec)?;
         stream::check(stream)
     }
-    /// Does all that is in it; not in a captured stream.
+    /// Does all that is in it; in a captured stream it becomes a node.
     fn cuGraphLaunch(exec: usize, stream: usize) {
         stream::check(stream)?;
+        let exec = EXECS.get(exec)?;
+        let steps = lock(&exec.steps).clone();
+        if capture::look(stream, |found| found.is_some())? {
+            let graph = exec.as_graph(&steps)?;
+            // The node has a copy.
+            let kept = capture::add(stream, &Work::Graph(graph));
+            super::destroy(graph)?;
+            return kept.map(drop);
+        }
         capture::forbid(stream)?;
-        let steps = lock(&EXECS.get(exec)?.steps).clone();
         run_steps(&steps)
     }
     /// Gives it the work of another graph of the same shape.
