@@ -1,6 +1,10 @@
 //! What is no PTX, or no PTX of this machine, is refused with its line; nothing that a text says makes
 //! the front panic.
 
+#[path = "support/instructions.rs"]
+mod instructions;
+
+use instructions::LONG;
 use proptest::prelude::*;
 use simt::ptx::{Error, decode::decode, parser::parse};
 
@@ -57,6 +61,18 @@ fn refusals_name_opcode_and_line() {
         let error = load(&body(instruction)).expect_err(instruction);
         assert!(error.message.contains(part), "{instruction}: {error}");
         assert_eq!(error.line, 10, "{instruction}: {error}");
+    }
+}
+
+#[test]
+fn long_instructions_are_taken() {
+    for instruction in LONG {
+        let text = body(instruction).replace("sm_80", "sm_90a");
+        assert_eq!(
+            load(&text).map_err(|error| error.message),
+            Ok(()),
+            "{instruction}"
+        );
     }
 }
 
@@ -160,5 +176,34 @@ proptest! {
             text[at % length] = byte as u8;
         }
         let _ = load(&String::from_utf8_lossy(&text));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
+
+    /// A long instruction with words and modifiers left out, said twice or taken from others.
+    #[test]
+    fn any_change_of_an_instruction_is_answered(
+        line in 0..LONG.len(),
+        changes in prop::collection::vec((0usize..64, 0usize..3, 0..LONG.len(), 0usize..64), 0..4),
+    ) {
+        let parts = |line: usize| -> Vec<String> {
+            let apart = LONG[line].replace('.', " .");
+            apart.split(' ').map(str::to_owned).collect()
+        };
+        let mut words = parts(line);
+        for (at, change, other, from) in changes {
+            let at = at % words.len();
+            let others = parts(other);
+            match change {
+                0 if words.len() > 1 => drop(words.remove(at)),
+                1 => words.insert(at, words[at].clone()),
+                _ => words[at].clone_from(&others[from % others.len()]),
+            }
+        }
+        let text = words.join(" ").replace(" .", ".");
+        let _ = load(&body(&text));
+        let _ = load(&body(&text).replace("sm_80", "sm_90a"));
     }
 }

@@ -1,6 +1,10 @@
 //! Waits that nothing can end, and asynchronous instructions whose operands are wrong: what the executor
 //! reports of them.
 
+#[path = "support/instructions.rs"]
+mod instructions;
+
+use instructions::LONG;
 use simt::exec::fault::{Fault, Report};
 use simt::exec::grid::{ChipLimits, Launch, Shape};
 use simt::memory::Arena;
@@ -169,5 +173,80 @@ fn refused_when_loaded() {
             error.message.contains(part) && error.line == 10,
             "{instruction}: {error}"
         );
+    }
+}
+
+/// Whatever the registers hold, an instruction is executed or ends in a fault.
+#[test]
+fn operands_of_any_value() {
+    let time = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let mut state = time.unwrap().as_nanos() as u64;
+    println!("seed {state:#x}");
+    let mut random = move || {
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let loads = |kind: &str, ty: &str, from: u32, bytes: u32| -> String {
+        (0..8)
+            .map(|n| {
+                format!(
+                    "ld.global.{ty} %{kind}{n}, [%memory+{}];\n",
+                    from + n * bytes
+                )
+            })
+            .collect()
+    };
+    for instruction in LONG {
+        let text = format!(
+            ".version 8.6\n.target sm_90a\n.address_size 64\n.visible .entry k(.param .u64 memory)\n{{\n\
+             .reg .pred %p<4>;\n.reg .b16 %h<8>;\n.reg .b32 %r<8>;\n.reg .b64 %d<8>, %memory;\n\
+             .shared .align 1024 .b32 buffer[1024];\nld.param.u64 %memory, [memory];\n{}{}{}\
+             setp.lt.s32 %p1, %r1, %r2;\nsetp.lt.s32 %p2, %r3, %r4;\n\
+             mbarrier.init.shared.b64 [buffer], 2;\n{instruction}\n\
+             cp.async.bulk.commit_group;\ncp.async.bulk.wait_group 0;\nwgmma.commit_group.sync.aligned;\n\
+             wgmma.wait_group.sync.aligned 0;\nmbarrier.test_wait.parity.shared.b64 %p1, [buffer], 0;\nret;\n}}\n",
+            loads("d", "u64", 0, 8),
+            loads("r", "u32", 64, 4),
+            loads("h", "u16", 96, 2),
+        );
+        let mut arena = Arena::new(1 << 24).unwrap();
+        let memory = arena.allocate(4096).unwrap();
+        let module = parse(&text).unwrap();
+        let mut allocate = |bytes: u64, _| arena.allocate(bytes).ok();
+        let (program, _) = decode(&module, &mut allocate).unwrap();
+        let program = Arc::new(program);
+        for _ in 0..200 {
+            for word in 0..16 {
+                let small = random() % 8192 & !(random() % 128);
+                let value = match random() % 6 {
+                    0 => random(),
+                    1 => small,
+                    2 => memory + small,
+                    3 => (1 << 56) + small,
+                    4 => small << 32 | small,
+                    _ => random() % 4 << 24 | small,
+                };
+                // SAFETY: the word is in the allocation, and no launch is running.
+                unsafe { ((memory + 8 * word) as *mut u64).write(value) };
+            }
+            let shape = Shape {
+                grid: [2, 1, 1],
+                block: [32, 1, 1],
+                cluster: Some([2, 1, 1]),
+                cooperative: false,
+                dynamic_shared: 0,
+            };
+            let limits = ChipLimits {
+                multiprocessors: 132,
+                warps_per_sm: 64,
+            };
+            let params = memory.to_le_bytes().to_vec();
+            let allocations = arena.allocations();
+            let launch = Launch::new(Arc::clone(&program), 0, &shape, params, allocations, limits);
+            let _ = launch.run(1);
+        }
     }
 }

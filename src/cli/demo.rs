@@ -3,10 +3,10 @@
 //! Everything it makes lies in one folder and is used again by the next run: the numbers of steps, the
 //! trained models (with their checkpoints, where a run was interrupted) and the indexes.
 
+use super::Error;
 use super::common::{self, DeviceName, Inference, Weights, on_device};
 use super::searcher::{Searcher, Searching};
 use super::trained::{indexed, trained};
-use super::{Error, train};
 use clap::Args;
 use lrem::bench::{ColdStartStep, PAIRS};
 use lrem::data::{Catalogue, Triplet, read_catalogue, read_triplets, write_atomic};

@@ -18,16 +18,28 @@ pub fn gpu_bf16() -> Option<&'static Cuda<bf16>> {
         .as_ref()
 }
 
+/// Runs something twice and asserts that both give the same.
+#[track_caller]
+pub fn assert_repeats<T: PartialEq>(what: &str, mut run: impl FnMut() -> T) {
+    let first = run();
+    assert!(first == run(), "two runs in {what} differ");
+}
+
+/// Asserts that all results are the same.
+#[track_caller]
+pub fn assert_alike<T: PartialEq>(results: &[T]) {
+    let alike = results.windows(2).all(|pair| pair[0] == pair[1]);
+    assert!(alike, "the instruction sets differ");
+}
+
 /// Evaluates an expression on the virtual GPU, in f32 and in bf16, twice each: both give the same.
 macro_rules! on_gpus {
     (|$device:ident| $results:expr) => {{
         if let Some($device) = gpu_f32() {
-            let first = $results;
-            assert!(first == $results, "two runs in f32 differ");
+            assert_repeats("f32", || $results);
         }
         if let Some($device) = gpu_bf16() {
-            let first = $results;
-            assert!(first == $results, "two runs in bf16 differ");
+            assert_repeats("bf16", || $results);
         }
     }};
 }
@@ -38,10 +50,7 @@ pub(crate) use on_gpus;
 macro_rules! on_every_device {
     (|$device:ident| $results:expr) => {{
         let all: Vec<_> = devices().iter().map(|$device| $results).collect();
-        assert!(
-            all.windows(2).all(|pair| pair[0] == pair[1]),
-            "the instruction sets differ"
-        );
+        assert_alike(&all);
         on_gpus!(|$device| $results);
     }};
 }

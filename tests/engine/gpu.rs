@@ -157,6 +157,7 @@ fn thoughts<D: Device>(opened: &ModelFolder, device: Arc<D>) -> Vec<Vec<Thought>
             ..Sampling::GREEDY
         },
         rollouts: 2,
+        direct: false,
         batch: 4,
     };
     reasoner.think(&thinking::questions(4), &options).unwrap()

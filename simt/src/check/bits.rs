@@ -218,6 +218,10 @@ mod tests {
         assert!(bits.lacks(65, 1));
         assert!(!bits.lacks(64, 2));
         assert!(bits.lacks(66, 2));
+        for only in [96, 101, 106, 111] {
+            bits.put(only..only + 1, true);
+        }
+        assert!(!bits.lacks(96, 16));
         bits.put(128..192, true);
         assert!(!bits.lacks(128, 64));
         assert!(bits.lacks(160, 64));

@@ -239,6 +239,7 @@ mod tests {
         assert_eq!(clock.of(Thread::new(1, 96)), 30);
         assert_eq!(clock.of(Thread::new(1, 97)), 20);
         clock.raise(1, 2, !0, 15);
+        clock.raise_block(1, 5);
         assert_eq!(clock.of_warp(1, 2, !0), 20);
     }
 

@@ -328,4 +328,41 @@ mod tests {
         // Warp 0 has fenced nothing.
         assert!(!b.is_before(0, 0, early, Thread::new(0, 1)));
     }
+
+    #[test]
+    fn an_atomic_of_the_block_hears_nothing_of_others() {
+        for (reach, hears) in [(Reach::Device, true), (Reach::Block, false)] {
+            let (mut a, mut b, mut now) = blocks();
+            let early = now;
+            a.fence(0, ALL, ALL, Reach::Device, (true, true), &mut now);
+            let mut location = Location::default();
+            a.tell(0, 3, &mut location, true);
+            b.see(0, 0, ALL, &location, reach, true);
+            assert_eq!(b.is_before(0, 0, early, Thread::new(0, 3)), hears);
+        }
+    }
+
+    #[test]
+    fn what_was_heard_at_one_place_is_not_lost_at_another() {
+        let (mut a, mut b, mut now) = blocks();
+        let early = now;
+        let mut locations = [Location::default(), Location::default()];
+        for (lane, location) in locations.iter_mut().enumerate() {
+            a.fence(0, 1 << lane, ALL, Reach::Device, (true, true), &mut now);
+            a.tell(0, lane as u32, location, false);
+            b.see(0, 0, ALL, location, Reach::Device, true);
+        }
+        let knows = |b: &Order| [0, 1].map(|lane| b.is_before(0, 0, early, Thread::new(0, lane)));
+        assert_eq!(knows(&b), [true, true]);
+        // A place that is written anew tells of its last writer only; what was heard stays.
+        a.fence(1, 1, ALL, Reach::Device, (true, true), &mut now);
+        a.tell(1, 0, &mut locations[1], false);
+        b.see(0, 0, ALL, &locations[1], Reach::Device, true);
+        assert_eq!(knows(&b), [true, true]);
+        assert!(b.is_before(0, 0, early, Thread::new(0, 32)));
+        // A fence and a barrier make it known to the rest of the warp.
+        b.sync_warp(0, ALL, ALL, &mut now);
+        assert!(b.is_before(0, 31, early, Thread::new(0, 32)));
+        assert!(b.is_before(0, 31, early, Thread::new(0, 0)));
+    }
 }

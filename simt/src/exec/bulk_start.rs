@@ -1,5 +1,5 @@
 //! Bulk copies begin: addresses are checked, and what is to be moved is handed to the block whose mbarrier
-//! is told, or to the thread's group. The operands are those of [`super::bulk_copy`].
+//! is told, or to the thread's group. The operands are those of `bulk_copy`.
 
 use super::bulk::{Completion, End, Operation, Transfer, Work};
 use super::bulk_copy::*;
@@ -31,7 +31,12 @@ impl Call<'_> {
         let rank = self.dimensions();
         // SAFETY: the decoder took a coordinate of 32 bits for each dimension.
         unsafe {
-            let map = TensorMap::read(w.reach(Space::Generic, map, 128, 64)?, rank)?;
+            let map = TensorMap::read(w.reach(Space::Generic, map, 128, 64)?)?;
+            if usize::from(map.rank) != rank {
+                return Err(Fault::Operand(
+                    "the tensor map has another number of dimensions than the instruction",
+                ));
+            }
             let mut at = [0; 5];
             for (axis, at) in at[..rank].iter_mut().enumerate() {
                 *at = w.row::<i32>(self.places[SIZE + axis])[lane];
@@ -87,7 +92,7 @@ pub fn start(w: &mut Warp, i: &Inst, mask: u32) -> Step {
 /// that will fail write nothing.
 ///
 /// # Safety
-/// As of an [`Exec`].
+/// As of an instruction's `Exec`.
 pub unsafe fn written(w: &Warp, i: &Inst, mask: u32, mut f: impl FnMut(Space, u64, u64)) {
     // SAFETY: the decoder made a list of just these.
     unsafe {

@@ -133,7 +133,7 @@ pub enum Effect {
     WgmmaWait {
         keep: u32,
     },
-    /// Memory is written that depends on more than one address: [`super::written`] knows which.
+    /// Memory is written that depends on more than one address: `exec::written` knows which.
     Writes(Writer),
     Exit,
     /// Returns, or exits where nothing has called: see `Warp::is_called`.

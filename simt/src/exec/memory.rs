@@ -605,7 +605,9 @@ fn fence(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         proxy,
     };
     if proxy {
-        i.modifier(|m| (m.starts_with("async") || m == "alias").then_some(()));
+        i.modifier(|m| {
+            (m.starts_with("async") || m.starts_with("tensormap") || m == "alias").then_some(())
+        });
         i.space();
         if i.left() > 0 {
             // `fence.proxy.tensormap::generic.acquire.scope [a], 128`

@@ -50,6 +50,7 @@ mod reduction;
 pub(crate) mod special;
 mod sync;
 pub(crate) mod tensor_map;
+mod tensor_map_change;
 pub mod touch;
 mod video;
 pub mod warp;
@@ -128,6 +129,7 @@ const FAMILIES: &[(Class, &[Entry])] = &[
     (Class::Barrier, mbarrier::TABLE),
     (Class::Other, cluster::TABLE),
     (Class::Tensor, wmma::TABLE),
+    (Class::Other, tensor_map_change::TABLE),
     (Class::Integer, video::TABLE),
     (Class::Other, misc::TABLE),
 ];

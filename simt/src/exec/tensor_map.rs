@@ -68,11 +68,11 @@ impl TensorMap {
     /// The map that 128 bytes hold.
     ///
     /// # Errors
-    /// No map of this driver, or of another rank than `rank`.
+    /// No map of this driver.
     ///
     /// # Safety
     /// The bytes are there.
-    pub unsafe fn read(at: *const u8, rank: usize) -> Result<TensorMap, Fault> {
+    pub unsafe fn read(at: *const u8) -> Result<TensorMap, Fault> {
         // SAFETY: the caller's promise; any bits are a value.
         let map = unsafe { at.cast::<TensorMap>().read_unaligned() };
         let mut bytes = std::iter::once(map.address).chain(map.strides);
@@ -82,11 +82,6 @@ impl TensorMap {
             && u32::from(map.element) == TYPES[usize::from(map.ty)].bytes();
         if !whole {
             return Err(Fault::Operand("what is there is no tensor map"));
-        }
-        if usize::from(map.rank) != rank {
-            return Err(Fault::Operand(
-                "the tensor map has another number of dimensions than the instruction",
-            ));
         }
         Ok(map)
     }

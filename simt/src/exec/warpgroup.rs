@@ -1,6 +1,6 @@
 //! Products of four warps (PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions": `wgmma`).
 //!
-//! Each warp computes its own sixteen rows, when it waits for them: see [`super::matrix_queue`].
+//! Each warp computes its own sixteen rows, when it waits for them: see `matrix_queue`.
 
 use super::control::nothing;
 use super::facts::{Effect, Work};

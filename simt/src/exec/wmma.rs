@@ -207,7 +207,7 @@ fn store(w: &mut Warp, i: &Inst, mask: u32) -> Step {
 /// What a store writes, row by row or column by column.
 ///
 /// # Safety
-/// As of an [`Exec`].
+/// As of an instruction's `Exec`.
 pub unsafe fn written(w: &Warp, i: &Inst, mask: u32, mut f: impl FnMut(Space, u64, u64)) {
     let fragment = fragment_of(i.aux, Matrix::C, TYPE_SHIFT);
     let (count, _) = fragment.registers();

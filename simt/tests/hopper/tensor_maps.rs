@@ -173,3 +173,71 @@ fn boxes_of_every_number_of_dimensions() {
         }
     }
 }
+
+#[test]
+fn maps_that_programs_change() {
+    // A map of another tensor, in a copy of it changed to one of 20 by 24 words with rows of 32, moved in
+    // boxes of 8 by 6.
+    let mut random = Random::new();
+    let stream = stream();
+    let data: Vec<u32> = (0..32 * 20).map(|_| random.bits() as u32).collect();
+    let there = stream.clone_htod(&data).unwrap();
+    let address = there.device_ptr(&stream).0;
+    let other = Tensor::matrix(
+        Type::CU_TENSOR_MAP_DATA_TYPE_UINT16,
+        2,
+        address,
+        [4, 8, 8],
+        [1, 8],
+        1,
+    );
+    let text = ".version 8.6\n.target sm_90a\n.address_size 64\n\
+        .visible .entry k(.param .align 64 .b8 map[128], .param .u64 to, .param .u64 data, .param .u64 out) {
+        .reg .pred %p<4>;\n.reg .b32 %r<8>;\n.reg .b64 %d<12>;
+        .shared .align 128 .b64 changed[16];\n.shared .align 128 .b32 buffer[48];\n.shared .align 8 .b64 bar;
+        ld.param.u64 %d0, [to];\nld.param.u64 %d1, [data];\nld.param.u64 %d2, [out];
+        mov.u32 %r0, %tid.x;\nmov.u64 %d3, map;\ncvta.param.u64 %d3, %d3;
+        setp.gt.u32 %p0, %r0, 15;\nmul.wide.u32 %d4, %r0, 8;\nadd.u64 %d5, %d3, %d4;
+        cvt.u32.u64 %r1, %d4;\nmov.u32 %r2, changed;\nadd.u32 %r2, %r2, %r1;
+        @!%p0 ld.b64 %d6, [%d5];\n@!%p0 st.shared.b64 [%r2], %d6;\nbar.warp.sync -1;
+        setp.ne.u32 %p1, %r0, 0;\n@%p1 bra CHANGED;
+        mov.u32 %r3, 6;
+        tensormap.replace.tile.global_address.shared::cta.b1024.b64 [changed], %d1;
+        tensormap.replace.tile.elemtype.shared::cta.b1024.b32 [changed], 2;
+        tensormap.replace.tile.swizzle_mode.shared::cta.b1024.b32 [changed], 0;
+        tensormap.replace.tile.global_dim.shared::cta.b1024.b32 [changed], 0, 24;
+        tensormap.replace.tile.global_dim.shared::cta.b1024.b32 [changed], 1, 20;
+        tensormap.replace.tile.global_stride.shared::cta.b1024.b64 [changed], 0, 128;
+        tensormap.replace.tile.box_dim.shared::cta.b1024.b32 [changed], 1, %r3;
+        CHANGED:\nbar.warp.sync -1;
+        tensormap.cp_fenceproxy.global.shared::cta.tensormap::generic.release.gpu.sync.aligned [%d0], [changed], 128;
+        fence.proxy.tensormap::generic.acquire.gpu [%d0], 128;
+        @%p1 bra WAIT;
+        mbarrier.init.shared.b64 [bar], 1;\nmbarrier.arrive.expect_tx.shared.b64 _, [bar], 192;
+        cp.async.bulk.tensor.2d.shared::cta.global.tile.mbarrier::complete_tx::bytes [buffer], [%d0, {20, 16}], [bar];
+        WAIT:\nbar.warp.sync -1;
+        AGAIN:\nmbarrier.try_wait.parity.shared.b64 %p2, [bar], 0;\n@!%p2 bra AGAIN;
+        mov.u32 %r4, buffer;\nCOPY:\nshl.b32 %r5, %r0, 2;\nadd.u32 %r6, %r4, %r5;\nld.shared.u32 %r7, [%r6];
+        mul.wide.u32 %d7, %r0, 4;\nadd.u64 %d8, %d2, %d7;\nst.global.u32 [%d8], %r7;
+        add.u32 %r0, %r0, 32;\nsetp.lt.u32 %p3, %r0, 48;\n@%p3 bra COPY;\nret;\n}\n";
+    let function = kernel(&stream, text, "k");
+    let mut to = stream.clone_htod(&[0u64; 16]).unwrap();
+    let mut out = stream.clone_htod(&[0xdead_beefu32; 48]).unwrap();
+    let config = LaunchConfig {
+        grid_dim: (1, 1, 1),
+        block_dim: (32, 1, 1),
+        shared_mem_bytes: 0,
+    };
+    let map = other.map();
+    let mut launch = stream.launch_builder(&function);
+    launch.arg(&map).arg(&mut to).arg(&there).arg(&mut out);
+    // SAFETY: the arguments are those of the kernel.
+    unsafe { launch.launch(config) }.unwrap();
+    let out = stream.clone_dtoh(&out).unwrap();
+    for (index, found) in out.iter().enumerate() {
+        let (row, column) = (16 + index / 8, 20 + index % 8);
+        let inside = row < 20 && column < 24;
+        let expected = if inside { data[row * 32 + column] } else { 0 };
+        assert_eq!(*found, expected, "row {row}, column {column}");
+    }
+}

@@ -103,7 +103,7 @@ mod tests {
         let asked = (0..70_000usize).chain((20..62).map(|bit| (1 << bit) + 1));
         for bytes in asked {
             let size = size_class(bytes).unwrap();
-            assert!(size >= bytes && size % 128 == 0, "{bytes}: {size}");
+            assert!(size >= bytes && size.is_multiple_of(128), "{bytes}: {size}");
             assert!(size <= 512.max(bytes + bytes / 4), "{bytes}: {size}");
             assert_eq!(size_class(size), Some(size), "{bytes}");
         }

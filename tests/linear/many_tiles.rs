@@ -1,0 +1,65 @@
+//! Products of enough tiles that a GPU takes its largest ones, and parts of the depth.
+
+use crate::common::*;
+use crate::{Case, sum_errors, transposed};
+use lrem::ops::linear::{Linear, LinearShape, Weight, reference};
+
+/// Not multiples of any tile, with rows that start at multiples of 16 bytes.
+const MANY: usize = 1040;
+const WIDE: usize = 1000;
+const FEW: usize = 24;
+const ULP: f64 = f32::EPSILON as f64;
+
+#[test]
+fn forward_agrees_and_a_row_keeps_its_bits() {
+    let shape = LinearShape {
+        m: MANY,
+        n: WIDE,
+        k: FEW,
+    };
+    let case = Case::new(shape, 31);
+    let want = reference::linear(shape, &wide(&case.x), &wide(&case.w), None);
+    let errors = sum_errors(shape, FEW, &case.x, &case.w);
+    let row = MANY - 3;
+    let alone = Case {
+        shape: LinearShape { m: 1, ..shape },
+        x: case.x[row * FEW..][..FEW].to_vec(),
+        ..Case::new(shape, 31)
+    };
+    on_each_device!(|device| {
+        let got = case.forward_master(device, false, None);
+        assert_close_reals(device, "y", &got, &want, |i| errors[i]);
+        let one = alone.forward_master(device, false, None);
+        assert_eq!(bits(&got[row * WIDE..][..WIDE]), bits(&one));
+
+        let mut logits = poisoned_floats(device, MANY * WIDE);
+        let (x, w) = (reals(device, &case.x), floats(device, &case.w));
+        device
+            .logits(shape, &x, Weight::Master(&w), &mut logits)
+            .unwrap();
+        let logits = read_floats(device, "logits", &logits, MANY * WIDE);
+        assert_close("logits", &logits, &want, |i| errors[i]);
+        bits(&got)
+    });
+}
+
+#[test]
+fn backward_agrees() {
+    let (m, n, k) = (MANY, FEW, WIDE);
+    let shape = LinearShape { m, n, k };
+    let case = Case::new(shape, 32);
+    let (x, w, dy) = (wide(&case.x), wide(&case.w), wide(&case.dy));
+    let (dx, dw, _) = reference::linear_backward(shape, &x, &w, &dy);
+    let dx_shape = LinearShape { m, n: k, k: n };
+    let dx_errors = sum_errors(dx_shape, n, &case.dy, &transposed(&case.w, n, k));
+    let dw_shape = LinearShape { m: n, n: k, k: m };
+    let (dy_t, x_t) = (transposed(&case.dy, m, n), transposed(&case.x, m, k));
+    let dw_errors = sum_errors(dw_shape, m, &dy_t, &x_t);
+    let zeros = vec![0.0; n * k];
+    on_each_device!(|device| {
+        let [got_dx, got_dw, _] = case.backward(device, None, &zeros, None);
+        assert_close_reals(device, "dx", &got_dx, &dx, |i| dx_errors[i] + ULP);
+        assert_close("dw", &got_dw, &dw, |i| dw_errors[i] + ULP);
+        [got_dx, got_dw].map(|x| bits(&x))
+    });
+}
