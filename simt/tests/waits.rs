@@ -220,14 +220,14 @@ fn operands_of_any_value() {
         let program = Arc::new(program);
         for _ in 0..200 {
             for word in 0..16 {
-                let small = random() % 8192 & !(random() % 128);
+                let small = (random() % 8192) & !(random() % 128);
                 let value = match random() % 6 {
                     0 => random(),
                     1 => small,
                     2 => memory + small,
                     3 => (1 << 56) + small,
                     4 => small << 32 | small,
-                    _ => random() % 4 << 24 | small,
+                    _ => (random() % 4) << 24 | small,
                 };
                 // SAFETY: the word is in the allocation, and no launch is running.
                 unsafe { ((memory + 8 * word) as *mut u64).write(value) };

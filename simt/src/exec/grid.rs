@@ -31,8 +31,9 @@ pub struct Launch {
     pub dynamic_shared: u32,
     /// Static and dynamic shared memory of a block, in bytes.
     pub shared_bytes: u32,
-    /// Local memory of a thread, in bytes.
+    /// Local memory of a thread, in bytes, and how many of them frames need.
     pub local_bytes: u32,
+    pub stack_bytes: u32,
     /// Argument bytes as the entry lays them out.
     pub params: Vec<u8>,
     pub memory: Allocations,
@@ -72,7 +73,8 @@ impl Launch {
         let entry = &program.functions[function];
         Launch {
             shared_bytes: entry.shared.next_multiple_of(16) + shape.dynamic_shared,
-            local_bytes: program.stack(function),
+            local_bytes: program.stack(function).saturating_add(program.taken_local),
+            stack_bytes: program.stack(function),
             function,
             grid: shape.grid,
             block: shape.block,

@@ -48,6 +48,7 @@ pub mod program;
 mod reach;
 mod reduction;
 pub(crate) mod special;
+pub(crate) mod stack;
 mod sync;
 pub(crate) mod tensor_map;
 mod tensor_map_change;
@@ -130,6 +131,7 @@ const FAMILIES: &[(Class, &[Entry])] = &[
     (Class::Other, cluster::TABLE),
     (Class::Tensor, wmma::TABLE),
     (Class::Other, tensor_map_change::TABLE),
+    (Class::Other, stack::TABLE),
     (Class::Integer, video::TABLE),
     (Class::Other, misc::TABLE),
 ];

@@ -75,6 +75,8 @@ pub struct Program {
     pub targets: Vec<Vec<u32>>,
     pub functions: Vec<Function>,
     pub files: Vec<(u32, String)>,
+    /// Bytes of a thread's local memory that functions take while they run.
+    pub taken_local: u32,
 }
 
 /// Whom a function calls.

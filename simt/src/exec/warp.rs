@@ -71,6 +71,8 @@ pub struct Warp {
     pub stores: Stores,
     /// Products of the warpgroup that nobody has waited for.
     pub products: Products,
+    /// Where each lane's taken local memory ends: see [`super::stack`].
+    pub stack_top: [u32; 32],
     /// How often each lane has arrived at the cluster's barrier.
     pub cluster_arrivals: [u64; 32],
 }
@@ -104,6 +106,7 @@ impl Warp {
             copies: Copies::default(),
             stores: Stores::default(),
             products: Products::default(),
+            stack_top: [0; 32],
             cluster_arrivals: [0; 32],
         }
     }
@@ -140,6 +143,7 @@ impl Warp {
         self.stores.clear();
         self.products.clear();
         self.cluster_arrivals = [0; 32];
+        self.stack_top = [launch.stack_bytes; 32];
         self.enter(function);
     }
 

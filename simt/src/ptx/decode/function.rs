@@ -46,9 +46,16 @@ pub fn decode<'a>(
         code: Vec::new(),
         labels: Vec::new(),
         source: (0, 0),
+        stack: None,
     };
     let params = walk.parameters(function)?;
     let body = function.body.as_deref().unwrap_or(&[]);
+    if takes_local(body) {
+        program.taken_local = exec::stack::ROOM;
+        if !function.is_entry {
+            walk.save_stack(function.line);
+        }
+    }
     walk.find_tables(body);
     walk.enter_labels(body);
     walk.statements(body)?;
@@ -111,6 +118,15 @@ fn name_shared<'a>(
     })
 }
 
+/// Whether a body takes local memory while it runs.
+fn takes_local(body: &[Statement<'_>]) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::Instruction(instruction) => instruction.opcode == "alloca",
+        Statement::Block(inner) => takes_local(inner),
+        _ => false,
+    })
+}
+
 struct Walk<'w, 'a, 'm, 'l> {
     scope: &'w mut Scope<'a, 'm>,
     callees: &'w mut Callees<'l, 'a>,
@@ -118,6 +134,8 @@ struct Walk<'w, 'a, 'm, 'l> {
     /// Index of the instruction behind each label.
     labels: Vec<usize>,
     source: (u32, u32),
+    /// The register that keeps where the stack ended when the function began, if it takes from it.
+    stack: Option<u32>,
 }
 
 impl<'a> Walk<'_, 'a, '_, '_> {
@@ -160,6 +178,13 @@ impl<'a> Walk<'_, 'a, '_, '_> {
             }
         }
         Ok(params)
+    }
+
+    /// What the function takes of the stack, it gives back when it returns.
+    fn save_stack(&mut self, line: u32) {
+        let register = self.scope.register(Type::B64);
+        self.stack = Some(register);
+        self.push(exec::stack::implied_save(register, line));
     }
 
     fn push(&mut self, mut raw: Raw) {
@@ -268,6 +293,13 @@ impl<'a> Walk<'_, 'a, '_, '_> {
                 }
             }
         }
+        if source.opcode == "ret"
+            && let Some(register) = self.stack
+        {
+            let mut raw = exec::stack::implied_restore(register, source.line);
+            (raw.guard, raw.flip) = (guard, flip);
+            self.push(raw);
+        }
         let mut instr = Instr::new(source, self.scope);
         if source.opcode == "brx" {
             let tables = &self.callees.tables;
@@ -299,6 +331,9 @@ impl<'a> Walk<'_, 'a, '_, '_> {
                 && matches!(last.flow, Flow::Branch(_) | Flow::Leave | Flow::Table(_))
         });
         if !ends || self.labels.contains(&self.code.len()) {
+            if let Some(register) = self.stack {
+                self.push(exec::stack::implied_restore(register, line));
+            }
             self.push(exec::control::implied_return(line));
         }
         Ok(())
