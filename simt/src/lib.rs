@@ -8,6 +8,7 @@ pub mod check;
 pub mod count;
 pub mod driver;
 pub mod exec;
+pub mod image;
 pub mod memory;
 pub mod numeric;
 pub mod ptx;

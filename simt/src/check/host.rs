@@ -6,19 +6,20 @@ use super::settings::Checks;
 use super::state::State;
 use crate::watch::{Event, Mistake, Transfer, TransferKind, call};
 
-/// Entry points whose memory the host writes by itself.
-const OF_THE_HOST: [&str; 3] = ["cuMemAllocManaged", "cuMemHostAlloc", "cuMemAllocHost_v2"];
-
 impl State {
     /// Takes note of an event.
     pub fn host_event(&mut self, checks: Checks, event: &Event<'_>) {
         match *event {
             Event::Allocated { address, bytes } => {
                 self.allocations.add(address, bytes, Origin::Call(call()));
-                self.mark(OF_THE_HOST.contains(&call()), address, bytes);
+                self.mark(false, address, bytes);
             }
             Event::Registered { address, bytes } => {
-                self.allocations.add(address, bytes, Origin::Call(call()));
+                // Each device tells of it.
+                let is_known = self.allocations.find(address);
+                if is_known.is_none_or(|known| (known.address, known.bytes) != (address, bytes)) {
+                    self.allocations.add(address, bytes, Origin::Call(call()));
+                }
                 self.mark(true, address, bytes);
             }
             Event::Variable {

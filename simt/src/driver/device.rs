@@ -1,6 +1,6 @@
 //! `cuInit`, `cuDriverGetVersion`, `cuDevice…`
 
-use super::chip::{REGISTERS, SHARED_DEFAULT, SHARED_RESERVED};
+use super::attributes;
 use super::state::{device, devices, initialise};
 use super::{Error, Result, put, text};
 use std::ffi::{c_char, c_int, c_uint};
@@ -48,7 +48,7 @@ super::api! {
     }
     /// An attribute by its number.
     fn cuDeviceGetAttribute(value: *mut c_int, attribute: c_uint, ordinal: c_int) {
-        put(value, attribute_of(attribute, ordinal)?)
+        put(value, attributes::of(&device(ordinal)?.chip, attribute, ordinal)?)
     }
     /// Major and minor compute capability.
     fn cuDeviceComputeCapability(major: *mut c_int, minor: *mut c_int, ordinal: c_int) {
@@ -73,6 +73,42 @@ super::api! {
         device(ordinal)?;
         put(to, ordinal)
     }
+    /// What two devices can do to each other's memory: reading, writing and atomics, not arrays.
+    fn cuDeviceGetP2PAttribute(value: *mut c_int, attribute: c_uint, one: c_int, other: c_int) {
+        device(one)?;
+        device(other)?;
+        match attribute {
+            _ if one == other => Err(Error::InvalidDevice),
+            1 => put(value, 0),
+            2 | 3 => put(value, 1),
+            4 => put(value, 0),
+            _ => Err(Error::InvalidValue),
+        }
+    }
+    /// Elements of a linear texture, as on the chip; there are no textures.
+    fn cuDeviceGetTexture1DLinearMaxWidth(width: *mut usize, _format: c_uint, _channels: c_uint, ordinal: c_int) {
+        device(ordinal)?;
+        put(width, 1 << 28)
+    }
+    /// A context may be told its number of multiprocessors, which changes nothing: no.
+    fn cuDeviceGetExecAffinitySupport(value: *mut c_int, _kind: c_uint, ordinal: c_int) {
+        device(ordinal)?;
+        put(value, 0)
+    }
+    /// Limits by their place, long deprecated.
+    fn cuDeviceGetProperties(properties: *mut [c_int; 14], ordinal: c_int) {
+        let chip = device(ordinal)?.chip;
+        // Threads, extents of block and grid, shared and constant memory, warp, pitch, registers, clock,
+        // alignment of textures.
+        let order = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
+        let mut values = [0; 14];
+        for (value, attribute) in values.iter_mut().zip(order) {
+            *value = attributes::of(&chip, attribute, ordinal)?;
+        }
+        put(properties, values)
+    }
+    /// Nobody writes from outside.
+    fn cuFlushGPUDirectRDMAWrites(_target: c_uint, _scope: c_uint) { super::state::current().map(drop) }
     /// Devices read each other's memory: it is all the host's.
     fn cuDeviceCanAccessPeer(can: *mut c_int, one: c_int, other: c_int) {
         device(one)?;
@@ -86,62 +122,4 @@ fn id(ordinal: c_int) -> Result<[u8; 16]> {
     let mut id = *b"simt virtual gpu";
     id[15] = ordinal as u8;
     Ok(id)
-}
-
-fn attribute_of(attribute: c_uint, ordinal: c_int) -> Result<c_int> {
-    let chip = device(ordinal)?.chip;
-    let value = match attribute {
-        1..=3 => 1024,
-        4 => 64,
-        5 => i32::MAX as u32,
-        6 | 7 => 65535,
-        8 => SHARED_DEFAULT,
-        9 => 65536,
-        10 => 32,
-        11 => i32::MAX as u32,
-        12 | 82 => REGISTERS,
-        13 => chip.clock,
-        14 => 512,
-        15 => 1,
-        16 => chip.multiprocessors,
-        17 | 18 => 0,
-        19 => 1,
-        20 => 0,
-        30 => 512,
-        31 => 1,
-        32 => 0,
-        33 => ordinal as u32 + 1,
-        34 | 35 => 0,
-        36 => chip.memory_clock,
-        37 => chip.bus_width,
-        38 => chip.l2,
-        39 => chip.threads_per_multiprocessor,
-        // No copy runs beside a kernel.
-        40 => 0,
-        41 => 1,
-        50 => 0,
-        51 => 32,
-        75 => chip.major,
-        76 => chip.minor,
-        78..=80 => 1,
-        81 => chip.shared_per_multiprocessor,
-        83 => 1,
-        84 | 85 => 0,
-        86 => 1,
-        87 => 2,
-        // Kernels touch only what the driver has handed out or registered.
-        88 | 89 => 0,
-        90 => 1,
-        91 => 1,
-        92..=94 | 96 => 0,
-        95 => 1,
-        97 => chip.shared_per_block,
-        99 => 1,
-        106 => chip.blocks_per_multiprocessor,
-        111 => SHARED_RESERVED,
-        115 => 1,
-        _ if (1..=160).contains(&attribute) => 0,
-        _ => return Err(Error::InvalidValue),
-    };
-    Ok(value as c_int)
 }

@@ -20,10 +20,25 @@ pub struct Function {
     carveout: AtomicU32,
     /// Clusters of more blocks than every chip of the generation has are allowed.
     pub allows_large_clusters: AtomicBool,
-    name: std::ffi::CString,
+    pub name: std::ffi::CString,
 }
 
 pub static FUNCTIONS: Registry<Function> = Registry::new();
+
+/// The function of a handle, which may also be that of a kernel.
+pub fn resolve(handle: usize) -> Result<(usize, Arc<Function>)> {
+    match FUNCTIONS.get(handle) {
+        Ok(function) => Ok((handle, function)),
+        Err(_) => {
+            let own = super::library::function_of(handle)?;
+            Ok((own, FUNCTIONS.get(own)?))
+        }
+    }
+}
+
+fn get(handle: usize) -> Result<Arc<Function>> {
+    Ok(resolve(handle)?.1)
+}
 
 impl Function {
     /// An entry with its defaults.
@@ -112,50 +127,46 @@ impl Function {
 super::api! {
     /// An attribute by its number.
     fn cuFuncGetAttribute(value: *mut c_int, attribute: c_uint, function: usize) {
-        put(value, FUNCTIONS.get(function)?.attribute(attribute)? as c_int)
+        put(value, get(function)?.attribute(attribute)? as c_int)
     }
     /// Sets the dynamic shared memory that launches may ask for, or a hint.
     fn cuFuncSetAttribute(function: usize, attribute: c_uint, value: c_int) {
-        FUNCTIONS.get(function)?.set(attribute, value)
+        get(function)?.set(attribute, value)
     }
     /// There are no caches to configure.
-    fn cuFuncSetCacheConfig(function: usize, _config: c_uint) { FUNCTIONS.get(function).map(drop) }
+    fn cuFuncSetCacheConfig(function: usize, _config: c_uint) { get(function).map(drop) }
     /// Banks are as they are.
-    fn cuFuncSetSharedMemConfig(function: usize, _config: c_uint) { FUNCTIONS.get(function).map(drop) }
+    fn cuFuncSetSharedMemConfig(function: usize, _config: c_uint) { get(function).map(drop) }
     /// The module of a function.
-    fn cuFuncGetModule(to: *mut usize, function: usize) { put(to, FUNCTIONS.get(function)?.module) }
+    fn cuFuncGetModule(to: *mut usize, function: usize) { put(to, get(function)?.module) }
     /// Its name, which lives as long as the module.
     fn cuFuncGetName(to: *mut *const c_char, function: usize) {
-        put(to, FUNCTIONS.get(function)?.name.as_ptr())
+        put(to, get(function)?.name.as_ptr())
     }
     /// Offset and size in bytes of a parameter.
     fn cuFuncGetParamInfo(function: usize, index: usize, offset: *mut usize, size: *mut usize) {
-        let function = FUNCTIONS.get(function)?;
+        let function = get(function)?;
         let (at, bytes) = *function.entry().params.get(index).ok_or(Error::InvalidValue)?;
         put(offset, at as usize)?;
         if size.is_null() { Ok(()) } else { put(size, bytes as usize) }
     }
     /// Whether its code is there: it is.
     fn cuFuncIsLoaded(state: *mut c_uint, function: usize) {
-        FUNCTIONS.get(function)?;
+        get(function)?;
         put(state, 1)
     }
     /// It is.
-    fn cuFuncLoad(function: usize) { FUNCTIONS.get(function).map(drop) }
+    fn cuFuncLoad(function: usize) { get(function).map(drop) }
     /// As `cuFuncGetAttribute`, of every device alike.
     fn cuKernelGetAttribute(value: *mut c_int, attribute: c_uint, kernel: usize, _device: c_int) {
-        put(value, FUNCTIONS.get(kernel)?.attribute(attribute)? as c_int)
+        put(value, get(kernel)?.attribute(attribute)? as c_int)
     }
     /// As `cuFuncSetAttribute`.
     fn cuKernelSetAttribute(attribute: c_uint, value: c_int, kernel: usize, _device: c_int) {
-        FUNCTIONS.get(kernel)?.set(attribute, value)
+        get(kernel)?.set(attribute, value)
     }
     /// As `cuFuncGetParamInfo`.
     fn cuKernelGetParamInfo(kernel: usize, index: usize, offset: *mut usize, size: *mut usize) {
         super::error::check(cuFuncGetParamInfo(kernel, index, offset, size))
-    }
-    /// As `cuFuncGetName`.
-    fn cuKernelGetName(to: *mut *const c_char, kernel: usize) {
-        put(to, FUNCTIONS.get(kernel)?.name.as_ptr())
     }
 }

@@ -1,48 +1,56 @@
 //! `cuLaunchKernel` and its kin.
 
 use super::chip::Chip;
-use super::function::{FUNCTIONS, Function};
-use super::state::{current, lock};
-use super::{Error, Result};
+use super::function::{self, Function};
+use super::state::current;
+use super::work::{Work, submit};
+use super::{Error, Result, event};
 use crate::exec::grid::{ChipLimits, Launch, Shape};
 use std::ffi::{c_uint, c_void};
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// `CUlaunchConfig`
 #[repr(C)]
 pub struct Config {
-    pub grid: [c_uint; 3],
-    pub block: [c_uint; 3],
-    pub shared: c_uint,
+    grid: [c_uint; 3],
+    block: [c_uint; 3],
+    shared: c_uint,
     stream: usize,
     attributes: *const Attribute,
     count: c_uint,
 }
 
 impl Config {
-    /// Its attributes.
-    ///
-    /// # Safety
-    /// There are as many as it says.
-    unsafe fn attributes(&self) -> &[Attribute] {
-        if self.attributes.is_null() {
-            return &[];
-        }
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.attributes, self.count as usize) }
+    /// Threads of a block.
+    pub fn threads(&self) -> Result<u32> {
+        let threads = self.block.iter().try_fold(1u32, |n, k| n.checked_mul(*k));
+        threads.filter(|n| *n > 0).ok_or(Error::InvalidValue)
     }
 
-    /// Blocks of a cluster, where an attribute says it.
-    ///
-    /// # Safety
-    /// As many attributes are there as it says.
-    pub unsafe fn cluster(&self) -> Option<[u32; 3]> {
-        // SAFETY: the caller's promise.
-        let mut attributes = unsafe { self.attributes() }.iter();
-        let found = attributes.find(|a| a.id == CLUSTER_DIMENSION)?;
-        Some([0, 1, 2].map(|axis| found.value[axis]))
+    /// Bytes of dynamic shared memory.
+    pub fn shared(&self) -> usize {
+        self.shared as usize
+    }
+
+    /// Attributes as the caller gave them.
+    fn attributes(&self) -> &[Attribute] {
+        match self.attributes.is_null() || self.count == 0 {
+            true => &[],
+            // SAFETY: the caller gives so many.
+            false => unsafe { std::slice::from_raw_parts(self.attributes, self.count as usize) },
+        }
+    }
+
+    /// The cluster that the attributes ask for.
+    pub fn cluster(&self) -> Option<[u32; 3]> {
+        let found = self
+            .attributes()
+            .iter()
+            .find(|a| a.id == CLUSTER_DIMENSION)?;
+        let extent = [0, 1, 2].map(|axis| found.value[axis]);
+        (extent != [0; 3]).then_some(extent)
     }
 }
 
@@ -54,8 +62,22 @@ pub struct Attribute {
     value: [u32; 16],
 }
 
-const COOPERATIVE: c_uint = 2;
-const CLUSTER_DIMENSION: c_uint = 4;
+/// A launch with its arguments.
+#[derive(Clone)]
+pub struct Kernel {
+    pub function: usize,
+    pub shape: Shape,
+    params: Arc<[u8]>,
+    /// Where each parameter is in `params`.
+    pub pointers: Arc<[usize]>,
+}
+
+/// `CUlaunchAttributeID`
+pub const COOPERATIVE: c_uint = 2;
+pub const CLUSTER_DIMENSION: c_uint = 4;
+/// Events that happen when a launch begins or ends.
+const PROGRAMMATIC_EVENT: c_uint = 7;
+const COMPLETION_EVENT: c_uint = 12;
 
 /// Ends of the `extra` list.
 const EXTRA_END: usize = 0;
@@ -99,7 +121,10 @@ unsafe fn arguments(
                 match extra.add(at).read() as usize {
                     EXTRA_END => break,
                     EXTRA_POINTER => buffer = extra.add(at + 1).read().cast(),
-                    EXTRA_SIZE => size = extra.add(at + 1).read().cast::<usize>().read(),
+                    EXTRA_SIZE => {
+                        let from = extra.add(at + 1).read().cast::<usize>();
+                        size = *from.as_ref().ok_or(Error::InvalidValue)?;
+                    }
                     _ => return Err(Error::InvalidValue),
                 }
             }
@@ -108,7 +133,10 @@ unsafe fn arguments(
         if buffer.is_null() && !bytes.is_empty() {
             return Err(Error::InvalidValue);
         }
-        let length = size.min(bytes.len());
+        if size < bytes.len() {
+            return Err(Error::InvalidValue);
+        }
+        let length = bytes.len();
         // SAFETY: the buffer has as many bytes as the list says.
         unsafe { bytes.as_mut_ptr().copy_from(buffer, length) };
         return Ok(bytes);
@@ -171,56 +199,106 @@ fn check(function: &Function, shape: &Shape, chip: &Chip) -> Result<()> {
         let most = super::occupancy::cluster_limit(function);
         let blocks = cluster.iter().map(|c| u64::from(*c)).product::<u64>();
         let required = entry.limits.required_cluster;
+        if chip.major < 9 && blocks > 1 {
+            return Err(Error::NotSupported);
+        }
         if !fits || blocks > most.into() || required.is_some_and(|r| r != cluster) {
             return Err(Error::InvalidClusterSize);
         }
-        if chip.major < 9 && blocks > 1 {
-            return Err(Error::NotSupported);
+    }
+    if shape.cooperative {
+        let each = super::occupancy::blocks(function, threads, shape.dynamic_shared as usize)?;
+        let blocks: u64 = shape.grid.iter().map(|n| u64::from(*n)).product();
+        if blocks > u64::from(each * chip.multiprocessors) {
+            return Err(Error::CooperativeLaunchTooLarge);
         }
     }
     Ok(())
 }
 
-unsafe fn launch(
+/// Checks a launch, and takes its arguments.
+///
+/// # Safety
+/// As for `cuLaunchKernel`.
+pub unsafe fn prepare(
     handle: usize,
     mut shape: Shape,
+    params: *const *const u8,
+    extra: *const *const c_void,
+) -> Result<Kernel> {
+    let device = current()?.device()?;
+    let (handle, function) = function::resolve(handle)?;
+    shape.cluster = shape.cluster.or(function.entry().limits.required_cluster);
+    check(&function, &shape, &device.chip)?;
+    // SAFETY: the caller's promise.
+    let params: Arc<[u8]> = unsafe { arguments(&function, params, extra) }?.into();
+    let first = params.as_ptr() as usize;
+    let offsets = function.entry().params.iter();
+    let pointers = offsets
+        .map(|(offset, _)| first + *offset as usize)
+        .collect();
+    Ok(Kernel {
+        function: handle,
+        shape,
+        params,
+        pointers,
+    })
+}
+
+unsafe fn launch(
+    handle: usize,
+    shape: Shape,
     stream: usize,
     params: *const *const u8,
     extra: *const *const c_void,
 ) -> Result<()> {
     super::stream::check(stream)?;
-    let context = current()?;
-    let device = context.device()?;
-    let function = FUNCTIONS.get(handle)?;
-    shape.cluster = shape.cluster.or(function.entry().limits.required_cluster);
-    check(&function, &shape, &device.chip)?;
-    if shape.cooperative {
-        let threads = shape.block.iter().product();
-        let each = super::occupancy::blocks(&function, threads, shape.dynamic_shared as usize)?;
-        let blocks: u64 = shape.grid.iter().map(|n| u64::from(*n)).product();
-        if blocks > u64::from(each * device.chip.multiprocessors) {
-            return Err(Error::CooperativeLaunchTooLarge);
-        }
-    }
     // SAFETY: the caller's promise.
-    let params = unsafe { arguments(&function, params, extra) }?;
-    let memory = lock(&device.arena).allocations();
-    let limits = ChipLimits {
-        multiprocessors: device.chip.multiprocessors,
-        warps_per_sm: device.chip.threads_per_multiprocessor / 32,
-    };
-    let program = std::sync::Arc::clone(&function.program);
-    let mut launch = Launch::new(program, function.index, &shape, params, memory, limits);
-    launch.id = device.launches.fetch_add(1, Ordering::Relaxed);
-    launch.timeout = timeout();
-    launch.watches = crate::watch::registered().to_vec();
-    if let Err(report) = launch.run(threads()) {
-        eprintln!("simt: {report}");
-        let error = super::error::of_fault(&report.fault);
-        context.broken.store(error as u32, Ordering::Relaxed);
-        // As on the chip, it is the calls after the launch that tell.
+    submit(
+        stream,
+        Work::Kernel(unsafe { prepare(handle, shape, params, extra) }?),
+    )
+}
+
+impl Kernel {
+    /// The entry's name.
+    pub fn name(&self) -> Result<String> {
+        Ok(function::resolve(self.function)?.1.entry().name.clone())
     }
-    Ok(())
+
+    /// Gives it another shape.
+    pub fn reshape(&mut self, mut shape: Shape) -> Result<()> {
+        let (_, function) = function::resolve(self.function)?;
+        shape.cluster = shape.cluster.or(function.entry().limits.required_cluster);
+        check(&function, &shape, &current()?.device()?.chip)?;
+        self.shape = shape;
+        Ok(())
+    }
+
+    /// Runs all of it.
+    pub fn run(&self) -> Result<()> {
+        let context = current()?;
+        let device = context.device()?;
+        let (_, function) = function::resolve(self.function)?;
+        let memory = context.reach()?;
+        let limits = ChipLimits {
+            multiprocessors: device.chip.multiprocessors,
+            warps_per_sm: device.chip.threads_per_multiprocessor / 32,
+        };
+        let program = Arc::clone(&function.program);
+        let params = self.params.to_vec();
+        let mut launch = Launch::new(program, function.index, &self.shape, params, memory, limits);
+        launch.id = device.launches.fetch_add(1, Ordering::Relaxed);
+        launch.timeout = timeout();
+        launch.watches = crate::watch::registered().to_vec();
+        if let Err(report) = launch.run(threads()) {
+            eprintln!("simt: {report}");
+            let error = super::error::of_fault(&report.fault);
+            context.broken.store(error as u32, Ordering::Relaxed);
+            // As on the chip, it is the calls after the launch that tell.
+        }
+        Ok(())
+    }
 }
 
 super::api! {
@@ -269,7 +347,7 @@ super::api! {
         };
         launch(function, shape, stream, params, std::ptr::null())
     }
-    /// As `cuLaunchKernel`, with attributes: of these, clusters and cooperation count.
+    /// As `cuLaunchKernel`, with attributes: of these, clusters, cooperation and events count.
     fn cuLaunchKernelEx(
         config: *const Config,
         function: usize,
@@ -277,16 +355,29 @@ super::api! {
         extra: *const *const c_void,
     ) {
         let config = config.as_ref().ok_or(Error::InvalidValue)?;
-        let cooperates = |a: &Attribute| a.id == COOPERATIVE && a.value[0] != 0;
-        let cooperative = config.attributes().iter().any(cooperates);
-        let cluster = config.cluster();
+        let (mut cooperative, mut happens) = (false, Vec::new());
+        for attribute in config.attributes() {
+            match attribute.id {
+                COOPERATIVE => cooperative = attribute.value[0] != 0,
+                PROGRAMMATIC_EVENT | COMPLETION_EVENT => {
+                    let event = u64::from(attribute.value[0]) | u64::from(attribute.value[1]) << 32;
+                    happens.push(event as usize);
+                }
+                _ => {}
+            }
+        }
         let shape = Shape {
             grid: config.grid,
             block: config.block,
-            cluster,
+            cluster: config.cluster(),
             cooperative,
             dynamic_shared: config.shared,
         };
-        launch(function, shape, config.stream, params, extra)
+        launch(function, shape, config.stream, params, extra)?;
+        happens.into_iter().try_for_each(|event| event::record(event, config.stream, 0))
+    }
+    /// Not supported: one kernel on several devices.
+    fn cuLaunchCooperativeKernelMultiDevice(_list: *const c_void, _count: c_uint, _flags: c_uint) {
+        super::unsupported::note("cuLaunchCooperativeKernelMultiDevice")
     }
 }

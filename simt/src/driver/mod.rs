@@ -3,21 +3,39 @@
 //! Everything happens at the call, in the order of the calls: streams are always done. That is one of
 //! the orders that CUDA allows, but for programs in which a running kernel waits for the host.
 
+mod aliases;
+mod attributes;
+mod capture;
 mod chip;
 mod context;
+mod copy;
 mod device;
 mod error;
 mod event;
+mod export_table;
 mod function;
+mod graph;
+mod host_memory;
+mod jit;
 mod launch;
+mod library;
+mod linker;
 mod memory;
 mod module;
 pub(crate) mod occupancy;
+mod pointer;
+mod pool;
 mod proc_address;
+mod profiler;
 mod state;
 mod stream;
+mod stream_capture;
 mod tensor_map;
 mod unsupported;
+mod versions;
+mod virtual_memory;
+mod wait_value;
+mod work;
 
 pub use chip::Chip;
 pub use error::Error;
@@ -36,6 +54,8 @@ pub struct Address(pub *const ());
 
 // SAFETY: the address of a function, which any thread may call.
 unsafe impl Sync for Address {}
+// SAFETY: as above.
+unsafe impl Send for Address {}
 
 /// Runs the body of the entry point of that name. A panic ends there, as an error.
 fn guarded(name: &'static str, body: impl FnOnce() -> Result<()>) -> CUresult {

@@ -1,18 +1,21 @@
-//! `cuModule…`, `cuLibrary…`: PTX text to functions.
+//! `cuModule…`: images to functions.
 
 use super::function::{FUNCTIONS, Function};
-use super::state::{Registry, current, lock};
+use super::jit::{self, Options};
+use super::state::{Device, Registry, current, lock};
 use super::{Error, Result, put, text};
 use crate::exec::program::Program;
+use crate::image;
+use crate::ptx::ast;
 use crate::ptx::decode::Image;
 use std::collections::HashMap;
-use std::ffi::{CStr, c_char, c_uint, c_void};
+use std::ffi::{c_char, c_uint, c_void};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 /// A loaded module.
 pub struct Module {
-    program: Arc<Program>,
+    pub program: Arc<Program>,
     images: Vec<Image>,
     device: usize,
     /// The device's when its variables were placed.
@@ -25,18 +28,33 @@ pub struct Module {
 
 pub static MODULES: Registry<Module> = Registry::new();
 
-/// Options of the JIT that are understood.
-const INFO_LOG_BUFFER: c_uint = 3;
-const INFO_LOG_BYTES: c_uint = 4;
-const ERROR_LOG_BUFFER: c_uint = 5;
-const ERROR_LOG_BYTES: c_uint = 6;
+/// An error, and what is said of it in words.
+pub type Refusal = (Error, String);
 
-/// Loads PTX text; the message says what is wrong with it.
-fn load(source: &str) -> std::result::Result<Module, (Error, String)> {
-    let context = current().map_err(|error| (error, String::new()))?;
-    let device = context.device().map_err(|error| (error, String::new()))?;
-    let refused = |error: crate::ptx::Error| (Error::InvalidPtx, error.to_string());
-    let ast = crate::ptx::parser::parse(source).map_err(refused)?;
+fn refused(error: crate::ptx::Error) -> Refusal {
+    (Error::InvalidPtx, error.to_string())
+}
+
+/// Parses texts, and links them where there are several.
+fn link<'a>(texts: &'a [String]) -> std::result::Result<ast::Module<'a>, Refusal> {
+    let parsed: crate::ptx::Result<Vec<_>> = texts
+        .iter()
+        .map(|text| crate::ptx::parser::parse(text))
+        .collect();
+    let mut parsed = parsed.map_err(refused)?;
+    match parsed.len() {
+        1 => Ok(parsed.remove(0)),
+        _ => crate::ptx::link::merge(parsed).map_err(refused),
+    }
+}
+
+/// Loads PTX texts onto a device; the message says what is wrong with them.
+pub fn load(
+    texts: &[String],
+    ordinal: usize,
+    device: &Device,
+) -> std::result::Result<Module, Refusal> {
+    let ast = link(texts)?;
     if !device.chip.runs(ast.target) {
         let message = format!(
             "PTX for {} does not run on {}",
@@ -74,74 +92,62 @@ fn load(source: &str) -> std::result::Result<Module, (Error, String)> {
     Ok(Module {
         program: Arc::new(program),
         images,
-        device: context.device,
+        device: ordinal,
         epoch: device.epoch.load(Ordering::Relaxed),
         version: ast.version.0 * 10 + ast.version.1,
         handles: Mutex::default(),
     })
 }
 
-/// What kind of image a pointer is to, by its first bytes.
-unsafe fn source<'a>(image: *const c_void) -> Result<&'a str> {
-    if image.is_null() {
+/// The texts of an image for a device.
+pub fn texts(bytes: &[u8], device: &Device) -> std::result::Result<Vec<String>, Refusal> {
+    let chip = device.chip;
+    let runs = |arch: u32| arch <= chip.major * 10 + chip.minor;
+    image::texts(bytes, &runs).map_err(|error| {
+        let code = match error {
+            image::Error::NoPtx(_) => Error::NoBinaryForGpu,
+            image::Error::Damaged(_) => Error::InvalidImage,
+        };
+        (code, error.to_string())
+    })
+}
+
+/// The bytes of an image that a pointer is to.
+///
+/// # Safety
+/// The pointer is null or to an image.
+pub unsafe fn bytes<'a>(image: *const c_void) -> Result<&'a [u8]> {
+    // A small number is no address.
+    if (image as usize) < 4096 {
         return Err(Error::InvalidValue);
     }
-    // SAFETY: an image has at least four bytes.
-    let first = unsafe { image.cast::<[u8; 4]>().read() };
-    match first {
-        [0x7f, b'E', b'L', b'F'] => Err(Error::NoBinaryForGpu),
-        // SAFETY: what is no binary is text with a zero behind it.
-        _ => match unsafe { CStr::from_ptr(image.cast()) }.to_str() {
-            Ok(text) => Ok(text),
-            Err(_) => Err(Error::InvalidImage),
-        },
+    // SAFETY: an image has at least four bytes, and its structure says how many more.
+    unsafe {
+        let first = image.cast::<[u8; 4]>().read_unaligned();
+        let length = match image::kind(first) {
+            image::Kind::Text => std::ffi::CStr::from_ptr(image.cast()).count_bytes(),
+            image::Kind::Wrapper => {
+                return bytes(image.cast::<*const c_void>().add(1).read_unaligned());
+            }
+            image::Kind::Fatbin => {
+                let header = image.cast::<[u8; 16]>().read_unaligned();
+                image::fatbin::length(&header).map_err(|_| Error::InvalidImage)?
+            }
+            image::Kind::Linked => image::linked::length(image.cast::<[u8; 8]>().read_unaligned()),
+            image::Kind::Elf => 64,
+            image::Kind::Bitcode => 4,
+        };
+        Ok(std::slice::from_raw_parts(image.cast(), length))
     }
 }
 
-unsafe fn load_with(
-    image: *const c_void,
-    count: c_uint,
-    options: *const c_uint,
-    values: *const *mut c_void,
-) -> Result<usize> {
-    let mut known = HashMap::new();
-    for at in 0..count as usize {
-        // SAFETY: the caller gives `count` options and values.
-        unsafe { known.insert(options.add(at).read(), values.add(at)) };
-    }
+unsafe fn load_with(image: *const c_void, options: &Options) -> Result<usize> {
+    let context = current()?;
+    let device = context.device()?;
     // SAFETY: the caller gives an image.
-    let loaded = load(unsafe { source(image) }?);
-    let message = loaded
-        .as_ref()
-        .err()
-        .map_or("", |(_, message)| message.as_str());
-    for (buffer, bytes, text) in [
-        (INFO_LOG_BUFFER, INFO_LOG_BYTES, ""),
-        (ERROR_LOG_BUFFER, ERROR_LOG_BYTES, message),
-    ] {
-        if let (Some(to), Some(size)) = (known.get(&buffer), known.get(&bytes)) {
-            // SAFETY: these options say that the first value is a buffer, and the second its size,
-            // which the call replaces by the bytes written.
-            unsafe {
-                let (to, room) = (to.read().cast::<u8>(), size.read() as usize);
-                let length = text.len().min(room.saturating_sub(1));
-                if !to.is_null() && room > 0 {
-                    to.copy_from(text.as_ptr(), length);
-                    to.add(length).write(0);
-                }
-                size.cast_mut().cast::<usize>().write(length);
-            }
-        }
-    }
-    match loaded {
-        Ok(module) => Ok(MODULES.insert(module)),
-        Err((error, message)) => {
-            if !known.contains_key(&ERROR_LOG_BUFFER) && !message.is_empty() {
-                eprintln!("simt: module refused: {message}");
-            }
-            Err(error)
-        }
-    }
+    let bytes = unsafe { bytes(image) }?;
+    let loaded = texts(bytes, device).and_then(|texts| load(&texts, context.device, device));
+    Ok(MODULES.insert(options.report(loaded)?))
 }
 
 /// The handle of an entry.
@@ -152,49 +158,68 @@ pub fn function(handle: usize, name: &str) -> Result<usize> {
         .iter()
         .position(|f| f.is_entry && f.name == name)
         .ok_or(Error::NotFound)?;
-    let mut handles = lock(&module.handles);
-    Ok(*handles.entry(index).or_insert_with(|| {
-        FUNCTIONS.insert(Function::new(
-            Arc::clone(&module.program),
-            index,
-            handle,
-            module.version,
-        ))
-    }))
+    Ok(module.handle_of(index, handle))
 }
 
-unsafe fn global(
-    to: *mut u64,
-    bytes: *mut usize,
-    module: usize,
-    name: *const c_char,
-) -> Result<()> {
-    let module = MODULES.get(module)?;
-    // SAFETY: the entry points give pointers that are null or valid.
-    unsafe {
-        let name = text(name)?;
-        let image = module
-            .images
+impl Module {
+    fn handle_of(&self, index: usize, module: usize) -> usize {
+        *lock(&self.handles).entry(index).or_insert_with(|| {
+            let program = Arc::clone(&self.program);
+            FUNCTIONS.insert(Function::new(program, index, module, self.version))
+        })
+    }
+
+    /// Names of all entries, in the order of the text.
+    pub fn entries(&self) -> impl Iterator<Item = (usize, &str)> {
+        let entries = self
+            .program
+            .functions
             .iter()
-            .find(|image| image.name == name)
-            .ok_or(Error::NotFound)?;
+            .enumerate()
+            .filter(|(_, f)| f.is_entry);
+        entries.map(|(index, f)| (index, f.name.as_str()))
+    }
+
+    /// Whether its variables are still there: the device has not been given back in between.
+    pub fn is_alive(&self, device: &Device) -> bool {
+        device.epoch.load(Ordering::Relaxed) == self.epoch
+    }
+
+    /// Address and bytes of a variable.
+    pub fn global(&self, name: &str) -> Result<(u64, usize)> {
+        let found = self.images.iter().find(|image| image.name == name);
+        found
+            .map(|image| (image.address, image.size as usize))
+            .ok_or(Error::NotFound)
+    }
+}
+
+/// Writes address and bytes of a variable where there is room for them.
+///
+/// # Safety
+/// The pointers are null or valid.
+pub unsafe fn put_global(to: *mut u64, bytes: *mut usize, found: (u64, usize)) -> Result<()> {
+    // SAFETY: the caller's promise.
+    unsafe {
         if !to.is_null() {
-            put(to, image.address)?;
+            put(to, found.0)?;
         }
-        if !bytes.is_null() {
-            put(bytes, image.size as usize)?;
+        if bytes.is_null() {
+            Ok(())
+        } else {
+            put(bytes, found.1)
         }
     }
-    Ok(())
 }
 
-fn unload(handle: usize) -> Result<()> {
+/// Ends a module.
+pub fn unload(handle: usize) -> Result<()> {
     let module = MODULES.remove(handle)?;
     for function in lock(&module.handles).values() {
         FUNCTIONS.remove(*function)?;
     }
     if let Some(device) = super::state::devices()?.get(module.device)
-        && device.epoch.load(Ordering::Relaxed) == module.epoch
+        && module.is_alive(device)
     {
         let mut arena = lock(&device.arena);
         for image in &module.images {
@@ -205,11 +230,11 @@ fn unload(handle: usize) -> Result<()> {
 }
 
 super::api! {
-    /// Loads PTX text.
+    /// Loads PTX text, a fatbin, or what the linker made.
     fn cuModuleLoadData(to: *mut usize, image: *const c_void) {
-        put(to, load_with(image, 0, std::ptr::null(), std::ptr::null())?)
+        put(to, load_with(image, &Options::default())?)
     }
-    /// Loads PTX text; of the options, the log buffers are filled.
+    /// As before; of the options, the log buffers are filled.
     fn cuModuleLoadDataEx(
         to: *mut usize,
         image: *const c_void,
@@ -217,13 +242,19 @@ super::api! {
         options: *const c_uint,
         values: *const *mut c_void,
     ) {
-        put(to, load_with(image, count, options, values)?)
+        put(to, load_with(image, &Options::new(count, options, values)?)?)
     }
-    /// Loads PTX text from a file.
+    /// As `cuModuleLoadData`.
+    fn cuModuleLoadFatBinary(to: *mut usize, image: *const c_void) {
+        put(to, load_with(image, &Options::default())?)
+    }
+    /// As `cuModuleLoadData`, from a file.
     fn cuModuleLoad(to: *mut usize, path: *const c_char) {
-        let mut bytes = std::fs::read(text(path)?).map_err(|_| Error::FileNotFound)?;
-        bytes.extend([0; 4]);
-        put(to, load_with(bytes.as_ptr().cast(), 0, std::ptr::null(), std::ptr::null())?)
+        let context = current()?;
+        let device = context.device()?;
+        let bytes = jit::read(text(path)?)?;
+        let loaded = texts(&bytes, device).and_then(|texts| load(&texts, context.device, device));
+        put(to, MODULES.insert(Options::default().report(loaded)?))
     }
     /// Ends a module.
     fn cuModuleUnload(module: usize) { unload(module) }
@@ -233,46 +264,33 @@ super::api! {
     }
     /// A variable by name: its address and size in bytes.
     fn cuModuleGetGlobal_v2(to: *mut u64, bytes: *mut usize, module: usize, name: *const c_char) {
-        global(to, bytes, module, name)
+        put_global(to, bytes, MODULES.get(module)?.global(text(name)?)?)
     }
     /// How entries are loaded: at once.
     fn cuModuleGetLoadingMode(mode: *mut c_uint) { put(mode, 1) }
     /// Number of entries.
     fn cuModuleGetFunctionCount(count: *mut c_uint, module: usize) {
-        let module = MODULES.get(module)?;
-        put(count, module.program.functions.iter().filter(|f| f.is_entry).count() as c_uint)
+        put(count, MODULES.get(module)?.entries().count() as c_uint)
     }
-    /// A library is a module that every context sees.
-    fn cuLibraryLoadData(
-        to: *mut usize,
-        image: *const c_void,
-        options: *const c_uint,
-        values: *const *mut c_void,
-        count: c_uint,
-        _library_options: *const c_uint,
-        _library_values: *const *mut c_void,
-        _library_count: c_uint,
-    ) {
-        put(to, load_with(image, count, options, values)?)
+    /// Handles of the first entries.
+    fn cuModuleEnumerateFunctions(to: *mut usize, count: c_uint, handle: usize) {
+        let module = MODULES.get(handle)?;
+        if to.is_null() {
+            return Err(Error::InvalidValue);
+        }
+        for (at, (index, _)) in module.entries().take(count as usize).enumerate() {
+            to.add(at).write(module.handle_of(index, handle));
+        }
+        Ok(())
     }
-    /// Ends a library.
-    fn cuLibraryUnload(library: usize) { unload(library) }
-    /// An entry by name.
-    fn cuLibraryGetKernel(to: *mut usize, library: usize, name: *const c_char) {
-        put(to, function(library, text(name)?)?)
+    /// No module has textures.
+    fn cuModuleGetTexRef(_to: *mut usize, module: usize, _name: *const c_char) {
+        MODULES.get(module)?;
+        Err(Error::NotFound)
     }
-    /// The library as a module.
-    fn cuLibraryGetModule(to: *mut usize, library: usize) {
-        MODULES.get(library)?;
-        put(to, library)
-    }
-    /// A variable by name.
-    fn cuLibraryGetGlobal(to: *mut u64, bytes: *mut usize, library: usize, name: *const c_char) {
-        global(to, bytes, library, name)
-    }
-    /// A kernel as a function.
-    fn cuKernelGetFunction(to: *mut usize, kernel: usize) {
-        FUNCTIONS.get(kernel)?;
-        put(to, kernel)
+    /// No module has surfaces.
+    fn cuModuleGetSurfRef(_to: *mut usize, module: usize, _name: *const c_char) {
+        MODULES.get(module)?;
+        Err(Error::NotFound)
     }
 }

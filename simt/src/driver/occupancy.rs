@@ -1,7 +1,7 @@
 //! `cuOccupancy…`
 
 use super::chip::{Chip, REGISTERS, SHARED_RESERVED};
-use super::function::{FUNCTIONS, Function};
+use super::function::{Function, resolve};
 use super::launch::Config;
 use super::{Error, Result, put};
 use crate::exec::program;
@@ -55,6 +55,9 @@ const LARGE_CLUSTER: u32 = 16;
 
 /// Most blocks that a cluster of a function may have.
 pub fn cluster_limit(function: &Function) -> u32 {
+    if Chip::chosen().major < 9 {
+        return 1;
+    }
     match function.allows_large_clusters.load(Ordering::Relaxed) {
         true => LARGE_CLUSTER,
         false => PORTABLE_CLUSTER,
@@ -63,11 +66,7 @@ pub fn cluster_limit(function: &Function) -> u32 {
 
 /// Blocks of the whole device that a launch would have at once.
 fn resident(function: &Function, config: &Config) -> Result<u32> {
-    let threads = config
-        .block
-        .iter()
-        .fold(1, |n: u32, k| n.saturating_mul(*k));
-    let each = blocks(function, threads, config.shared as usize)?;
+    let each = blocks(function, config.threads()?, config.shared())?;
     Ok(each * Chip::chosen().multiprocessors)
 }
 
@@ -79,7 +78,7 @@ unsafe fn best(
     dynamic: impl Fn(c_int) -> usize,
     limit: c_int,
 ) -> Result<()> {
-    let function = FUNCTIONS.get(function)?;
+    let function = resolve(function)?.1;
     let limit = if limit <= 0 { 1024 } else { limit as u32 };
     let mut found = (0, 32, 0);
     for threads in (32..=limit.min(function.max_threads()).max(32)).step_by(32) {
@@ -104,7 +103,7 @@ super::api! {
         dynamic: usize,
     ) {
         let threads = u32::try_from(threads).map_err(|_| Error::InvalidValue)?;
-        put(count, blocks(&*FUNCTIONS.get(function)?, threads, dynamic)? as c_int)
+        put(count, blocks(&resolve(function)?.1, threads, dynamic)? as c_int)
     }
     /// As before.
     fn cuOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(
@@ -115,7 +114,7 @@ super::api! {
         _flags: c_uint,
     ) {
         let threads = u32::try_from(threads).map_err(|_| Error::InvalidValue)?;
-        put(count, blocks(&*FUNCTIONS.get(function)?, threads, dynamic)? as c_int)
+        put(count, blocks(&resolve(function)?.1, threads, dynamic)? as c_int)
     }
     /// A grid and block size that fill the device.
     fn cuOccupancyMaxPotentialBlockSize(
@@ -143,7 +142,7 @@ super::api! {
     /// Clusters of a launch that the device holds at once.
     fn cuOccupancyMaxActiveClusters(count: *mut c_int, function: usize, config: *const Config) {
         let config = config.as_ref().ok_or(Error::InvalidValue)?;
-        let function = FUNCTIONS.get(function)?;
+        let function = resolve(function)?.1;
         let cluster = config.cluster().or(function.entry().limits.required_cluster);
         let size = cluster.unwrap_or([1; 3]).iter().fold(1, |n: u32, k| n.saturating_mul(*k));
         if size == 0 || size > cluster_limit(&function) {
@@ -158,7 +157,7 @@ super::api! {
         config: *const Config,
     ) {
         let config = config.as_ref().ok_or(Error::InvalidValue)?;
-        let function = FUNCTIONS.get(function)?;
+        let function = resolve(function)?.1;
         put(size, cluster_limit(&function).min(resident(&function, config)?) as c_int)
     }
     /// Dynamic shared memory that leaves room for so many blocks.
@@ -168,7 +167,7 @@ super::api! {
         count: c_int,
         _threads: c_int,
     ) {
-        let function = FUNCTIONS.get(function)?;
+        let function = resolve(function)?.1;
         let count = u32::try_from(count).ok().filter(|n| *n > 0).ok_or(Error::InvalidValue)?;
         let each = Chip::chosen().shared_per_multiprocessor / count;
         let left = each.saturating_sub(SHARED_RESERVED + function.entry().shared);

@@ -2,9 +2,9 @@
 
 use super::chip::Chip;
 use super::{Error, Result};
-use crate::memory::Arena;
+use crate::memory::{Allocations, Arena};
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -19,6 +19,7 @@ pub struct Device {
     pub arena: Mutex<Arena>,
     /// How often the primary context is held.
     pub primary: Mutex<(usize, u32)>,
+    pub primary_flags: AtomicU32,
     /// Contexts that exist on it.
     contexts: AtomicUsize,
     pub launches: AtomicU64,
@@ -32,6 +33,11 @@ pub struct Context {
     /// The error that ended it, or 0. As on the chip, it stays.
     pub broken: AtomicU32,
     pub limits: Mutex<HashMap<u32, usize>>,
+    /// Devices whose memory its kernels may touch beside its own.
+    pub peers: Mutex<BTreeSet<usize>>,
+    /// A number that no other context of the process has.
+    pub id: u64,
+    pub flags: AtomicU32,
 }
 
 /// Things by handle. A handle is no address, so that a wrong one is noticed.
@@ -54,6 +60,11 @@ impl<T> Registry<T> {
         let handle = NEXT.fetch_add(16, Ordering::Relaxed);
         self.map().insert(handle, Arc::new(thing));
         handle
+    }
+
+    /// Puts a thing in the place of one that has been removed.
+    pub fn set(&self, handle: usize, thing: T) {
+        self.map().insert(handle, Arc::new(thing));
     }
 
     /// The thing that a handle stands for.
@@ -107,6 +118,7 @@ pub fn devices() -> Result<&'static [Device]> {
                 chip: Chip::chosen(),
                 arena: Mutex::new(arena),
                 primary: Mutex::new((0, 0)),
+                primary_flags: AtomicU32::new(0),
                 contexts: AtomicUsize::new(0),
                 launches: AtomicU64::new(0),
                 epoch: AtomicUsize::new(0),
@@ -151,11 +163,15 @@ pub fn device(ordinal: i32) -> Result<&'static Device> {
 impl Device {
     /// A new context on the device of that index.
     pub fn create_context(&self, index: usize) -> usize {
+        static IDS: AtomicU64 = AtomicU64::new(1);
         self.contexts.fetch_add(1, Ordering::Relaxed);
         CONTEXTS.insert(Context {
             device: index,
             broken: AtomicU32::new(0),
             limits: Mutex::default(),
+            peers: Mutex::default(),
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            flags: AtomicU32::new(0),
         })
     }
 
@@ -203,5 +219,18 @@ impl Context {
     /// Its device.
     pub fn device(&self) -> Result<&'static Device> {
         devices()?.get(self.device).ok_or(Error::InvalidDevice)
+    }
+
+    /// What its kernels may touch.
+    pub fn reach(&self) -> Result<Allocations> {
+        let own = lock(&self.device()?.arena).allocations();
+        let peers = lock(&self.peers);
+        if peers.is_empty() {
+            return Ok(own);
+        }
+        let others = peers.iter().filter_map(|peer| devices().ok()?.get(*peer));
+        Ok(others.fold(own, |all, device| {
+            all.joined(&lock(&device.arena).allocations())
+        }))
     }
 }

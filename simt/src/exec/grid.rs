@@ -51,6 +51,7 @@ pub struct Launch {
 }
 
 /// What a launch is made of; see [`Launch`] for the parts.
+#[derive(Debug, Clone)]
 pub struct Shape {
     pub grid: [u32; 3],
     pub block: [u32; 3],

@@ -18,6 +18,16 @@ impl Allocations {
         }
     }
 
+    /// These and others; what is in both counts once.
+    pub fn joined(&self, others: &Allocations) -> Allocations {
+        let mut ranges = [&self.ranges[..], &others.ranges[..]].concat();
+        ranges.sort_unstable();
+        ranges.dedup();
+        Allocations {
+            ranges: ranges.into(),
+        }
+    }
+
     /// The allocation that holds an address.
     pub fn find(&self, address: u64) -> Option<(u64, u64)> {
         let at = self.ranges.partition_point(|(first, _)| *first <= address);

@@ -5,8 +5,13 @@ use crate::watch::Event;
 use memmap2::{MmapMut, MmapOptions, UncheckedAdvice};
 use std::collections::{BTreeMap, VecDeque};
 
-/// Every allocation starts at a multiple of this many bytes, as `cuMemAlloc` promises.
-const ALIGN: u64 = 256;
+/// Every allocation starts at a multiple of this many bytes: more than `cuMemAlloc` promises, and what
+/// it does.
+const ALIGN: u64 = 512;
+/// From this size on allocations have pages of their own, and programs count on it.
+const LARGE: u64 = 1 << 20;
+/// Where such pages start.
+const PAGE: u64 = 2 << 20;
 /// Unused bytes after every allocation, so that a pointer just past one is in none.
 const GAP: u64 = 256;
 /// From this size on, freed memory goes back to the host at once.
@@ -22,13 +27,16 @@ pub struct OutOfMemory;
 /// The memory of one device.
 pub struct Arena {
     map: MmapMut,
+    /// Where the memory begins in it, at a multiple of a page.
+    first: u64,
+    bytes: u64,
     /// Free ranges: first byte to length, no two touching.
     free: BTreeMap<u64, u64>,
     /// Allocations: first byte to (length as asked, length taken).
     used: BTreeMap<u64, (u64, u64)>,
     /// Bytes handed out.
     taken: u64,
-    /// Memory of others that a kernel may touch: pinned host memory. First byte to length.
+    /// Memory of others that a kernel may touch: pinned host memory, mapped memory. First byte to length.
     foreign: BTreeMap<u64, u64>,
     snapshot: Option<Allocations>,
     /// Freed memory stays unused for a while, so that nobody who still uses it meets its next owner.
@@ -48,12 +56,14 @@ impl Arena {
     pub fn new(bytes: u64) -> std::io::Result<Arena> {
         let length = usize::try_from(bytes).map_err(std::io::Error::other)?;
         let map = MmapOptions::new()
-            .len(length)
+            .len(length.saturating_add(PAGE as usize))
             .no_reserve_swap()
             .map_anon()?;
-        let first = map.as_ptr() as u64;
+        let first = (map.as_ptr() as u64).next_multiple_of(PAGE);
         Ok(Arena {
             map,
+            first,
+            bytes,
             free: BTreeMap::from([(first, bytes)]),
             used: BTreeMap::new(),
             taken: 0,
@@ -74,18 +84,17 @@ impl Arena {
 
     /// All of it, in bytes.
     pub fn total(&self) -> u64 {
-        self.map.len() as u64
+        self.bytes
     }
 
     /// Whether an address is in the reserved range.
     pub fn is_inside(&self, address: u64) -> bool {
-        let first = self.map.as_ptr() as u64;
-        (first..first + self.total()).contains(&address)
+        (self.first..self.first + self.bytes).contains(&address)
     }
 
     /// What is left, in bytes, though not in one piece.
     pub fn available(&self) -> u64 {
-        self.total() - self.taken
+        self.total().saturating_sub(self.taken)
     }
 
     /// Takes the first free range that is large enough. The bytes are undefined.
@@ -94,19 +103,30 @@ impl Arena {
     /// No free range is large enough.
     pub fn allocate(&mut self, bytes: u64) -> Result<u64, OutOfMemory> {
         let length = bytes
-            .checked_next_multiple_of(ALIGN)
-            .and_then(|n| n.checked_add(GAP))
+            .checked_add(GAP)
+            .and_then(|n| n.checked_next_multiple_of(GAP))
             .ok_or(OutOfMemory)?;
-        let (first, room) = loop {
-            let found = self.free.iter().find(|(_, room)| **room >= length);
-            match found {
-                Some((&first, &room)) => break (first, room),
+        if self.taken.saturating_add(length) > self.total() {
+            return Err(OutOfMemory);
+        }
+        let align = if bytes >= LARGE { PAGE } else { ALIGN };
+        let fits = |(&start, &room): (&u64, &u64)| {
+            let first = start.next_multiple_of(align);
+            (first + length <= start + room).then_some((start, room, first))
+        };
+        let (start, room, first) = loop {
+            match self.free.iter().find_map(fits) {
+                Some(found) => break found,
                 None => self.release_oldest()?,
             }
         };
-        self.free.remove(&first);
-        if room > length {
-            self.free.insert(first + length, room - length);
+        self.free.remove(&start);
+        if first > start {
+            self.free.insert(start, first - start);
+        }
+        let behind = start + room - (first + length);
+        if behind > 0 {
+            self.free.insert(first + length, behind);
         }
         self.used.insert(first, (bytes, length));
         self.taken += length;
@@ -116,6 +136,25 @@ impl Arena {
             bytes,
         });
         Ok(first)
+    }
+
+    /// Counts bytes as taken that lie elsewhere.
+    ///
+    /// # Errors
+    /// There are not so many left.
+    pub fn charge(&mut self, bytes: u64) -> Result<(), OutOfMemory> {
+        match self.taken.checked_add(bytes) {
+            Some(taken) if taken <= self.total() => {
+                self.taken = taken;
+                Ok(())
+            }
+            _ => Err(OutOfMemory),
+        }
+    }
+
+    /// Counts them no longer.
+    pub fn discharge(&mut self, bytes: u64) {
+        self.taken = self.taken.saturating_sub(bytes);
     }
 
     /// Gives an allocation back; `false` if none starts there.

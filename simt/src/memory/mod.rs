@@ -7,9 +7,11 @@
 
 mod allocations;
 mod arena;
+mod reserved;
 
 pub use allocations::Allocations;
 pub use arena::{Arena, OutOfMemory};
+pub use reserved::{Reserved, anonymous_file};
 
 /// Generic address of the first byte of shared memory. Its low half is zero, as programs that cut a
 /// generic address to 32 bits expect.

@@ -7,6 +7,7 @@ pub mod ast;
 pub mod decode;
 mod expression;
 pub mod lexer;
+pub mod link;
 pub mod parser;
 mod statement;
 pub mod types;

@@ -5,6 +5,7 @@ use super::expression::describe;
 use super::lexer::{Spanned, Token, tokens};
 use super::types::{Space, Type};
 use super::{Result, error};
+use std::collections::HashMap;
 
 /// A parsed text.
 ///
@@ -12,13 +13,20 @@ use super::{Result, error};
 /// The first thing that is not PTX, with its line.
 pub fn parse(source: &str) -> Result<Module<'_>> {
     let tokens = tokens(source)?;
-    Parser { tokens, at: 0 }.module()
+    let parser = Parser {
+        tokens,
+        at: 0,
+        strides: HashMap::new(),
+    };
+    parser.module()
 }
 
 /// The parser's place in the text.
 pub(super) struct Parser<'a> {
     tokens: Vec<Spanned<'a>>,
     at: usize,
+    /// Bytes of an element of each array that has been declared.
+    pub(super) strides: HashMap<&'a str, u32>,
 }
 
 impl<'a> Parser<'a> {
@@ -441,6 +449,9 @@ impl<'a> Parser<'a> {
                 return error(line, "an array too large");
             }
             self.punct(b']')?;
+        }
+        if is_array {
+            self.strides.insert(name, ty.bytes() * vector);
         }
         let mut init = Vec::new();
         if self.accept(b'=') {

@@ -114,7 +114,20 @@ impl<'a> Parser<'a> {
         }
         let mut operands = Vec::new();
         while !self.accept(b';') {
-            operands.push(self.operand(0)?);
+            let operand = self.operand(0)?;
+            operands.push(match operand {
+                // `a[2]` is an element where memory is read or written, its address elsewhere.
+                Operand::NamePlus(name, plus)
+                    if matches!(opcode, "ld" | "ldu" | "st" | "atom" | "red") =>
+                {
+                    Operand::Address {
+                        base: Box::new(Operand::Name(name, None)),
+                        plus,
+                        parts: Vec::new(),
+                    }
+                }
+                operand => operand,
+            });
             if !self.accept(b',') && !self.is_punct_at(0, b';') {
                 return self.unexpected("`,` or `;`");
             }
@@ -192,6 +205,17 @@ impl<'a> Parser<'a> {
         }
         if self.is_punct_at(0, b'+') || self.is_punct_at(0, b'-') {
             return Ok(Operand::NamePlus(name, self.integer()?));
+        }
+        if let Some(stride) = self.strides.get(name).copied()
+            && self.accept(b'[')
+        {
+            let line = self.line();
+            let bytes = self.integer()?.checked_mul(i64::from(stride));
+            self.punct(b']')?;
+            return match bytes {
+                Some(bytes) => Ok(Operand::NamePlus(name, bytes)),
+                None => error(line, format!("an element of {name} beyond all memory")),
+            };
         }
         Ok(Operand::Name(name, None))
     }

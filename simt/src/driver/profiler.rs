@@ -1,0 +1,35 @@
+//! `cuProfiler…`, `cuCoredump…`, `cuLogs…`: nobody is watching.
+
+use super::state::current;
+use super::{Error, put};
+use std::ffi::{c_char, c_int, c_uint, c_void};
+
+super::api! {
+    /// Accepted.
+    fn cuProfilerInitialize(_config: *const c_char, _output: *const c_char, _mode: c_int) { Ok(()) }
+    /// Accepted.
+    fn cuProfilerStart() { current().map(drop) }
+    /// Accepted.
+    fn cuProfilerStop() { current().map(drop) }
+    /// No core is ever written.
+    fn cuCoredumpGetAttribute(_attribute: c_uint, value: *mut c_void, bytes: *mut usize) {
+        let room = *bytes.as_ref().ok_or(Error::InvalidValue)?;
+        if value.is_null() {
+            return Err(Error::InvalidValue);
+        }
+        value.cast::<u8>().write_bytes(0, room);
+        Ok(())
+    }
+    /// As before.
+    fn cuCoredumpGetAttributeGlobal(attribute: c_uint, value: *mut c_void, bytes: *mut usize) {
+        super::error::check(cuCoredumpGetAttribute(attribute, value, bytes))
+    }
+    /// There is no log: it ends where it begins.
+    fn cuLogsCurrent(iterator: *mut c_uint, _flags: c_uint) { put(iterator, 0) }
+    /// There is no log.
+    fn cuLogsRegisterCallback(_callback: *const c_void, _data: *mut c_void, handle: *mut usize) {
+        put(handle, 1)
+    }
+    /// There is no log.
+    fn cuLogsUnregisterCallback(_handle: usize) { Ok(()) }
+}
