@@ -4,11 +4,11 @@ DEVICE ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench peers
+.PHONY: help setup build demo test conformance bench peers
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
-	@echo "DEVICE=cpu|cuda chooses the device of the demo; by default the best there is."
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo "DEVICE=cpu|cuda|simt chooses the device of the demo; by default the CPU."
 
 setup: ## fetch NVRTC, CUDA's headers and the demo's base model into .cache/
 	@scripts/setup.sh
@@ -27,6 +27,10 @@ test: setup ## check format, lints and documentation, then run every test
 	else echo "make test: clippy is not installed, lints are not checked"; fi
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps
 	$(CARGO) test --release --workspace
+
+conformance: setup ## run large kernels, and programs nobody here wrote, on the virtual GPU
+	$(CARGO) test --release -p simt -- --ignored
+	simt/conformance/run.sh
 
 bench: setup ## run the benchmarks of every op and of the engine
 	$(CARGO) bench --workspace

@@ -109,8 +109,8 @@ fn three_devices_with_little_memory() {
             ok(sys::cuCtxSetCurrent(contexts[device]));
             ok(copy(library, memory[device] + 4, memory[device]));
         }
-        for device in 0..3 {
-            ok(sys::cuCtxSetCurrent(contexts[device]));
+        for (device, context) in contexts.into_iter().enumerate() {
+            ok(sys::cuCtxSetCurrent(context));
             let (mut at, mut mark) = (0, 0u32);
             ok(sys::cuLibraryGetGlobal(
                 &mut at,

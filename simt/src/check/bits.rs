@@ -138,18 +138,25 @@ impl SparseBits {
         }
     }
 
-    /// Copies the bits of `bytes` from one place to another.
+    /// Copies the bits of `bytes` from one place to another that does not overlap it.
     pub fn copy(&mut self, from: u64, to: u64, bytes: u64) {
-        let bits: Vec<bool> = (from..from + bytes).map(|at| self.get(at)).collect();
         let mut at = 0;
-        for run in bits.chunk_by(|a, b| a == b) {
-            let range = to + at..to + at + run.len() as u64;
-            if run[0] {
-                self.set(range);
-            } else {
-                self.clear(range);
+        while at < bytes {
+            let (source, target) = (from + at, to + at);
+            let is_whole = source % WORD == 0 && target % WORD == 0 && bytes - at >= WORD;
+            if is_whole {
+                let index = |address: u64| (address % PAGE / WORD) as usize;
+                let word = self.0.get(source).map_or(0, |page| page.0[index(source)]);
+                self.0.page(target).0[index(target)] = word;
+                at += WORD;
+                continue;
             }
-            at += run.len() as u64;
+            if self.get(source) {
+                self.set(target..target + 1);
+            } else {
+                self.clear(target..target + 1);
+            }
+            at += 1;
         }
     }
 
@@ -200,9 +207,13 @@ mod tests {
             assert_eq!(bits.any(at..at + 1), plain[at as usize], "{at}");
             assert_eq!(sparse.get(base + at), plain[at as usize], "{at}");
         }
-        sparse.copy(base, base + 10_001, 700);
-        for at in 0..700u64 {
-            assert_eq!(sparse.get(base + 10_001 + at), plain[at as usize], "{at}");
+        // To places aligned as the source is, and otherwise.
+        for distance in [10_001, 40_960] {
+            sparse.set(base + distance..base + distance + 700);
+            sparse.copy(base, base + distance, 700);
+            for at in 0..700u64 {
+                assert_eq!(sparse.get(base + distance + at), plain[at as usize], "{at}");
+            }
         }
     }
 

@@ -42,7 +42,7 @@ kinds! {
     /// A copy or fill by the host that leaves its allocation.
     InvalidTransfer = "invalid-transfer", "memcheck";
     /// An allocation that nobody has given back.
-    Leak = "leak", "memcheck";
+    Leak = "leak", "leakcheck";
     /// A read of memory that nobody has written.
     Uninitialised = "uninitialised-read", "initcheck";
     /// Accesses of two threads, one of them a write, that nothing orders.

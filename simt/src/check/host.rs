@@ -35,7 +35,7 @@ impl State {
                 self.mark(false, address, bytes);
             }
             Event::DeviceEnds => {
-                if checks.memory {
+                if checks.leaks {
                     self.find_leaks();
                 }
             }

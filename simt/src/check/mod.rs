@@ -1,11 +1,11 @@
 //! The sanitizer: finds what a program does wrong while it runs (`SIMT_CHECK`).
 //!
 //! It looks on at every instruction and every call of the host ([`crate::watch`]). Of memory it keeps
-//! who made it ([`allocations`]), which bytes anybody has written ([`bits`]) and the last accesses to
-//! each ([`shadow`], [`cell`]); of threads, what each knows of the others ([`clock`], [`order`],
-//! [`meeting`], [`messages`]). A race is found from any schedule: it is two accesses that nothing orders, whether or
-//! not they came in the wrong order this time. [`accesses`], [`races`] and [`barriers`] put it together for
-//! an instruction; [`ledger`] keeps what was found, [`finding`] says it.
+//! who made it (`allocations`), which bytes anybody has written (`bits`) and the last accesses to each
+//! (`shadow`, `cell`, `reads`); of threads, what each knows of the others (`clock`, `order`, `meeting`,
+//! `messages`). A race is found from any schedule: it is two accesses that nothing orders, whether or not
+//! they came in the wrong order this time. `accesses`, `races` and `barriers` put it together for an
+//! instruction; `ledger` keeps what was found, `finding` says it.
 
 mod accesses;
 mod allocations;
@@ -65,7 +65,7 @@ pub fn make() -> Option<Arc<dyn Watch>> {
     let shared = Arc::clone(&check.0);
     exit::at_exit(move || {
         let mut state = shared.lock();
-        if shared.checks.memory {
+        if shared.checks.leaks {
             state.find_leaks();
         }
         state.ledger.tell();

@@ -6,8 +6,10 @@ use std::sync::OnceLock;
 /// The checks that are on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Checks {
-    /// Bounds, alignment, use after free, leaks.
+    /// Bounds, alignment, use after free.
     pub memory: bool,
+    /// Memory that is never given back.
+    pub leaks: bool,
     /// Reads of memory that nobody has written.
     pub initialised: bool,
     /// Accesses of several threads that nothing orders.
@@ -22,7 +24,7 @@ pub struct Unknown(String);
 
 impl fmt::Display for Unknown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = "memcheck, initcheck, racecheck, synccheck, all";
+        let known = "memcheck, leakcheck, initcheck, racecheck, synccheck, all";
         write!(
             f,
             "SIMT_CHECK: no check is called {}; there are {known}",
@@ -32,25 +34,28 @@ impl fmt::Display for Unknown {
 }
 
 impl Checks {
-    /// From names with commas between them; those that are unknown do not stop the others.
+    /// From names with commas between them, of which those with a `-` are taken away from what the ones
+    /// before asked for. Unknown names do not stop the others.
     pub fn parse(text: &str) -> (Checks, Vec<Unknown>) {
         let (mut checks, mut unknown) = (Checks::default(), Vec::new());
-        for name in text.split(',').map(str::trim) {
-            match name {
-                "memcheck" => checks.memory = true,
-                "initcheck" => checks.initialised = true,
-                "racecheck" => checks.races = true,
-                "synccheck" => checks.sync = true,
-                "all" | "1" => {
-                    checks = Checks {
-                        memory: true,
-                        initialised: true,
-                        races: true,
-                        sync: true,
-                    };
-                }
-                "" | "0" | "none" => {}
-                _ => unknown.push(Unknown(name.to_owned())),
+        for word in text.split(',').map(str::trim) {
+            let (name, is_on) = match word.strip_prefix('-') {
+                Some(name) => (name, false),
+                None => (word, true),
+            };
+            let all = matches!(name, "all" | "1");
+            let set = |names: &[&str], check: &mut bool| {
+                let is_meant = all || names.contains(&name);
+                *check = if is_meant { is_on } else { *check };
+                is_meant
+            };
+            let mut known = set(&["memcheck"], &mut checks.memory);
+            known |= set(&["memcheck", "leakcheck"], &mut checks.leaks);
+            known |= set(&["initcheck"], &mut checks.initialised);
+            known |= set(&["racecheck"], &mut checks.races);
+            known |= set(&["synccheck"], &mut checks.sync);
+            if !known && !matches!(name, "" | "0" | "none") {
+                unknown.push(Unknown(word.to_owned()));
             }
         }
         (checks, unknown)
@@ -87,5 +92,9 @@ mod tests {
         let (all, none) = (Checks::parse("all").0, Checks::parse("0").0);
         assert!(all.memory && all.initialised && all.races && all.sync);
         assert!(none.is_empty());
+        let (most, unknown) = Checks::parse("all,-leakcheck,-x");
+        assert!(most.memory && most.sync && !most.leaks);
+        assert_eq!(unknown, [Unknown("-x".to_owned())]);
+        assert!(Checks::parse("memcheck").0.leaks);
     }
 }

@@ -3,6 +3,9 @@
 //! A check belongs to the whole process, so each case runs in a process of its own: this program again,
 //! with the case's name in its environment. What it found it leaves as lines of JSON.
 
+// The tests that are run again bring their own.
+#![allow(clippy::duplicate_mod)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -288,3 +288,35 @@ fn updates_need_the_same_shape() {
         );
     }
 }
+
+#[test]
+fn objects_of_the_program_live_as_long_as_what_refers_to_them() {
+    let _stream = stream();
+    let mut ended = 0u32;
+    // SAFETY: handles are live; the counter outlives the object.
+    unsafe {
+        let (mut object, mut graph, mut clone, mut exec) =
+            (null_mut(), null_mut(), null_mut(), null_mut());
+        let data = (&raw mut ended).cast();
+        ok(sys::cuUserObjectCreate(
+            &mut object,
+            data,
+            Some(count),
+            2,
+            1,
+        ));
+        ok(sys::cuGraphCreate(&mut graph, 0));
+        // One of the program's two references goes over to the graph.
+        ok(sys::cuGraphRetainUserObject(graph, object, 1, 1));
+        ok(sys::cuUserObjectRelease(object, 1));
+        let mut node = null_mut();
+        ok(sys::cuGraphAddEmptyNode(&mut node, graph, null(), 0));
+        ok(sys::cuGraphClone(&mut clone, graph));
+        ok(sys::cuGraphInstantiateWithFlags(&mut exec, graph, 0));
+        ok(sys::cuGraphDestroy(graph));
+        ok(sys::cuGraphDestroy(clone));
+        assert_eq!((&raw const ended).read_volatile(), 0);
+        ok(sys::cuGraphExecDestroy(exec));
+        assert_eq!((&raw const ended).read_volatile(), 1);
+    }
+}

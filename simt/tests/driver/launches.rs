@@ -14,9 +14,9 @@ fn arguments_in_one_buffer() {
     let mut buffer = [words.0, u64::from(words.1 as u32) | 6 << 32];
     let mut bytes = 16usize;
     let mut extra: [*mut c_void; 5] = [
-        1 as *mut c_void,
+        std::ptr::without_provenance_mut(1),
         buffer.as_mut_ptr().cast(),
-        2 as *mut c_void,
+        std::ptr::without_provenance_mut(2),
         (&raw mut bytes).cast(),
         null_mut(),
     ];

@@ -101,3 +101,32 @@ fn handles_of_nothing() {
         }
     }
 }
+
+#[test]
+fn what_there_is_not_says_so() {
+    const NOT_SUPPORTED: u32 = 801;
+    let _stream = stream();
+    let mut graph = 0usize;
+    assert_eq!(
+        call(
+            "cuGraphCreate",
+            [(&raw mut graph) as usize, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        ),
+        Some(0)
+    );
+    for (name, first, second) in [
+        ("cuTexObjectCreate", 0, 0),
+        ("cuSurfObjectCreate", 0, 0),
+        ("cuArrayCreate_v2", 0, 0),
+        ("cuMipmappedArrayCreate", 0, 0),
+        ("cuIpcGetMemHandle", 0, 0),
+        ("cuImportExternalMemory", 0, 0),
+        ("cuGreenCtxCreate", 0, 0),
+        ("cuMulticastCreate", 0, 0),
+        ("cuLaunchCooperativeKernelMultiDevice", 0, 0),
+        ("cuGraphConditionalHandleCreate", 0, graph),
+    ] {
+        let code = call(name, [first, second, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(code, Some(NOT_SUPPORTED), "{name}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Graphs that can run: a snapshot of a graph's nodes in their order.
 
 use super::kernel_node::{self, KernelParams};
+use super::user_object::Held;
 use super::{Node, get, order};
 use crate::driver::state::{Registry, current, lock};
 use crate::driver::work::{Fill, HostCall, Work};
@@ -27,6 +28,8 @@ struct Exec {
     /// Edges by the places of their ends.
     edges: Vec<(usize, usize)>,
     flags: u64,
+    /// What it keeps alive for the program.
+    held: Mutex<Vec<Held>>,
 }
 
 static EXECS: Registry<Exec> = Registry::new();
@@ -81,12 +84,14 @@ fn edges_of(nodes: &BTreeMap<usize, Node>) -> Result<Vec<(usize, usize)>> {
 }
 
 fn instantiate(to: *mut usize, graph: usize, flags: u64) -> Result<()> {
+    let held = Mutex::new(super::held(graph)?);
     let graph = get(graph)?;
     let nodes = lock(&graph.nodes);
     let exec = Exec {
         steps: Mutex::new(steps_of(&nodes)?),
         edges: edges_of(&nodes)?,
         flags,
+        held,
     };
     // SAFETY: the entry points give pointers that are null or valid.
     unsafe { put(to, EXECS.insert(exec)) }
@@ -199,6 +204,7 @@ fn take_over(old: &mut [Step], new: Vec<Step>) {
 
 fn update(exec: usize, graph: usize) -> Result<UpdateResult> {
     let exec = EXECS.get(exec)?;
+    let held = super::held(graph)?;
     let graph = get(graph)?;
     let nodes = lock(&graph.nodes);
     let new = steps_of(&nodes)?;
@@ -207,6 +213,7 @@ fn update(exec: usize, graph: usize) -> Result<UpdateResult> {
     let (result, node) = difference(&steps, &new).or(topology).unwrap_or((0, 0));
     if result == 0 {
         take_over(&mut steps, new);
+        *lock(&exec.held) = held;
     }
     Ok(UpdateResult {
         result,

@@ -130,6 +130,18 @@ pub fn behind(graph: usize, of: &[usize]) -> Result<BTreeSet<usize>> {
     Ok(reached)
 }
 
+/// What a graph and the graphs in it keep alive for the program.
+pub fn held(graph: usize) -> Result<Vec<Held>> {
+    let graph = get(graph)?;
+    let mut held = lock(&graph.held).clone();
+    for node in lock(&graph.nodes).values() {
+        if let Work::Graph(child) = node.work {
+            held.extend(self::held(child)?);
+        }
+    }
+    Ok(held)
+}
+
 /// A copy of a graph, with nodes of its own.
 pub fn clone(graph: usize) -> Result<usize> {
     let source = get(graph)?;
@@ -151,7 +163,7 @@ pub fn clone(graph: usize) -> Result<usize> {
         Graph {
             nodes: Mutex::new(nodes),
             cloned,
-            held: Mutex::default(),
+            held: Mutex::new(lock(&source.held).clone()),
         },
     );
     Ok(copy)
