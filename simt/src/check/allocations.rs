@@ -11,6 +11,8 @@ const REMEMBERED: usize = 10_000;
 pub enum Origin {
     /// By that entry point of the driver.
     Call(&'static str),
+    /// Memory of the host, by that entry point: the host writes it by itself.
+    Host(&'static str),
     /// A variable of a module.
     Variable(String),
 }
@@ -38,7 +40,9 @@ impl fmt::Display for Allocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Allocation { bytes, number, .. } = self;
         match &self.origin {
-            Origin::Call(call) => write!(f, "allocation {number} of {bytes} bytes by {call}")?,
+            Origin::Call(call) | Origin::Host(call) => {
+                write!(f, "allocation {number} of {bytes} bytes by {call}")?
+            }
             Origin::Variable(name) => write!(f, "variable {name} of {bytes} bytes")?,
         }
         match self.freed_by {
@@ -120,7 +124,7 @@ impl Allocations {
 
     /// Allocations that are still there, but for variables, in the order of their numbers.
     pub fn left(&self) -> Vec<&Allocation> {
-        let is_asked_for = |a: &&Allocation| matches!(a.origin, Origin::Call(_));
+        let is_asked_for = |a: &&Allocation| !matches!(a.origin, Origin::Variable(_));
         let mut left: Vec<_> = self.live.values().filter(is_asked_for).collect();
         left.sort_by_key(|a| a.number);
         left

@@ -18,7 +18,7 @@ impl State {
                 // Each device tells of it.
                 let is_known = self.allocations.find(address);
                 if is_known.is_none_or(|known| (known.address, known.bytes) != (address, bytes)) {
-                    self.allocations.add(address, bytes, Origin::Call(call()));
+                    self.allocations.add(address, bytes, Origin::Host(call()));
                 }
                 self.mark(true, address, bytes);
             }
@@ -70,11 +70,16 @@ impl State {
             ..
         } = *transfer;
         let is_ours = |address| self.allocations.find(address).is_some();
+        // Of what the host writes by itself nobody knows that it is undefined.
+        let is_device = |address| {
+            let found = self.allocations.find(address);
+            found.is_some_and(|known| !matches!(known.origin, Origin::Host(_)))
+        };
         match kind {
             TransferKind::ToHost => {}
             TransferKind::ToDevice | TransferKind::Fill => self.mark(true, to, bytes),
             // What was undefined stays so where it goes.
-            TransferKind::OnDevice | TransferKind::Anywhere if is_ours(from) && is_ours(to) => {
+            TransferKind::OnDevice | TransferKind::Anywhere if is_ours(from) && is_device(to) => {
                 self.written.copy(from, to, bytes);
             }
             TransferKind::OnDevice | TransferKind::Anywhere => {

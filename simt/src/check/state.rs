@@ -121,7 +121,7 @@ impl State {
         let left: Vec<Allocation> = self.allocations.left().into_iter().cloned().collect();
         let (each, others) = left.split_at(left.len().min(LEAKS));
         for allocation in each {
-            let Origin::Call(call) = allocation.origin else {
+            let (Origin::Call(call) | Origin::Host(call)) = allocation.origin else {
                 continue;
             };
             let action = format!("what {call} has given is never freed");

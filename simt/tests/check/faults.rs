@@ -148,6 +148,22 @@ fn nobody_has_written_it() {
 }
 
 #[test]
+fn bytes_come_in_many_ways() {
+    let kind = "uninitialised-read";
+    found("captured_bad", kind, ("reads", 0, 0), None);
+    // The last word of each row is missing.
+    found("rectangle_bad", kind, ("reads", 0, 7), None);
+    clean(&[
+        "captured_good",
+        "captured_copy_good",
+        "rectangle_good",
+        "word_good",
+        "managed_good",
+        "mapped_good",
+    ]);
+}
+
+#[test]
 fn masks() {
     let finding = found("mask_bad", "caller-not-in-mask", ("mask", 0, 16), None);
     assert_eq!(finding["count"], 16);

@@ -16,6 +16,19 @@ fn frees_of_what_is_not_there() {
 }
 
 #[test]
+fn mistakes_with_memory_of_other_kinds() {
+    for (case, kind) in [
+        ("pool_free_bad", "double-free"),
+        ("pinned_free_bad", "double-free"),
+        ("long_rectangle_bad", "invalid-transfer"),
+    ] {
+        let Outcome { findings, .. } = run_case(case, "all");
+        assert_eq!(findings.len(), 1, "{case}: {findings:#?}");
+        assert_eq!(findings[0]["kind"], kind);
+    }
+}
+
+#[test]
 fn what_nobody_gives_back() {
     let Outcome { findings, .. } = run_case("leak", "all");
     assert_eq!(findings.len(), 1, "{findings:#?}");

@@ -12,6 +12,7 @@ mod support;
 mod cases;
 mod faults;
 mod host;
+mod paths;
 mod process;
 mod programs;
 mod speed;

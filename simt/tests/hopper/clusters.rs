@@ -4,6 +4,7 @@ use super::run::{module, run};
 use super::support::{kernel, stream};
 use cudarc::driver::sys::{self, CUresult};
 use cudarc::driver::{CudaFunction, DevicePtrMut};
+use std::ptr::null_mut;
 
 #[test]
 fn ranks_and_neighbours() {
@@ -138,6 +139,17 @@ fn bytes_from_block_to_block() {
 
 /// Launches a module's entry in clusters, as the attribute of `cuLaunchKernelEx` asks for.
 fn launch(function: &CudaFunction, blocks: u32, cluster: [u32; 3], out: u64) -> CUresult {
+    launch_on(std::ptr::null_mut(), function, blocks, cluster, out)
+}
+
+/// As [`launch`], on a stream.
+fn launch_on(
+    stream: sys::CUstream,
+    function: &CudaFunction,
+    blocks: u32,
+    cluster: [u32; 3],
+    out: u64,
+) -> CUresult {
     let mut none = 0u64;
     let mut out = out;
     let mut params = [(&raw mut none).cast(), (&raw mut out).cast()];
@@ -157,7 +169,7 @@ fn launch(function: &CudaFunction, blocks: u32, cluster: [u32; 3], out: u64) -> 
         blockDimY: 1,
         blockDimZ: 1,
         sharedMemBytes: 0,
-        hStream: std::ptr::null_mut(),
+        hStream: stream,
         attrs: &mut attribute,
         numAttrs: 1,
     };
@@ -172,17 +184,19 @@ fn launch(function: &CudaFunction, blocks: u32, cluster: [u32; 3], out: u64) -> 
     }
 }
 
+/// The first thread of each block writes how many blocks its cluster has.
+const SIZES: &str = "setp.ne.u32 %p1, %t, 0;
+    @%p1 ret;
+    mov.u32 %r1, %cluster_nctarank;
+    mov.u32 %r2, %ctaid.x;
+    mul.wide.u32 %d1, %r2, 4;
+    add.u64 %d1, %d1, %out;
+    st.global.u32 [%d1], %r1;";
+
 #[test]
 fn sizes_of_clusters_are_checked() {
-    let body = "setp.ne.u32 %p1, %t, 0;
-        @%p1 ret;
-        mov.u32 %r1, %cluster_nctarank;
-        mov.u32 %r2, %ctaid.x;
-        mul.wide.u32 %d1, %r2, 4;
-        add.u64 %d1, %d1, %out;
-        st.global.u32 [%d1], %r1;";
     let stream = stream();
-    let function = kernel(&stream, &module("", "", body), "k");
+    let function = kernel(&stream, &module("", "", SIZES), "k");
     let mut out = stream.clone_htod(&[0u32; 16]).unwrap();
     let address = out.device_ptr_mut(&stream).0;
     let invalid = CUresult::CUDA_ERROR_INVALID_CLUSTER_SIZE;
@@ -201,4 +215,57 @@ fn sizes_of_clusters_are_checked() {
         CUresult::CUDA_SUCCESS
     );
     assert_eq!(stream.clone_dtoh(&out).unwrap(), [2; 16]);
+}
+
+#[test]
+fn graphs_launch_clusters() {
+    let ok = |result| assert_eq!(result, CUresult::CUDA_SUCCESS);
+    let stream = stream();
+    let function = kernel(&stream, &module("", "", SIZES), "k");
+    let mut out = stream.clone_htod(&[0u32; 16]).unwrap();
+    let mut address = out.device_ptr_mut(&stream).0;
+    let mut none = 0u64;
+    let mut params = [(&raw mut none).cast(), (&raw mut address).cast()];
+    let (mut own, mut graph, mut exec) = (null_mut(), null_mut(), null_mut());
+    let (mut node, mut added) = (null_mut(), null_mut());
+    // SAFETY: handles are live, and the entry takes two addresses.
+    unsafe {
+        ok(sys::cuStreamCreate(&mut own, 1));
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        ok(sys::cuStreamBeginCapture_v2(own, mode));
+        ok(launch_on(own, &function, 16, [4, 1, 1], address));
+        ok(sys::cuStreamEndCapture(own, &mut graph));
+        ok(sys::cuGraphInstantiateWithFlags(&mut exec, graph, 0));
+        ok(sys::cuGraphLaunch(exec, own));
+        assert_eq!(stream.clone_dtoh(&out).unwrap(), [4; 16]);
+        ok(sys::cuGraphExecDestroy(exec));
+
+        // A node that is made for itself gets its clusters afterwards.
+        let mut count = 1;
+        ok(sys::cuGraphGetNodes(graph, &mut node, &mut count));
+        let mut kernel: sys::CUDA_KERNEL_NODE_PARAMS = std::mem::zeroed();
+        kernel.func = function.cu_function();
+        (kernel.gridDimX, kernel.gridDimY, kernel.gridDimZ) = (16, 1, 1);
+        (kernel.blockDimX, kernel.blockDimY, kernel.blockDimZ) = (32, 1, 1);
+        kernel.kernelParams = params.as_mut_ptr();
+        ok(sys::cuGraphAddKernelNode_v2(
+            &mut added, graph, &node, 1, &kernel,
+        ));
+        let id = sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
+        let mut value = sys::CUlaunchAttributeValue { pad: [0; 64] };
+        for (x, expected) in [
+            (3, CUresult::CUDA_ERROR_INVALID_CLUSTER_SIZE),
+            (8, CUresult::CUDA_SUCCESS),
+        ] {
+            value.clusterDim = sys::CUlaunchAttributeValue_union__bindgen_ty_1 { x, y: 1, z: 1 };
+            let set = sys::cuGraphKernelNodeSetAttribute(added, id, &value);
+            assert_eq!(set, expected);
+        }
+        ok(sys::cuGraphInstantiateWithFlags(&mut exec, graph, 0));
+        ok(sys::cuGraphLaunch(exec, own));
+        assert_eq!(stream.clone_dtoh(&out).unwrap(), [8; 16]);
+        ok(sys::cuGraphExecDestroy(exec));
+        ok(sys::cuGraphDestroy(graph));
+        ok(sys::cuStreamDestroy_v2(own));
+    }
 }

@@ -1,12 +1,10 @@
 //! Graphs that can run: a snapshot of a graph's nodes in their order.
 
-use super::kernel_node::{self, KernelParams};
 use super::user_object::Held;
 use super::{Node, get, order};
 use crate::driver::state::{Registry, current, lock};
-use crate::driver::work::{Fill, HostCall, Work};
-use crate::driver::{Error, Result, capture, event, put, stream};
-use crate::driver::{copy, copy::Copy3D};
+use crate::driver::work::Work;
+use crate::driver::{Error, Result, capture, put, stream};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::c_uint;
 use std::sync::Mutex;
@@ -294,39 +292,5 @@ crate::driver::api! {
             }
             _ => Err(Error::InvalidValue),
         })
-    }
-    /// Another launch.
-    fn cuGraphExecKernelNodeSetParams_v2(exec: usize, node: usize, params: *const KernelParams) {
-        set(exec, node, Work::Kernel(kernel_node::of_node(params, true)?))
-    }
-    /// Another launch.
-    fn cuGraphExecKernelNodeSetParams(exec: usize, node: usize, params: *const KernelParams) {
-        set(exec, node, Work::Kernel(kernel_node::of_node(params, false)?))
-    }
-    /// Another copy.
-    fn cuGraphExecMemcpyNodeSetParams(exec: usize, node: usize, params: *const Copy3D, _context: usize) {
-        set(exec, node, Work::Copy(copy::of_node(params)?))
-    }
-    /// Another fill.
-    fn cuGraphExecMemsetNodeSetParams(exec: usize, node: usize, params: *const Fill, _context: usize) {
-        set(exec, node, Work::Fill(*params.as_ref().ok_or(Error::InvalidValue)?))
-    }
-    /// Another function of the host.
-    fn cuGraphExecHostNodeSetParams(exec: usize, node: usize, params: *const super::nodes::HostParams) {
-        set(exec, node, Work::Host(HostCall::of(params)?))
-    }
-    /// Another graph of the same shape.
-    fn cuGraphExecChildGraphNodeSetParams(exec: usize, node: usize, graph: usize) {
-        set_child(exec, node, graph)
-    }
-    /// Another event.
-    fn cuGraphExecEventRecordNodeSetEvent(exec: usize, node: usize, event: usize) {
-        event::get(event)?;
-        set(exec, node, Work::Record(event))
-    }
-    /// Another event.
-    fn cuGraphExecEventWaitNodeSetEvent(exec: usize, node: usize, event: usize) {
-        event::get(event)?;
-        set(exec, node, Work::Wait(event))
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod build;
 pub mod exec;
+mod exec_params;
 pub mod generic;
 mod kernel_node;
 pub mod memory;
@@ -19,9 +20,10 @@ use std::sync::{Arc, Mutex};
 use user_object::Held;
 
 /// The entry points of all files here.
-pub const TABLES: [&[(&str, Address)]; 7] = [
+pub const TABLES: [&[(&str, Address)]; 8] = [
     build::TABLE,
     exec::TABLE,
+    exec_params::TABLE,
     generic::TABLE,
     memory::TABLE,
     nodes::TABLE,
