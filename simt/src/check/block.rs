@@ -105,11 +105,12 @@ impl Observer for BlockCheck {
         }
         let mut state = self.shared.lock();
         let local = &mut self.local;
-        if facts.touches[0].is_some() {
-            local.accesses(&mut state, &self.kernel, issue);
-        }
+        // Copies that an arrival waits for have landed when it tells of them.
         if facts.effect != Effect::None {
             local.effect(&mut state, &self.kernel, issue);
+        }
+        if facts.touches[0].is_some() {
+            local.accesses(&mut state, &self.kernel, issue);
         }
     }
 
