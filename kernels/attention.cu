@@ -9,7 +9,7 @@
 //           of kv_stride, [num_kv_heads, D] used; out: [tokens, num_heads, D]; lse: [tokens, num_heads],
 //           may be null. Matrices are bf16 with rows at multiples of 16 bytes, all sums f32.
 // Launch    grid: (items, num_kv_heads), block: 32 · WARPS, dynamic shared memory: 512 · D bytes, and
-//           64 · WARPS · M · D more where M > 1.
+//           64 · WARPS · M · (D + 8) more where M > 1.
 // Tiling    A block holds WARPS · M · 16 rows (attention.cuh: tokens times heads of a group), each warp
 //           M · 16, and streams the tiles of 64 keys of its runs past them. A warp whose rows see
 //           nothing of a tile only helps to load it.
@@ -25,7 +25,6 @@
 //           pieces folded here or by attention_combine, with any WARPS and M.
 //
 // instance: attention_64 = attention<64, 4, 2>
-// instance: attention_80 = attention<80, 4, 2>
 // instance: attention_few_64 = attention<64, 4, 1>
 // instance: attention_few_80 = attention<80, 4, 1>
 // instance: attention_few_96 = attention<96, 4, 1>
@@ -46,18 +45,18 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     const int kv_head = blockIdx.y, lane = threadIdx.x % kWarp;
     const int warp_row = threadIdx.x / kWarp * M * 16;  // first row of this warp within the item
     const float log2_scale = h.scale * kLog2E;
-    const auto fetch_tile = [&](int to, const Run& run, int at) {
-        const size_t first = static_cast<size_t>(run.key + at) * kv_stride + kv_head * D;
-        fetch<kKeys, kThreads>(Tile<D>{stage(to)}, run.keys - at, keys + first, kv_stride);
-        fetch<kKeys, kThreads>(Tile<D>{stage(to) + kKeys * D}, run.keys - at, values + first, kv_stride);
+    const auto fetch_tile = [&](int to, int key, int count) {
+        const size_t first = static_cast<size_t>(key) * kv_stride + kv_head * D;
+        fetch<kKeys, kThreads>(Tile<D>{stage(to)}, count, keys + first, kv_stride);
+        fetch<kKeys, kThreads>(Tile<D>{stage(to) + kKeys * D}, count, values + first, kv_stride);
         commit_copies();
     };
 
-    Run run = runs[item.run];
+    int key = runs[item.run].key, count = runs[item.run].keys;  // of the run
     fetch<kRows, kThreads>(Tile<D>{stage(1)}, item.rows, [&](int row) {
         return queries + row_at(h, item.first + row, kv_head, q_stride, D);
     });
-    fetch_tile(0, run, 0);
+    fetch_tile(0, key, count);
     await_copies<0>();
     __syncthreads();
     unsigned q[M][D / 16][4];
@@ -68,31 +67,31 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     const auto row_of = [&](int m, int half) { return item.first + warp_row + 16 * m + 8 * half + lane / 4; };
     Softmax<D, M> piece;
     piece.clear();
-    Kept<M * D / 2, (M > 1)> total(reinterpret_cast<float*>(stage(2)));
-    float maximum[M][2], sum[M][2];
+    // Of the pieces so far: values, then largest scores and sums of exponentials.
+    constexpr int kMaximum = M * D / 2, kSum = kMaximum + 2 * M, kKept = kSum + 2 * M;
+    Kept<kKept, kThreads, (M > 1)> total(reinterpret_cast<float*>(stage(2)));
 #pragma unroll
-    for (int m = 0; m < M; ++m)
-        maximum[m][0] = maximum[m][1] = kNone, sum[m][0] = sum[m][1] = 0.0f;
-#pragma unroll
-    for (int i = 0; i < M * D / 2; ++i) total[i] = 0.0f;
+    for (int i = 0; i < kKept; ++i) total[i] = i < kMaximum || i >= kSum ? 0.0f : kNone;
 
     int visible[M][2];
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
-        if (at == 0)
+        if (at == 0) {
+            const Run run = runs[item.run + index];
 #pragma unroll
             for (int m = 0; m < M; ++m)
 #pragma unroll
                 for (int half = 0; half < 2; ++half) visible[m][half] = visible_to(h, run, row_of(m, half));
+        }
 
         await_copies<0>();
         __syncthreads();  // the tile is there, and the other stage has been read
-        Run next = run;
-        int next_index = index, next_at = at + kKeys;
-        if (next_at >= run.keys) {
-            next_at = 0;
-            if (++next_index < item.runs) next = runs[item.run + next_index];
+        const int here = at;
+        at += kKeys;
+        if (at >= count) {
+            at = 0;
+            if (++index < item.runs) key = runs[item.run + index].key, count = runs[item.run + index].keys;
         }
-        if (next_index < item.runs) fetch_tile(now ^ 1, next, next_at);
+        if (index < item.runs) fetch_tile(now ^ 1, key + at, count - at);
 
         int least = visible[0][0], most = visible[0][0];
 #pragma unroll
@@ -100,25 +99,23 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
 #pragma unroll
             for (int half = 0; half < 2; ++half)
                 least = min(least, visible[m][half]), most = max(most, visible[m][half]);
-        if (__any_sync(0xffffffffu, most > at)) {
+        if (__any_sync(0xffffffffu, most > here)) {
             float scores[M][kKeys / 8][4] = {};
             multiply_transposed<M, kKeys>(scores, q, Tile<D>{stage(now)});
-            if (__any_sync(0xffffffffu, least < at + kKeys)) mask(scores, visible, at);
+            if (__any_sync(0xffffffffu, least < here + kKeys)) mask(scores, visible, here);
             piece.soften(scores, log2_scale);
             multiply<M, kKeys>(piece.values, scores, Tile<D>{stage(now) + kKeys * D});
         }
 
-        bool seen = false;
-#pragma unroll
-        for (int m = 0; m < M; ++m) seen |= piece.maximum[m][0] != kNone || piece.maximum[m][1] != kNone;
-        if (next_at % kPiece == 0 && __any_sync(0xffffffffu, seen)) {
+        if (at % kPiece == 0 && __any_sync(0xffffffffu, piece.seen())) {
 #pragma unroll
             for (int m = 0; m < M; ++m)
 #pragma unroll
                 for (int half = 0; half < 2; ++half) {
-                    const Fold fold(maximum[m][half], piece.maximum[m][half], log2_scale);
-                    maximum[m][half] = fold.maximum;
-                    sum[m][half] = fold(sum[m][half], quad_sum(piece.sum[m][half]));
+                    float &maximum = total[kMaximum + 2 * m + half], &sum = total[kSum + 2 * m + half];
+                    const Fold fold(maximum, piece.maximum[m][half], log2_scale);
+                    maximum = fold.maximum;
+                    sum = fold(sum, quad_sum(piece.sum[m][half]));
 #pragma unroll
                     for (int n = 0; n < D / 8; ++n)
 #pragma unroll
@@ -129,7 +126,6 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
                 }
             piece.clear();
         }
-        run = next, index = next_index, at = next_at;
     }
 
 #pragma unroll
@@ -137,7 +133,8 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const int row = row_of(m, half);
-            const float scale = item.partial < 0 ? 1.0f / sum[m][half] : 1.0f;
+            const float maximum = total[kMaximum + 2 * m + half], sum = total[kSum + 2 * m + half];
+            const float scale = item.partial < 0 ? 1.0f / sum : 1.0f;
             const bool there = row < item.first + item.rows;
 #pragma unroll
             for (int n = 0; n < D / 8; ++n)
@@ -147,13 +144,13 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
             if (!there) continue;
             if (item.partial >= 0) {
                 const size_t to = static_cast<size_t>(kv_head) * partial.rows + item.partial + row - item.first;
-                if (lane % 4 == 0) partial.sums[to] = make_float2(maximum[m][half], sum[m][half]);
+                if (lane % 4 == 0) partial.sums[to] = make_float2(maximum, sum);
 #pragma unroll
                 for (int n = 0; n < D / 8; ++n)
                     *reinterpret_cast<float2*>(partial.values + to * D + 8 * n + lane % 4 * 2) =
                         make_float2(piece.values[m][n][2 * half], piece.values[m][n][2 * half + 1]);
             } else if (lse != nullptr && lane % 4 == 0) {
-                lse[row_at(h, row, kv_head, h.num_heads, 1)] = log_sum_exp(maximum[m][half], sum[m][half], log2_scale);
+                lse[row_at(h, row, kv_head, h.num_heads, 1)] = log_sum_exp(maximum, sum, log2_scale);
             }
         }
     if (item.partial >= 0) return;

@@ -69,10 +69,11 @@ __device__ inline int head_of(const Heads& h, int row, int token, int kv_head) {
     return kv_head * h.group + row - token * h.group;
 }
 
-// Where a row starts in a matrix of `stride` elements a token and `width` a head.
-__device__ inline size_t row_at(const Heads& h, int row, int kv_head, int stride, int width) {
+// Where a row starts in a matrix of `stride` elements a token and `width` a head. The host sees to it that
+// the batch has fewer than 2^32 elements.
+__device__ inline unsigned row_at(const Heads& h, int row, int kv_head, int stride, int width) {
     const int token = token_of(h, row);
-    return static_cast<size_t>(token) * stride + head_of(h, row, token, kv_head) * width;
+    return static_cast<unsigned>(token) * stride + head_of(h, row, token, kv_head) * width;
 }
 
 // Keys of the run that a row sees.

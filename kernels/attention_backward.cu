@@ -98,19 +98,19 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
 
         await_copies<0>();
         __syncthreads();  // the tile is there, and the other stage has been read
-        Run next = run;
-        int next_index = index, next_at = at + kKeys;
-        if (next_at >= run.keys) {
-            next_at = 0;
-            if (++next_index < item.runs) next = runs[item.run + next_index];
+        const int here = at;
+        at += kKeys;
+        if (at >= run.keys) {
+            at = 0;
+            if (++index < item.runs) run = runs[item.run + index];
         }
-        if (next_index < item.runs) fetch_tile(now ^ 1, next, next_at);
+        if (index < item.runs) fetch_tile(now ^ 1, run, at);
 
-        if (__any_sync(0xffffffffu, max(visible[0][0], visible[0][1]) > at)) {
+        if (__any_sync(0xffffffffu, max(visible[0][0], visible[0][1]) > here)) {
             float p[1][kKeys / 8][4] = {}, ds[1][kKeys / 8][4] = {};
             multiply_transposed<1, kKeys>(p, q, tile(now, 0));
             multiply_transposed<1, kKeys>(ds, g, tile(now, 1));
-            if (__any_sync(0xffffffffu, min(visible[0][0], visible[0][1]) < at + kKeys)) mask(p, visible, at);
+            if (__any_sync(0xffffffffu, min(visible[0][0], visible[0][1]) < here + kKeys)) mask(p, visible, here);
 #pragma unroll
             for (int n = 0; n < kKeys / 8; ++n)
 #pragma unroll
@@ -120,7 +120,6 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
                 }
             multiply<1, kKeys>(dq, ds, tile(now, 0));
         }
-        run = next, index = next_index, at = next_at;
     }
 
 #pragma unroll

@@ -3,18 +3,18 @@
 
 #include "attention_tile.cuh"
 
-// N sums of a thread, in registers or in shared memory as element [N][threads].
-template <int N, bool SHARED>
+// N numbers of each of a block's threads, in registers or in shared memory as [N][THREADS].
+template <int N, int THREADS, bool SHARED>
 struct Kept {
     float at[N];
     __device__ Kept(float*) {}
     __device__ float& operator[](int i) { return at[i]; }
 };
-template <int N>
-struct Kept<N, true> {
+template <int N, int THREADS>
+struct Kept<N, THREADS, true> {
     float* base;
     __device__ Kept(float* shared) : base(shared + threadIdx.x) {}
-    __device__ float& operator[](int i) { return base[i * blockDim.x]; }
+    __device__ float& operator[](int i) { return base[i * THREADS]; }
 };
 
 // The softmax state of a thread's rows: M · 16 rows a warp, of which it meets 2 · M.
@@ -32,6 +32,14 @@ struct Softmax {
 #pragma unroll
                 for (int i = 0; i < 4; ++i) values[m][n][i] = 0.0f;
         }
+    }
+
+    // Whether this thread's rows have seen a key.
+    __device__ bool seen() const {
+        bool any = false;
+#pragma unroll
+        for (int m = 0; m < M; ++m) any |= maximum[m][0] != kNone || maximum[m][1] != kNone;
+        return any;
     }
 
     // Turns raw scores into exponentials relative to the new maximum, and rescales what is there.

@@ -139,8 +139,8 @@ proptest! {
     }
 }
 
-/// Prefill, then one token at a time: every token's row is that of the whole sequence.
-fn decode<D: Attention>(device: &D, packed: &Case, trunk: usize, tokens: &[usize]) {
+/// Asserts that tokens behind a trunk, each computed alone over the cache, have the bits of one pass; these.
+fn decode<D: Attention>(device: &D, packed: &Case, trunk: usize, tokens: &[usize]) -> Vec<u32> {
     let heads = packed.heads;
     let (whole, _) = packed.forward(device);
     let [keys, values] = [&packed.keys, &packed.values].map(|x| reals(device, x));
@@ -169,8 +169,10 @@ fn decode<D: Attention>(device: &D, packed: &Case, trunk: usize, tokens: &[usize
         let old = &whole[row * heads.q_dim()..][..heads.q_dim()];
         assert_eq!(bits(&out), bits(old), "token {i}");
     }
+    bits(&whole)
 }
 
+/// Prefill, then one token at a time: every token's row is that of the whole sequence.
 #[test]
 fn decoding_token_by_token_has_the_bits_of_one_pass() {
     let heads = lrem::ops::attention::Heads {

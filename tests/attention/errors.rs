@@ -39,7 +39,11 @@ fn messages<D: Attention>(device: &D, heads: &Heads, forest: &Forest) -> [String
 
 #[test]
 fn wrong_heads_are_errors() {
-    on_every_device!(|device| assert_eq!(messages(device, &HEADS, &forest()), ["", ""]));
+    on_every_device!(|device| {
+        let said = messages(device, &HEADS, &forest());
+        assert_eq!(said, ["", ""]);
+        said
+    });
     let cases = [
         ((4, 3, 3), "4 heads cannot share 3 key heads"),
         ((4, 0, 3), "4 heads cannot share 0 key heads"),
@@ -56,6 +60,7 @@ fn wrong_heads_are_errors() {
             let [forward, backward] = messages(device, &heads, &forest());
             assert_eq!(forward, format!("attention: {want}"));
             assert_eq!(backward, format!("attention_backward: {want}"));
+            [forward, backward]
         });
     }
 }
@@ -92,6 +97,7 @@ fn wrong_forests_are_errors() {
             let [forward, backward] = messages(device, &HEADS, &forest);
             assert_eq!(forward, format!("attention: {want}"));
             assert_eq!(backward, format!("attention_backward: {want}"));
+            [forward, backward]
         });
     }
 }
@@ -116,6 +122,7 @@ fn a_gradient_that_would_be_lost_is_an_error() {
                 "attention_backward: keys of segment {segment} are not its rows and its ancestors'"
             );
             assert_eq!(backward, want);
+            [forward, backward]
         });
     }
 }
@@ -138,6 +145,7 @@ fn short_buffers_are_errors() {
                 String::new()
             };
             assert_eq!(forward, want);
+            [forward, backward]
         });
     }
 }
@@ -155,11 +163,10 @@ fn a_span_beyond_the_cache_is_an_error() {
             keys: &keys,
             values: &values,
         };
-        let result = device.attention(&HEADS, &case.forest, &qkv, kv, &mut out, None);
-        assert_eq!(
-            message(result),
-            "attention: keys of segment 2 lie outside the 5 that there are"
-        );
+        let result = message(device.attention(&HEADS, &case.forest, &qkv, kv, &mut out, None));
+        let want = "attention: keys of segment 2 lie outside the 5 that there are";
+        assert_eq!(result, want);
+        result
     });
 }
 
@@ -177,5 +184,6 @@ fn a_head_of_more_elements_than_a_kernel_holds_is_an_error() {
         let [forward, backward] = messages_of(device, &heads, &forest, sizes);
         assert_eq!(forward, format!("attention: {want}"));
         assert_eq!(backward, format!("attention_backward: {want}"));
+        [forward, backward]
     });
 }

@@ -48,8 +48,14 @@ fn summed(rows: &[usize], width: usize, x: &[f64], len: usize) -> Vec<f64> {
     sums
 }
 
-/// Asserts that forward and backward of `flat`, whose rows are copies of `rows` of `case`, give the same.
-fn same_as_repeated<D: Attention>(device: &D, case: &Case, flat: &Case, rows: &[usize]) {
+/// Asserts that forward and backward of `flat`, whose rows are copies of `rows` of `case`, give the same;
+/// bits of the output.
+fn same_as_repeated<D: Attention>(
+    device: &D,
+    case: &Case,
+    flat: &Case,
+    rows: &[usize],
+) -> Vec<u32> {
     let heads = case.heads;
     let (q_dim, kv_dim) = (heads.q_dim(), heads.kv_dim());
     let rounding = D::Real::ROUNDING;
@@ -94,10 +100,12 @@ fn same_as_repeated<D: Attention>(device: &D, case: &Case, flat: &Case, rows: &[
             exact + rounding * (want[l].abs() + sizes[l] + exact)
         });
     }
+    bits(&out)
 }
 
-/// Asserts that a segment below its ancestors, and nothing else, gives the bits that it gives in `case`.
-fn alone_as_among_neighbours<D: Attention>(device: &D, case: &Case, index: usize) {
+/// Asserts that a segment below its ancestors, and nothing else, gives the bits that it gives in `case`;
+/// these.
+fn alone_as_among_neighbours<D: Attention>(device: &D, case: &Case, index: usize) -> Vec<u32> {
     let segment = &case.forest.segments[index];
     let above = segment.ancestors.iter().map(|a| a.len);
     let chain: Vec<(usize, Option<usize>)> = above
@@ -117,6 +125,7 @@ fn alone_as_among_neighbours<D: Attention>(device: &D, case: &Case, index: usize
             bits(&y[before * width..])
         );
     }
+    bits(&alone.0)
 }
 
 proptest! {

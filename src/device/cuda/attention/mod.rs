@@ -62,9 +62,10 @@ fn layout(op: &'static str, h: &Heads, forest: &Forest) -> Result<Layout> {
         ));
     }
     let furthest = forest.segments.iter().map(|s| s.own.range().end).max();
+    // Rows and tokens are numbered in 31 bits, elements of the batch in 32.
     let most = rows.saturating_mul(group).max(furthest.unwrap_or(0));
-    let widest = h.qkv_dim().max(h.num_heads * KEYS);
-    if most > i32::MAX as usize || widest > i32::MAX as usize {
+    let elements = forest.tokens().saturating_mul(h.qkv_dim());
+    if most > i32::MAX as usize || elements > u32::MAX as usize {
         return error(format!(
             "{rows} rows of {} elements are too many",
             h.qkv_dim()
@@ -129,7 +130,7 @@ impl<T: Real> Attention for Cuda<T> {
             None => self.kernel("attention_plain")?,
             Some(rows) if rows > KEYS => {
                 let stages = 4 * KEYS * d * size_of::<bf16>();
-                let folded = rows * d * size_of::<f32>();
+                let folded = rows * (d + 8) * size_of::<f32>();
                 self.context
                     .kernel(&format!("attention_{d}"))?
                     .shared(stages + folded)

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const SHARE: usize = 2048;
 /// Rows of a block of the plain kernels.
 const PLAIN_ROWS: usize = 32;
-/// What splitting costs, in tiles of 64 rows by 64 keys: another launch, and the partial results.
-const SPLIT_COST: usize = 4;
+/// What splitting costs, in tiles of 64 keys: another launch, and the partial results.
+const SPLIT_COST: usize = 5;
 
 /// Lists of the forward pass.
 pub struct Forward {
@@ -136,28 +136,37 @@ fn kept<P>(
     Ok(plan)
 }
 
-/// Rows of a block and the blocks, by what is likely to end first on so many multiprocessors with two
-/// blocks each. Blocks of 128 rows take more than one of 64, and less than two.
+/// Rows that a block's shared memory has room for, and the blocks: what is likely to end first on so many
+/// multiprocessors with two blocks each.
 fn choose(heads: &Heads, forest: &Forest, multiprocessors: usize) -> (usize, Blocks) {
     let (group, kv_heads) = (group(heads), heads.num_kv_heads);
     let time = |blocks: &Blocks| {
         let (longest, all) = blocks.work();
         longest.max((all * kv_heads).div_ceil(2 * multiprocessors))
     };
-    let few = Blocks::whole(forest, group, KEYS);
-    let few_time = time(&few);
-    // Head sizes above have registers for 64 rows only.
-    if heads.head_dim <= 80 {
+    let mut best = Blocks::whole(forest, group, KEYS);
+    let mut best_time = time(&best);
+    // Larger heads have registers for 64 rows only. A tile takes 128 rows longer than 64, but not twice as
+    // long: the keys are read once.
+    if heads.head_dim == 64 {
         let many = Blocks::whole(forest, group, 2 * KEYS);
-        if time(&many) * 3 / 2 < few_time {
+        if time(&many) * 3 / 2 < best_time {
             return (2 * KEYS, many);
         }
     }
-    if few_time > SPLIT_COST + 1 {
+    // Few rows that see much: less of it for each block, then a block for each piece.
+    for rows in [KEYS / 2, KEYS / 4] {
+        let fewer = Blocks::whole(forest, group, rows);
+        let fewer_time = time(&fewer);
+        if fewer_time < best_time {
+            (best, best_time) = (fewer, fewer_time);
+        }
+    }
+    if SPLIT_COST + 1 < best_time {
         let split = Blocks::split(forest, group, KEYS);
-        if time(&split) + SPLIT_COST < few_time {
+        if SPLIT_COST + time(&split) < best_time {
             return (KEYS, split);
         }
     }
-    (KEYS, few)
+    (KEYS, best)
 }
