@@ -55,10 +55,12 @@ __device__ inline float score_of(Key key) {
     return __uint_as_float(ordered ^ (static_cast<int>(ordered) < 0 ? 0x80000000u : 0xffffffffu));
 }
 
-// Sorts `count` keys, a power of two, by all threads of the block: highest first.
+// Sorts `count` keys, a power of two and at least 32, by all threads of the block, highest first: a
+// bitonic network. Exchanges over less than a warp go by shuffles, the others through shared memory,
+// where neighbouring threads take neighbouring keys: no bank conflicts.
 __device__ inline void sort_keys(Key* keys, int count) {
-    for (int run = 2; run <= count; run *= 2)
-        for (int distance = run / 2; distance > 0; distance /= 2) {
+    for (int run = 2; run <= count; run *= 2) {
+        for (int distance = run / 2; distance >= kWarp; distance /= 2) {
             __syncthreads();
             for (int pair = threadIdx.x; pair < count / 2; pair += blockDim.x) {
                 const int low = pair / distance * distance * 2 + pair % distance;
@@ -70,6 +72,18 @@ __device__ inline void sort_keys(Key* keys, int count) {
                 }
             }
         }
+        __syncthreads();
+        for (int at = threadIdx.x; at < count; at += blockDim.x) {
+            Key key = keys[at];
+            const bool falling = (at & run) == 0;
+            for (int distance = min(run, kWarp) / 2; distance > 0; distance /= 2) {
+                const Key other = __shfl_xor_sync(0xffffffffu, key, distance);
+                const bool first = (at & distance) == 0;
+                key = (first == falling) == (key > other) ? key : other;
+            }
+            keys[at] = key;
+        }
+    }
     __syncthreads();
 }
 
