@@ -142,7 +142,7 @@ proptest! {
 /// Asserts that tokens behind a trunk, each computed alone over the cache, have the bits of one pass; these.
 fn decode<D: Attention>(device: &D, packed: &Case, trunk: usize, tokens: &[usize]) -> Vec<u32> {
     let heads = packed.heads;
-    let (whole, _) = packed.forward(device);
+    let (whole, whole_lse) = packed.forward(device);
     let [keys, values] = [&packed.keys, &packed.values].map(|x| reals(device, x));
     for &i in tokens {
         let row = trunk + i;
@@ -165,9 +165,12 @@ fn decode<D: Attention>(device: &D, packed: &Case, trunk: usize, tokens: &[usize
             keys: &keys,
             values: &values,
         };
-        let (out, _) = step.forward_with(device, &reals(device, &step.qkv()), kv);
+        let (out, lse) = step.forward_with(device, &reals(device, &step.qkv()), kv);
         let old = &whole[row * heads.q_dim()..][..heads.q_dim()];
         assert_eq!(bits(&out), bits(old), "token {i}");
+        // In f32 on every device, so that nothing hides in the rounding of the output.
+        let old = &whole_lse[row * heads.num_heads..][..heads.num_heads];
+        assert_eq!(bits(&lse), bits(old), "token {i}");
     }
     bits(&whole)
 }
