@@ -111,7 +111,10 @@ super::api! {
     fn cuMemFreeHost(at: u64) {
         current()?;
         match forget(at, |kind| kind == Kind::Pinned)? {
-            Some(block) => Ok(release(block)),
+            Some(block) => {
+                release(block);
+                Ok(())
+            }
             None => refused(Mistake::Free, at, 0),
         }
     }
