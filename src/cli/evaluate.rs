@@ -158,7 +158,7 @@ fn search_with<D: Device>(
     let given = given_thoughts(args.thoughts, &triplets, path)?;
     for (at, batch) in triplets.chunks(BATCH).enumerate() {
         let texts = given.as_ref().map(|t| &t[at * BATCH..][..batch.len()]);
-        let thinking = thinking(texts, &searcher);
+        let thinking = thinking(texts, searcher);
         let texts: Vec<&str> = batch.iter().map(|t| t.query.as_str()).collect();
         let place = |n: usize| format!("{}: query `{}`", path.display(), batch[n - 1].id);
         let embedded = embedder.queries(&texts, &thinking);
