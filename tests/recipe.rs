@@ -1,7 +1,7 @@
 //! Recipes: the bundled ones, and what is said about wrong ones.
 
 use lrem::ops::grpo::{Average, Ratio};
-use lrem::recipe::{Baseline, Recipe, RewardKind, RlOptions, Variant};
+use lrem::recipe::{Baseline, Recipe, RewardKind, RlOptions, Study, Variant};
 use std::path::Path;
 
 fn message(text: &str) -> String {
@@ -15,6 +15,9 @@ fn the_bundled_recipes_are_valid() {
     let mut stages = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            continue;
+        }
         let recipe = Recipe::read(&path).unwrap();
         let text = toml::to_string(&recipe).unwrap();
         assert_eq!(
@@ -27,8 +30,28 @@ fn the_bundled_recipes_are_valid() {
         stages.push((name, recipe.rl.is_some()));
     }
     stages.sort();
-    let want = [("direct", false), ("paper", true), ("shop", true)];
+    let want = [
+        ("direct", false),
+        ("direct-last4", false),
+        ("direct-mean", false),
+        ("paper", true),
+        ("shop", true),
+    ];
     assert_eq!(stages, want.map(|(name, rl)| (name.to_string(), rl)));
+}
+
+#[test]
+fn the_bundled_studies_name_recipes_that_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut methods = 0;
+    for entry in std::fs::read_dir(root.join("recipes/studies")).unwrap() {
+        let study = Study::read(&entry.unwrap().path()).unwrap();
+        for method in &study.method {
+            Recipe::read(&root.join(&method.recipe)).unwrap();
+        }
+        methods += study.method.len();
+    }
+    assert!(methods >= 8, "{methods}");
 }
 
 #[test]

@@ -22,10 +22,10 @@ pub struct Searching {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     rollouts: Option<u32>,
     /// Temperature that thoughts are drawn at; 0: the most likely thought.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f32>,
     /// Share, from 0 to 1, of the embedding without a thought in the query's.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     direct: Option<f32>,
     /// Search the index's graph instead of all items.
     #[arg(long)]

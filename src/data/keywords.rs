@@ -45,7 +45,7 @@ fn bare(part: &str) -> String {
     let part = part.trim();
     let number = part.trim_start_matches(|c: char| c.is_ascii_digit());
     let part = match number.strip_prefix(['.', ')']) {
-        Some(rest) if number.len() < part.len() => rest,
+        Some(rest) if number.len() < part.len() && rest.starts_with(' ') => rest,
         _ => part,
     };
     let around = |c: char| c.is_whitespace() || "-*•\"'`.:!?()[]<>".contains(c);
