@@ -2,7 +2,7 @@
 //! of launches and copies (`SIMT_TRACE`).
 //!
 //! What is counted does not depend on the number of host threads: counts are sums, touched bytes a
-//! union, and the cache model replays the accesses of blocks in their order ([`replay`]).
+//! union, and the cache model replays the accesses of blocks in their order (`replay`).
 
 mod banks;
 mod cache;

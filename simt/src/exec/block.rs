@@ -45,7 +45,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block without shared memory, to be given some by [`Block::start`].
+    /// A block without shared memory, to be given some by [`Resident::start`].
     pub fn new(launch: &Launch) -> Block {
         Block {
             launch,

@@ -32,7 +32,7 @@ pub fn take(i: &mut Instr<'_, '_, '_>, space: Space, narrow: u32) -> Result<Acce
 }
 
 impl Warp {
-    /// The addresses of an operand that [`take`] took at `places[at]` and the next.
+    /// The addresses of an operand that `take` took at `places[at]` and the next.
     ///
     /// # Safety
     /// The places are those, and the base has 32 bits just if `is_narrow`.

@@ -71,7 +71,7 @@ pub struct Warp {
     pub stores: Stores,
     /// Products of the warpgroup that nobody has waited for.
     pub products: Products,
-    /// Where each lane's taken local memory ends: see [`super::stack`].
+    /// Where each lane's taken local memory ends: see `exec/stack.rs`.
     pub stack_top: [u32; 32],
     /// How often each lane has arrived at the cluster's barrier.
     pub cluster_arrivals: [u64; 32],

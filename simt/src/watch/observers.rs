@@ -8,7 +8,7 @@ use crate::exec::warp::Warp;
 /// What a warp's loop calls before each instruction.
 pub trait Onlooker {
     /// # Safety
-    /// As of [`Issue::new`].
+    /// As of `Issue::new`.
     unsafe fn see(&mut self, warp: &Warp, pc: u32, mask: u32);
 
     /// The guard holds all running lanes back.
