@@ -46,6 +46,7 @@ fn main() -> ExitCode {
             Ok(table::empty())
         }
     };
+    let table = table.and_then(|text| Ok(text + &table::sources(Path::new(KERNELS))?));
     match table.and_then(|text| write(&out.join("kernels.rs"), text.as_bytes())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {

@@ -1,6 +1,7 @@
 //! Writes the Rust source that embeds the compiled kernels.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use crate::cache::Compiled;
 use crate::instances::Source;
@@ -11,6 +12,28 @@ const TYPE: &str = "pub(super) static KERNELS: &[Kernel] =";
 /// The table of a build without NVRTC.
 pub fn empty() -> String {
     format!("{TYPE} &[];\npub(super) static COMPILER: Option<&str> = None;\n")
+}
+
+/// The files of the folder `kernels`, in the program as they are.
+pub fn sources(kernels: &Path) -> Result<String, String> {
+    let in_folder = |error| format!("{}: {error}", kernels.display());
+    let folder = kernels.canonicalize().map_err(in_folder)?;
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(&folder).map_err(in_folder)? {
+        paths.push(entry.map_err(in_folder)?.path());
+    }
+    paths.sort();
+    let mut text = String::from("pub(super) static SOURCES: &[(&str, &str)] = &[\n");
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let _ = writeln!(
+            text,
+            "    ({name:?}, include_str!({:?})),",
+            path.display().to_string()
+        );
+    }
+    text.push_str("];\n");
+    Ok(text)
 }
 
 /// The table of `compiled`, which holds one module for each source and, within it, target.

@@ -19,3 +19,4 @@ pub mod retrieve;
 pub mod teacher;
 pub mod text;
 pub mod train;
+pub mod workbench;

@@ -4,6 +4,7 @@ mod common;
 
 use common::*;
 use lrem::ops::swiglu::{SwiGlu, reference};
+use lrem::workbench::contracts::swiglu::gradient_errors;
 use proptest::prelude::*;
 
 const ULP: f64 = f32::EPSILON as f64;
@@ -52,32 +53,6 @@ impl Case {
             .unwrap();
         read_reals(device, "dgate_up", &dgate_up, len)
     }
-
-    /// Bounds of the errors of [`Case::backward`]. Of a gate's gradient the terms, not the sum: it
-    /// crosses zero.
-    fn gradient_errors(&self) -> Vec<f64> {
-        let n = self.intermediate;
-        let mut errors = Vec::new();
-        for (row, dout) in self
-            .gate_up
-            .chunks_exact(2 * n)
-            .zip(self.dout.chunks_exact(n))
-        {
-            let wide = |x: f32| f64::from(x);
-            let (gate, up) = row.split_at(n);
-            let sigmoid = |g: f32| 1.0 / (1.0 + (-wide(g)).exp());
-            errors.extend((0..n).map(|j| {
-                let (g, s) = (wide(gate[j]), sigmoid(gate[j]));
-                let factor = wide(dout[j]).abs() * wide(up[j]).abs();
-                factor * (10.0 * ULP * s * (1.0 + g.abs()) + TINY * (1.0 + g.abs()))
-            }));
-            errors.extend((0..n).map(|j| {
-                let (g, s) = (wide(gate[j]).abs(), sigmoid(gate[j]));
-                wide(dout[j]).abs() * g * (8.0 * ULP * s + TINY)
-            }));
-        }
-        errors
-    }
 }
 
 proptest! {
@@ -91,7 +66,7 @@ proptest! {
         let gate_up = wide(&case.gate_up);
         let want = reference::swiglu(intermediate, &gate_up);
         let gradient = reference::swiglu_backward(intermediate, &gate_up, &wide(&case.dout));
-        let errors = case.gradient_errors();
+        let errors = gradient_errors(intermediate, &case.gate_up, &case.dout);
         on_every_device!(|device| {
             let got = case.forward(device);
             // An exponential of 2 ulp and four roundings.

@@ -1,29 +1,24 @@
 //! `lrem evaluate`: a run file, or a model with its index, against judgements.
 
+use super::Error;
+use super::answers::{answer, check_items, given_thoughts};
 use super::common::on_device;
 use super::searcher::{Searcher, Searching};
-use super::{Error, common};
 use clap::{Args, ValueEnum};
-use lrem::data::{DataError, Triplet, read_triplets};
+use lrem::data::{DataError, read_triplets};
 use lrem::device::Device;
-use lrem::embed::{Pooling, Thinking, ThoughtText};
-use lrem::ops::philox::PhiloxStream;
+use lrem::embed::{Pooling, ThoughtText};
 use lrem::reason::Ending;
 use lrem::recipe::Contents;
 use lrem::retrieve::evaluate::kinds_of;
 use lrem::retrieve::{Evaluation, Metric, Missing, Qrels, Run, TextTable, evaluate, trec};
 use serde_json::json;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
-/// Queries embedded at a time.
-const BATCH: usize = 256;
 /// Items found for measures without a cut-off, as TREC runs hold.
 const DEPTH: usize = 1000;
-/// Stream of the random numbers that choose other queries' thoughts.
-const OTHERS: u64 = 6 << 32;
 
 #[derive(Args)]
 #[command(
@@ -151,27 +146,11 @@ fn search_with<D: Device>(
     check_thoughts(args.thoughts, searcher)?;
     let cutoffs = args.measures.iter().map(|m| m.cutoff.unwrap_or(DEPTH));
     let depth = cutoffs.max().unwrap_or(DEPTH);
-    let embedder = searcher.loaded.embedder();
-    let bar = common::bar("evaluating", Some(triplets.len()));
-    let (mut run, mut thoughts) = (Run::new(), Vec::new());
-    let started = Instant::now();
     let given = given_thoughts(args.thoughts, &triplets, path)?;
-    for (at, batch) in triplets.chunks(BATCH).enumerate() {
-        let texts = given.as_ref().map(|t| &t[at * BATCH..][..batch.len()]);
-        let thinking = thinking(texts, searcher);
-        let texts: Vec<&str> = batch.iter().map(|t| t.query.as_str()).collect();
-        let place = |n: usize| format!("{}: query `{}`", path.display(), batch[n - 1].id);
-        let embedded = embedder.queries(&texts, &thinking);
-        let embedded = embedded.map_err(|e| common::placed(e, place))?;
-        let found = searcher.search(&embedded.rows, depth)?;
-        for (triplet, hits) in batch.iter().zip(&found) {
-            run.insert(triplet.id.clone(), searcher.index.run_entries(hits));
-        }
-        thoughts.extend(embedded.thoughts.into_iter().flatten());
-        bar.inc(batch.len() as u64);
-    }
-    bar.finish_and_clear();
-    report(triplets.len(), started.elapsed().as_secs_f64(), &thoughts);
+    let answers = answer(searcher, &triplets, path, given.as_deref(), depth)?;
+    let thoughts: Vec<ThoughtText> = answers.thoughts.into_iter().flatten().collect();
+    let run = answers.run;
+    report(triplets.len(), answers.seconds, &thoughts);
     let qrels = trec::qrels_of(&triplets);
     if let Some(path) = &args.qrels_out {
         trec::write_qrels(path, &qrels)?;
@@ -180,31 +159,6 @@ fn search_with<D: Device>(
         trec::write_run(path, &run, "lrem")?;
     }
     Ok((qrels, run, kinds_of(&triplets)))
-}
-
-/// Items that the index lacks could never be found: it is most likely of another catalogue.
-pub fn check_items<D: Device>(
-    triplets: &[Triplet],
-    path: &Path,
-    searcher: &Searcher<D>,
-    index: &Path,
-) -> Result<(), Error> {
-    let ids: HashSet<&str> = searcher.index.ids().iter().map(String::as_str).collect();
-    for triplet in triplets {
-        if let Some(item) = triplet
-            .items
-            .iter()
-            .find(|item| !ids.contains(item.as_str()))
-        {
-            let message = format!(
-                "query `{}`: item `{item}` is not in the index {}",
-                triplet.id,
-                index.display()
-            );
-            return Err(DataError::file(path, message).into());
-        }
-    }
-    Ok(())
 }
 
 fn check_thoughts<D: Device>(thoughts: Contents, searcher: &Searcher<D>) -> Result<(), Error> {
@@ -219,55 +173,6 @@ fn check_thoughts<D: Device>(thoughts: Contents, searcher: &Searcher<D>) -> Resu
         );
     }
     Ok(())
-}
-
-/// The thoughts of all queries of `path`; none where they are the model's own.
-pub fn given_thoughts(
-    contents: Contents,
-    triplets: &[Triplet],
-    path: &Path,
-) -> Result<Option<Vec<String>>, Error> {
-    let field = |name: &str, of: fn(&Triplet) -> &Option<String>| {
-        let text = |t: &Triplet| {
-            of(t).clone().ok_or_else(|| {
-                DataError::file(path, format!("query `{}` has no `{name}`", t.id)).into()
-            })
-        };
-        triplets
-            .iter()
-            .map(text)
-            .collect::<Result<Vec<String>, Error>>()
-    };
-    Ok(Some(match contents {
-        Contents::Own => return Ok(None),
-        Contents::Gold => field("cot", |t| &t.cot)?,
-        Contents::GoldLong => field("cot_long", |t| &t.cot_long)?,
-        Contents::Query => triplets.iter().map(|t| t.query.clone()).collect(),
-        Contents::Empty => vec![String::new(); triplets.len()],
-        Contents::Random => others(field("cot", |t| &t.cot)?),
-    }))
-}
-
-/// Every text at another's place: along one drawn cycle through all of them.
-fn others(texts: Vec<String>) -> Vec<String> {
-    let mut cycle: Vec<usize> = (0..texts.len()).collect();
-    PhiloxStream::new(0, OTHERS).shuffle(&mut cycle);
-    let mut moved = texts.clone();
-    for (at, &from) in cycle.iter().enumerate() {
-        moved[cycle[(at + 1) % cycle.len()]] = texts[from].clone();
-    }
-    moved
-}
-
-/// How queries with these thoughts are embedded.
-pub fn thinking<D: Device>(texts: Option<&[String]>, searcher: &Searcher<D>) -> Thinking {
-    match texts {
-        None => searcher.own_thinking(),
-        Some(texts) => Thinking::Given {
-            texts: texts.to_vec(),
-            budget: searcher.budget,
-        },
-    }
 }
 
 /// What the queries took, on stderr, so that the measures stay alone on stdout.

@@ -2,12 +2,14 @@
 //! interrupt.
 
 mod ablate;
+mod answers;
 mod bench;
 mod common;
 mod demo;
 mod embed;
 mod evaluate;
 mod index;
+mod kernel;
 mod model;
 mod search;
 mod searcher;
@@ -24,6 +26,9 @@ use std::process::ExitCode;
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Folder of kernel files that stand for the built-in ones of the same names, on cuda and simt.
+    #[arg(long, global = true)]
+    kernels: Option<std::path::PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -48,6 +53,9 @@ enum Command {
     Evaluate(evaluate::EvaluateArgs),
     /// Make training data from a catalogue and a query log with a teacher model.
     Triplets(triplets::TripletsArgs),
+    /// Write kernels: contracts, checks, counts.
+    #[command(subcommand)]
+    Kernel(kernel::KernelCommand),
     /// Compare methods, thought budgets and seeds, and write a report.
     Ablate(ablate::AblateArgs),
 }
@@ -58,6 +66,9 @@ pub type Error = Box<dyn std::error::Error>;
 /// Runs the command that the arguments name.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    if let Some(folder) = cli.kernels {
+        lrem::device::cuda::use_kernels_of(folder);
+    }
     let result = match cli.command {
         Command::Demo(a) => demo::run(a),
         Command::Bench(c) => bench::run(c),
@@ -67,6 +78,7 @@ pub fn run() -> ExitCode {
         Command::Index(a) => index::run(a),
         Command::Search(a) => search::run(a),
         Command::Evaluate(a) => evaluate::run(a),
+        Command::Kernel(c) => kernel::run(c),
         Command::Triplets(a) => triplets::run(a),
         Command::Ablate(a) => ablate::run(a),
     };

@@ -2,8 +2,9 @@
 
 use super::activations::Activations;
 use super::config::ModelConfig;
+use super::parameter::Parameter;
 use super::parameters::{Parameters, Projection, layout};
-use super::transformer::{Batch, Model, Parameter};
+use super::transformer::{Batch, Model};
 use crate::device::{Activation, Device, Result};
 use crate::ops::linear::LinearShape;
 

@@ -3,9 +3,10 @@
 use super::config::ModelConfig;
 use super::error::ModelError;
 use super::export::{NamedTensor, Precision, export};
+use super::parameter::Parameter;
 use super::parameters::{Slot, layout};
 use super::source::ModelSource;
-use super::transformer::{Model, Parameter};
+use super::transformer::Model;
 use crate::device::Device;
 use crate::ops::linear::WeightFormat;
 use crate::ops::philox::PhiloxStream;

@@ -1,7 +1,7 @@
 //! Embedding lookup: `out[t] = table[ids[t]]`.
 
 use super::linear::{Linear, Weight};
-use crate::device::{DeviceError, Result};
+use crate::device::{DeviceError, Result, at_least};
 
 /// The embedding op. Moves `tokens · hidden` floats; no flops.
 pub trait Embedding: Linear {
@@ -30,8 +30,27 @@ pub trait Embedding: Linear {
     ) -> Result<()>;
 }
 
-/// Checks that all ids are in the vocabulary, for `op`.
-pub fn check(op: &'static str, vocab: usize, ids: &[u32]) -> Result<()> {
+/// Checks that all ids are in the vocabulary and that `out` holds their rows.
+pub fn check(vocab: usize, hidden: usize, ids: &[u32], out: usize) -> Result<()> {
+    check_ids("embedding", vocab, ids)?;
+    at_least("embedding", "out", out, ids.len() * hidden)
+}
+
+/// Checks the ids and the lengths of the backward's buffers.
+pub fn check_backward(
+    vocab: usize,
+    hidden: usize,
+    dout: usize,
+    ids: &[u32],
+    dtable: usize,
+) -> Result<()> {
+    const OP: &str = "embedding_backward";
+    check_ids(OP, vocab, ids)?;
+    at_least(OP, "dout", dout, ids.len() * hidden)?;
+    at_least(OP, "dtable", dtable, vocab * hidden)
+}
+
+fn check_ids(op: &'static str, vocab: usize, ids: &[u32]) -> Result<()> {
     match ids.iter().find(|id| **id as usize >= vocab) {
         Some(id) => Err(DeviceError::Argument {
             op,

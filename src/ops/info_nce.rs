@@ -91,6 +91,25 @@ impl InfoNceBatch {
     }
 }
 
+/// Lengths of what the gradient reads and writes beside both inputs.
+pub struct GradientLengths {
+    pub lse: usize,
+    pub coefficients: usize,
+    pub dqueries: usize,
+    pub ditems: usize,
+}
+
+impl GradientLengths {
+    /// Checks them.
+    pub fn check(&self, batch: &InfoNceBatch) -> Result<()> {
+        at_least(OP, "lse", self.lse, batch.queries)?;
+        at_least(OP, "coefficients", self.coefficients, batch.queries)?;
+        let hidden = batch.hidden;
+        at_least(OP, "dqueries", self.dqueries, batch.queries * hidden)?;
+        at_least(OP, "ditems", self.ditems, batch.items * hidden)
+    }
+}
+
 /// What the forward pass leaves for the caller and for the backward pass.
 pub struct InfoNceOutput<D: Memory + ?Sized> {
     /// Loss of every query, `[queries]`.

@@ -1,6 +1,6 @@
 //! Linear: `y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n])`, with weights as Hugging Face stores them.
 
-use crate::device::{Memory, Result, at_least};
+use crate::device::{DeviceError, Memory, Result, at_least};
 
 /// In what a packed inference weight is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,11 +37,56 @@ pub struct LinearShape {
 }
 
 impl LinearShape {
+    /// A weight's sizes alone, without rows to multiply.
+    pub fn of_weight(n: usize, k: usize) -> Self {
+        LinearShape { m: 0, n, k }
+    }
+
     /// Checks the lengths of `x`, of a bias and of `y` for `op`.
     pub fn check(self, op: &'static str, x: usize, bias: Option<usize>, y: usize) -> Result<()> {
         at_least(op, "x", x, self.m * self.k)?;
         at_least(op, "y", y, self.m * self.n)?;
         bias.map_or(Ok(()), |bias| at_least(op, "bias", bias, self.n))
+    }
+
+    /// Checks the length of a row-major weight for `op`.
+    pub fn check_weight(self, op: &'static str, w: usize) -> Result<()> {
+        at_least(op, "weight", w, self.n * self.k)
+    }
+
+    /// Checks a packed weight's rows and columns for `op`.
+    pub fn check_packed(self, op: &'static str, rows: usize, columns: usize) -> Result<()> {
+        if (rows, columns) == (self.n, self.k) {
+            return Ok(());
+        }
+        let (n, k) = (self.n, self.k);
+        Err(DeviceError::Argument {
+            op,
+            message: format!("a weight of {rows} × {columns}, expected {n} × {k}"),
+        })
+    }
+
+    /// Checks the lengths that [`Linear::linear_backward_input`] is given.
+    pub fn check_backward_input(self, dy: usize, w: usize, dx: usize) -> Result<()> {
+        const OP: &str = "linear_backward_input";
+        at_least(OP, "dy", dy, self.m * self.n)?;
+        self.check_weight(OP, w)?;
+        at_least(OP, "dx", dx, self.m * self.k)
+    }
+
+    /// Checks the lengths that [`Linear::linear_backward_weight`] is given.
+    pub fn check_backward_weight(
+        self,
+        dy: usize,
+        x: usize,
+        dw: usize,
+        dbias: Option<usize>,
+    ) -> Result<()> {
+        const OP: &str = "linear_backward_weight";
+        at_least(OP, "dy", dy, self.m * self.n)?;
+        at_least(OP, "x", x, self.m * self.k)?;
+        at_least(OP, "dw", dw, self.n * self.k)?;
+        dbias.map_or(Ok(()), |dbias| at_least(OP, "dbias", dbias, self.n))
     }
 }
 

@@ -42,9 +42,35 @@ pub trait LinearCrossEntropy: Linear {
     ) -> Result<()>;
 }
 
+const OP: &str = "linear_cross_entropy";
+
+/// Lengths of the gradient's buffers.
+pub struct GradientLengths {
+    pub lse: usize,
+    pub coefficients: usize,
+    pub dhidden: usize,
+    pub dw: usize,
+}
+
+impl GradientLengths {
+    /// Checks them.
+    pub fn check(&self, shape: LinearShape) -> Result<()> {
+        let LinearShape { m, n, k } = shape;
+        at_least(OP, "lse", self.lse, m)?;
+        at_least(OP, "coefficients", self.coefficients, m)?;
+        at_least(OP, "dhidden", self.dhidden, m * k)?;
+        at_least(OP, "dw", self.dw, n * k)
+    }
+}
+
+/// Checks the lengths of `nll` and `lse`.
+pub fn check_outputs(shape: LinearShape, nll: usize, lse: usize) -> Result<()> {
+    at_least(OP, "nll", nll, shape.m)?;
+    at_least(OP, "lse", lse, shape.m)
+}
+
 /// Checks the lengths of `hidden`, `w` and `targets`, and that every target is in the vocabulary.
 pub fn check(shape: LinearShape, hidden: usize, w: usize, targets: &[u32]) -> Result<()> {
-    const OP: &str = "linear_cross_entropy";
     at_least(OP, "hidden", hidden, shape.m * shape.k)?;
     at_least(OP, "w", w, shape.n * shape.k)?;
     at_least(OP, "targets", targets.len(), shape.m)?;

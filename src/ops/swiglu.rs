@@ -1,6 +1,6 @@
 //! SwiGLU: `out = silu(gate) · up`, `silu(x) = x / (1 + e^-x)` (Shazeer, arXiv 2002.05202).
 
-use crate::device::{Memory, Result};
+use crate::device::{Memory, Result, at_least};
 
 /// The SwiGLU op. A row of `gate_up` is `intermediate` gates, then `intermediate` ups.
 pub trait SwiGlu: Memory {
@@ -26,6 +26,20 @@ pub trait SwiGlu: Memory {
         dout: &Self::Buffer<Self::Real>,
         dgate_up: &mut Self::Buffer<Self::Real>,
     ) -> Result<()>;
+}
+
+/// Checks the lengths of `gate_up` and `out` for `len` activations.
+pub fn check(len: usize, gate_up: usize, out: usize) -> Result<()> {
+    at_least("swiglu", "gate_up", gate_up, 2 * len)?;
+    at_least("swiglu", "out", out, len)
+}
+
+/// Checks the lengths of the backward's buffers for `len` activations.
+pub fn check_backward(len: usize, gate_up: usize, dout: usize, dgate_up: usize) -> Result<()> {
+    const OP: &str = "swiglu_backward";
+    at_least(OP, "gate_up", gate_up, 2 * len)?;
+    at_least(OP, "dout", dout, len)?;
+    at_least(OP, "dgate_up", dgate_up, 2 * len)
 }
 
 /// Plain f64 implementation.

@@ -1,7 +1,8 @@
 //! Embedding without a thought, over the same cache and its hot instruction trunk.
 
 use super::Reasoner;
-use super::think::{full, slots_of};
+use super::pass::slots_of;
+use super::think::full;
 use crate::device::{Device, Result};
 use crate::ops::forest::{Forest, Segment};
 use crate::ops::pool::PoolPlan;

@@ -1,6 +1,6 @@
 //! Plain generation of one text, for a local teacher.
 
-use super::think::slots_of;
+use super::pass::slots_of;
 use crate::device::{Activation, Device, DeviceError, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};

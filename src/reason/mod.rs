@@ -3,6 +3,7 @@
 
 mod direct;
 mod generate;
+mod pass;
 mod row;
 mod think;
 mod thought;

@@ -6,13 +6,13 @@
 //! `<think> … </think><emb>`. When a thought ends, `</think>` and `<emb>` go in together, so closing
 //! costs one pass; where the budget is spent they ride along with the last token.
 
+use super::pass::slots_of;
 use super::row::Row;
 use super::thought::{CLOSING, Ending, Question, ThinkOptions, Thought};
 use crate::device::{Activation, Device, DeviceError, Result};
-use crate::model::{Activations, Batch, KvCache, Model};
+use crate::model::{Activations, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::pool::PoolPlan;
-use crate::ops::sample::Sampled;
 use crate::text::Prompts;
 use std::collections::VecDeque;
 
@@ -30,10 +30,10 @@ pub struct Reasoner<'m, D: Device> {
     pub(super) trunk: Span,
     pub(super) acts: Activations<D>,
     /// What the head reads, and what is embedded.
-    rows: Activation<D>,
+    pub(super) rows: Activation<D>,
     pub(super) embeddings: D::Buffer<f32>,
-    logits: D::Buffer<f32>,
-    capacity: usize,
+    pub(super) logits: D::Buffer<f32>,
+    pub(super) capacity: usize,
     /// Tokens that end a thought as [`Ending::Broken`].
     control: Vec<u32>,
 }
@@ -284,64 +284,6 @@ impl<'m, D: Device> Reasoner<'m, D> {
         }
         Ok(std::mem::take(live).into_iter().zip(finished).collect())
     }
-
-    fn sample(
-        &mut self,
-        live: &[Row],
-        sampling: &[(usize, u32)],
-        options: &ThinkOptions,
-    ) -> Result<Vec<Sampled>> {
-        if sampling.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.reserve(sampling.len())?;
-        let d = &*self.model.device;
-        let c = &self.model.config;
-        let at: Vec<u32> = sampling.iter().map(|s| s.1).collect();
-        let plan = PoolPlan::pick(&at, 1.0);
-        d.pool(
-            &plan,
-            c.hidden_size,
-            &self.acts.hidden,
-            &mut self.rows,
-            false,
-        )?;
-        self.model.logits(at.len(), &self.rows, &mut self.logits)?;
-        let key = |&(i, _): &(usize, u32)| (live[i].key, live[i].thought.tokens.len() as u32);
-        let keys: Vec<(u64, u32)> = sampling.iter().map(key).collect();
-        d.sample(c.vocab_size, &self.logits, &options.sampling, &keys, &[])
-    }
-
-    pub(super) fn pass(&mut self, ids: &[u32], forest: &Forest, slots: &[u32]) -> Result<()> {
-        let positions = forest.positions();
-        let batch = Batch {
-            ids,
-            forest,
-            positions: &positions,
-        };
-        self.model
-            .forward_cached(&batch, slots, &mut self.cache, &mut self.acts)
-    }
-
-    pub(super) fn reserve(&mut self, rows: usize) -> Result<()> {
-        if rows > self.capacity {
-            let (d, c) = (&*self.model.device, &self.model.config);
-            self.rows = d.zeros(rows * c.hidden_size)?;
-            self.embeddings = d.zeros(rows * c.hidden_size)?;
-            self.logits = d.zeros(rows * c.vocab_size)?;
-            self.capacity = rows;
-        }
-        Ok(())
-    }
-}
-
-/// Cache row of every new token: the end of its segment's own span.
-pub(super) fn slots_of(forest: &Forest) -> Vec<u32> {
-    let new = |s: &Segment| {
-        let end = s.own.range().end;
-        (end - s.rows.len()..end).map(|r| r as u32)
-    };
-    forest.segments.iter().flat_map(new).collect()
 }
 
 pub(super) fn full(needed: usize, room: usize) -> DeviceError {

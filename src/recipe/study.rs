@@ -59,6 +59,14 @@ pub struct Method {
     pub query: Option<OwnThoughts>,
 }
 
+impl Method {
+    /// The name with `-` for all but its letters and digits.
+    pub fn folder_name(&self) -> String {
+        let word = |c: char| if c.is_alphanumeric() { c } else { '-' };
+        self.name.chars().map(word).collect()
+    }
+}
+
 /// A grid of methods × budgets × seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -114,8 +122,12 @@ impl Study {
             if name.trim().is_empty() {
                 return Some(("method.name", "expected some text".into()));
             }
-            if self.method[..i].iter().any(|other| other.name == *name) {
-                let message = format!("`{name}` is there twice; expected each name once");
+            let same = |other: &&Method| other.folder_name() == method.folder_name();
+            if let Some(other) = self.method[..i].iter().find(same) {
+                let message = format!(
+                    "`{}` and `{name}`; expected names with different letters and digits",
+                    other.name
+                );
                 return Some(("method.name", message));
             }
             if let Some((_, message)) = method.query.as_ref().and_then(OwnThoughts::problem) {

@@ -5,6 +5,7 @@ mod cell;
 mod curves;
 mod page;
 mod plots;
+mod scale;
 mod svg;
 mod table;
 mod tables;
@@ -12,7 +13,8 @@ mod totals;
 
 pub use cell::{Cell, Latency, QueryResult};
 pub use curves::{Curve, read_curves};
-pub use svg::{Axis, Chart, Mark, Series};
+pub use scale::Axis;
+pub use svg::{Chart, Mark, Series};
 pub use table::Table;
 pub use totals::{Spread, Total, totals};
 

@@ -1,7 +1,8 @@
 //! The plots of a study.
 
 use super::curves::Curve;
-use super::svg::{Axis, Chart, Mark, Series};
+use super::scale::Axis;
+use super::svg::{Chart, Mark, Series};
 use super::totals::{Total, on_front};
 
 /// Names of the methods, in order, each once.

@@ -11,12 +11,12 @@ pub mod optimizer;
 pub mod rl;
 pub mod run;
 pub mod schedule;
-
 pub mod stage;
 pub mod thoughts;
 pub mod token_loss;
 pub mod training_set;
 
+mod draws;
 mod error;
 
 pub use error::TrainError;

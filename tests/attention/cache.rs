@@ -1,12 +1,12 @@
 //! Keys and values in a cache: spans anywhere in it, new tokens behind earlier ones.
 
-use crate::bounds::bounds;
 use crate::cases::{Case, MOST_WORK, heads, join, parts, tensor_core_heads};
 use crate::common::*;
 use lrem::device::Real;
 use lrem::ops::attention::{Attention, KeysValues, reference};
 use lrem::ops::forest::{Forest, Segment, Span};
 use lrem::ops::philox::PhiloxStream;
+use lrem::workbench::contracts::attention_bounds::bounds;
 use proptest::prelude::*;
 
 /// The last rows of some segments of a packed batch, with all keys in a cache.

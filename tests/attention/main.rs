@@ -3,18 +3,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod bounds;
 mod cache;
 mod cases;
 mod errors;
 mod sharing;
 
-use bounds::bounds;
 use cases::{Case, MOST_WORK, heads, parts, tensor_core_heads};
 use common::*;
 use lrem::device::Real;
 use lrem::ops::attention::{Attention, Heads, KeysValues, reference};
 use lrem::ops::forest::Forest;
+use lrem::workbench::contracts::attention_bounds::bounds;
 use proptest::prelude::*;
 
 /// What a device has to give.

@@ -1,11 +1,11 @@
 //! A shared trunk is as good as a copy of it in every sequence, and no segment feels its neighbours.
 
-use crate::bounds::bounds;
 use crate::cases::{Case, MOST_WORK, heads, parts, tensor_core_heads};
 use crate::common::*;
 use lrem::device::Real;
 use lrem::ops::attention::Attention;
 use lrem::ops::forest::Forest;
+use lrem::workbench::contracts::attention_bounds::bounds;
 use proptest::prelude::*;
 
 /// Rows of a segment's ancestors, root first, and number of them.

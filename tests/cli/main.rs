@@ -3,6 +3,7 @@
 mod ablate;
 mod errors;
 mod gpu;
+mod kernel;
 mod resume;
 mod round_trip;
 mod train;

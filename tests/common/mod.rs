@@ -10,6 +10,10 @@ use lrem::ops::philox::PhiloxStream;
 
 pub use buffers::*;
 pub use gpu::*;
+pub use lrem::workbench::contracts::rms_norm::{
+    gradient_errors as norm_gradient_errors, norm_error,
+};
+pub use lrem::workbench::contracts::{magnitudes, to_bf16, wide};
 
 /// Every instruction set of this processor with every precision of products.
 pub fn devices() -> Vec<Cpu> {
@@ -23,15 +27,6 @@ pub fn normals(seed: u64, stream: u64, len: usize) -> Vec<f32> {
     let mut random = PhiloxStream::new(seed, stream);
     let mut next = || to_bf16(random.normal());
     (0..len).map(|_| next()).collect()
-}
-
-/// The nearest number of bf16, which every device stores exactly.
-pub fn to_bf16(x: f32) -> f32 {
-    half::bf16::from_f32(x).to_f32()
-}
-
-pub fn wide(x: &[f32]) -> Vec<f64> {
-    x.iter().copied().map(f64::from).collect()
 }
 
 /// An output buffer: longer than needed, and wrong wherever it is not written.
@@ -106,35 +101,4 @@ pub fn bits(x: &[f32]) -> Vec<u32> {
 /// The text of an error, nothing where there is none.
 pub fn message<T>(result: Result<T>) -> String {
     result.err().map(|e| e.to_string()).unwrap_or_default()
-}
-
-/// Magnitudes in f64.
-pub fn magnitudes(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|v| f64::from(v.abs())).collect()
-}
-
-/// Bounds of the errors of an RMSNorm's f32 gradients `dx[rows, dim]` and `dw[dim]`, from the
-/// magnitudes of what is added. Sums over a row run in 32 partial sums.
-pub fn norm_gradient_errors(eps: f32, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f64>; 2] {
-    let (ulp, dim) = (f64::from(f32::EPSILON), w.len());
-    let (x, w, dy) = (magnitudes(x), magnitudes(w), magnitudes(dy));
-    let relative = norm_error(dim);
-    let rows = (x.len() / dim) as f64;
-    let (mut dx, mut dw) = (Vec::new(), vec![0.0; dim]);
-    for (x, dy) in x.chunks_exact(dim).zip(dy.chunks_exact(dim)) {
-        let square: f64 = x.iter().map(|v| v * v).sum();
-        let r = (square / dim as f64 + f64::from(eps)).sqrt().recip();
-        let dot: f64 = (0..dim).map(|j| w[j] * dy[j] * x[j]).sum();
-        let back = dot * r.powi(3) / dim as f64;
-        for j in 0..dim {
-            dx.push(4.0 * relative * (r * w[j] * dy[j] + back * x[j]));
-            dw[j] += (2.0 * relative + rows * ulp) * dy[j] * x[j] * r;
-        }
-    }
-    [dx, dw]
-}
-
-/// Relative error of an RMSNorm over `dim` elements.
-pub fn norm_error(dim: usize) -> f64 {
-    (dim as f64 / 32.0 + 12.0) * f64::from(f32::EPSILON)
 }

@@ -2,7 +2,7 @@
 
 use super::access::{Global, Memory, Shared, addresses};
 use super::facts::Effect;
-use super::memory::take_address;
+use super::operand::take_address;
 use super::program::{Exec, NONE, Step};
 use super::touch::{Extent, Kind, Touch};
 use super::warp::Warp;

@@ -2,7 +2,7 @@
 
 use super::access::{Generic, Global, Memory, Shared, addresses};
 use super::lanes::{Value, closure};
-use super::memory::{take_address, take_ordering};
+use super::operand::{take_address, take_ordering};
 use super::program::{Exec, Inst, NONE, Step};
 use super::touch::{Kind, Order, Scope, Touch};
 use super::warp::Warp;

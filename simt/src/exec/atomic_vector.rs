@@ -2,7 +2,7 @@
 //! `.v2`, `.v4`, `.v8`).
 
 use super::fault::Fault;
-use super::memory::Access;
+use super::operand::Access;
 use super::program::{Exec, Inst, NONE, Step};
 use super::reach;
 use super::reduction::{OPERATIONS, Reduction};

@@ -3,7 +3,7 @@
 
 use super::facts::{Class, Facts};
 use super::fault::Fault;
-use super::memory::{frame_copy, frame_load, frame_store_value};
+use super::frame::{frame_copy, frame_load, frame_store_value};
 use super::program::{Exec, Inst, NONE, Step};
 use super::warp::Warp;
 use crate::memory::FUNCTION_WINDOW;

@@ -5,6 +5,7 @@ use super::fault::Report;
 use super::program::Program;
 use crate::memory::Allocations;
 use crate::watch::{LaunchWatch, Watch};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -153,15 +154,16 @@ impl Launch {
         fault.map_or(Ok(()), Err)
     }
 
-    /// Runs clusters, in rising order, until there are none.
+    /// Runs clusters, in rising order or as [`falls`] says, until there are none.
     fn work(&self, clusters: u64, watches: &[Box<dyn LaunchWatch>]) {
+        let falls = falls();
         let mut group = Group::new(self, 1, watches);
         loop {
             let index = self.next_cluster.fetch_add(1, Ordering::Relaxed);
             if index >= clusters || self.over.load(Ordering::Relaxed) {
                 break;
             }
-            group.start(index);
+            group.start(if falls { clusters - 1 - index } else { index });
             if let Err(report) = group.finish() {
                 self.stop(report);
                 break;
@@ -179,4 +181,11 @@ impl Launch {
         };
         first.get_or_insert(report);
     }
+}
+
+/// Whether clusters start in falling order, `SIMT_ORDER=falling`: a program that hears of it depends on
+/// an order that no GPU promises.
+fn falls() -> bool {
+    static FALLS: OnceLock<bool> = OnceLock::new();
+    *FALLS.get_or_init(|| std::env::var("SIMT_ORDER").is_ok_and(|order| order == "falling"))
 }

@@ -2,7 +2,7 @@
 
 use super::access::{Generic, Memory, Shared, addresses};
 use super::facts::{Class, Work};
-use super::memory::take_address;
+use super::operand::take_address;
 use super::program::{Exec, Inst, Step};
 use super::touch::{Form, Kind, Touch};
 use super::warp::Warp;

@@ -8,6 +8,7 @@
 #![allow(clippy::needless_range_loop)]
 
 mod access;
+mod address;
 mod async_copy;
 mod asynchronous;
 mod atomic;
@@ -29,9 +30,11 @@ mod diverge;
 pub mod facts;
 pub mod fault;
 mod float;
+pub(crate) mod frame;
 pub mod grid;
 mod half;
 mod integer;
+mod integer_arithmetic;
 mod lanes;
 mod lookup;
 mod matrix;
@@ -39,14 +42,16 @@ mod matrix_queue;
 mod matrix_rare;
 mod mbarrier;
 mod mbarrier_object;
-pub(crate) mod memory;
+mod memory;
 mod misc;
+mod operand;
 mod pool;
 mod predicate;
 mod printf;
 pub mod program;
 mod reach;
 mod reduction;
+mod select;
 pub(crate) mod special;
 pub(crate) mod stack;
 mod sync;
@@ -54,6 +59,7 @@ pub(crate) mod tensor_map;
 mod tensor_map_change;
 pub mod touch;
 mod video;
+mod wait;
 pub mod warp;
 mod warp_wide;
 mod warpgroup;
@@ -115,9 +121,11 @@ pub struct Entry(pub &'static str, pub For, pub Decode);
 const FAMILIES: &[(Class, &[Entry])] = &[
     (Class::Control, control::TABLE),
     (Class::Other, memory::TABLE),
+    (Class::Other, address::TABLE),
     (Class::Integer, integer::TABLE),
     (Class::Integer, carry::TABLE),
     (Class::Predicate, predicate::TABLE),
+    (Class::Predicate, select::TABLE),
     (Class::F32, float::TABLE),
     (Class::Convert, convert::TABLE),
     (Class::Move, data::TABLE),

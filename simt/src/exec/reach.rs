@@ -2,7 +2,7 @@
 
 use super::access::{BASE_32, FRAME};
 use super::fault::Fault;
-use super::memory::{Access, take_address};
+use super::operand::{Access, take_address};
 use super::program::{NONE, Place};
 use super::warp::Warp;
 use crate::memory::{PARAM_WINDOW, SHARED_WINDOW, WINDOW_MASK};

@@ -3,7 +3,7 @@
 
 use super::access::{BASE_32, FRAME};
 use super::call::frame_offset;
-use super::memory::Access;
+use super::operand::Access;
 use super::program::{NONE, Place};
 use super::warp::Warp;
 use crate::numeric::matrix::descriptor::{Descriptor, Major};

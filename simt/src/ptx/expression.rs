@@ -1,8 +1,8 @@
 //! Constant expressions (PTX ISA, "Constant Expressions").
 
 use super::ast::Number;
+use super::cursor::Parser;
 use super::lexer::Token;
-use super::parser::Parser;
 use super::types::Type;
 use super::{Result, error};
 

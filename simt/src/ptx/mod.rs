@@ -4,6 +4,8 @@
 //! types and instructions their meaning, and refuses what this machine does not have.
 
 pub mod ast;
+mod cursor;
+mod declarator;
 pub mod decode;
 mod expression;
 pub mod lexer;

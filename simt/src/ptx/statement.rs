@@ -1,9 +1,9 @@
 //! The bodies of functions: labels, instructions and their operands (PTX ISA, "Instruction Operands").
 
 use super::ast::*;
+use super::cursor::Parser;
 use super::expression::describe;
 use super::lexer::Token;
-use super::parser::Parser;
 use super::{Result, error};
 
 /// How deep blocks and operands may nest: deeper is no program, and would end the host's stack.

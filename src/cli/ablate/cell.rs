@@ -3,8 +3,8 @@
 use super::latency::latency;
 use super::{common, origin};
 use crate::cli::Error;
+use crate::cli::answers::{answer, check_items, given_thoughts};
 use crate::cli::common::{Inference, on_device};
-use crate::cli::evaluate::{check_items, given_thoughts, thinking};
 use crate::cli::searcher::{Searcher, Searching};
 use crate::cli::trained::indexed;
 use lrem::data::{Triplet, read_catalogue, write_atomic};
@@ -13,20 +13,17 @@ use lrem::embed::ThoughtText;
 use lrem::reason::Ending;
 use lrem::recipe::{Contents, Method, Recipe, Stage, Study};
 use lrem::report::{Cell, QueryResult};
-use lrem::retrieve::{Metric, Missing, Run, evaluate, trec};
+use lrem::retrieve::{Metric, Missing, evaluate, trec};
 use lrem::train::RL;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What is measured; the last decides.
 const MEASURES: [&str; 3] = ["hit@10", "precision@10", "ndcg@10"];
 /// Items found for a query, and how many of them a report names.
 const DEPTH: usize = 100;
 const NAMED: usize = 3;
-/// Queries embedded at a time where throughput is measured.
-const BATCH: usize = 64;
 
 /// A cell to be measured.
 pub struct Measured<'a> {
@@ -46,12 +43,13 @@ pub struct Measured<'a> {
 impl Measured<'_> {
     /// The result that is there and was made of the same; else it is measured and written.
     pub fn cell(&self) -> Result<Cell, Error> {
-        if let Some(cell) = self.there() {
+        let made_of = self.made_of()?;
+        if let Some(cell) = self.written(&made_of) {
             return Ok(cell);
         }
         let opened = self.inference.device.for_inference()?;
         let machine = origin::machine(&opened);
-        let cell = on_device!(opened, |device| self.measure(device, machine)?);
+        let cell = on_device!(opened, |device| self.measure(device, machine, made_of)?);
         std::fs::create_dir_all(self.folder())?;
         let text = serde_json::to_string(&cell)?;
         write_atomic(&self.folder().join("cell.json"), |out| {
@@ -74,15 +72,18 @@ impl Measured<'_> {
 
     /// The result, where it is there and was made of the same.
     pub fn there(&self) -> Option<Cell> {
+        self.written(&self.made_of().ok()?)
+    }
+
+    fn written(&self, made_of: &str) -> Option<Cell> {
         let text = std::fs::read_to_string(self.folder().join("cell.json")).ok()?;
         let cell: Cell = serde_json::from_str(&text).ok()?;
-        (cell.made_of == self.made_of().ok()?).then_some(cell)
+        (cell.made_of == made_of).then_some(cell)
     }
 
     fn folder(&self) -> PathBuf {
-        let word = |c: char| if c.is_alphanumeric() { c } else { '-' };
-        let name: String = self.method.name.chars().map(word).collect();
-        let name = format!("{name}-{}-{}", self.budget, self.seed);
+        let (name, budget, seed) = (self.method.folder_name(), self.budget, self.seed);
+        let name = format!("{name}-{budget}-{seed}");
         self.out.join("cells").join(name)
     }
 
@@ -120,7 +121,12 @@ impl Measured<'_> {
         )
     }
 
-    fn measure<D: Device>(&self, device: Arc<D>, machine: String) -> Result<Cell, Error> {
+    fn measure<D: Device>(
+        &self,
+        device: Arc<D>,
+        machine: String,
+        made_of: String,
+    ) -> Result<Cell, Error> {
         let searcher = self.searcher(device)?;
         let (triplets, path) = (self.triplets, &self.study.queries);
         check_items(triplets, path, &searcher, &self.model().1)?;
@@ -129,35 +135,19 @@ impl Measured<'_> {
             _ => self.method.thoughts,
         };
         let given = given_thoughts(contents, triplets, path)?;
-        let embedder = searcher.loaded.embedder();
-        let (mut run, mut thoughts) = (Run::new(), Vec::new());
-        let mut seconds = 0.0;
-        for (at, batch) in triplets.chunks(BATCH).enumerate() {
-            let texts = given.as_ref().map(|t| &t[at * BATCH..][..batch.len()]);
-            let thinking = thinking(texts, &searcher);
-            let queries: Vec<&str> = batch.iter().map(|t| t.query.as_str()).collect();
-            let started = Instant::now();
-            let embedded = embedder.queries(&queries, &thinking)?;
-            seconds += started.elapsed().as_secs_f64();
-            let found = searcher.search(&embedded.rows, DEPTH)?;
-            for (triplet, hits) in batch.iter().zip(&found) {
-                run.insert(triplet.id.clone(), searcher.index.run_entries(hits));
-            }
-            let mut of_batch = embedded.thoughts;
-            of_batch.resize(batch.len(), Vec::new());
-            thoughts.extend(of_batch);
-        }
-        let throughput = triplets.len() as f64 / seconds.max(1e-9);
+        let answers = answer(&searcher, triplets, path, given.as_deref(), DEPTH)?;
+        let (run, thoughts) = (&answers.run, &answers.thoughts);
+        let throughput = triplets.len() as f64 / answers.seconds.max(1e-9);
         let measures: Vec<Metric> = MEASURES
             .iter()
             .map(|name| name.parse())
             .collect::<Result<_, _>>()?;
-        let evaluation = evaluate(&trec::qrels_of(triplets), &run, &measures, Missing::Zero);
+        let evaluation = evaluate(&trec::qrels_of(triplets), run, &measures, Missing::Zero);
         let titles = read_catalogue(&self.recipe.data.catalogue)?;
         let title = |id: &String| titles.get(id).map_or(id.clone(), |item| item.title.clone());
         let queries: BTreeMap<String, QueryResult> = triplets
             .iter()
-            .zip(&thoughts)
+            .zip(thoughts)
             .map(|(t, thoughts)| {
                 let found = trec::rank(&run[&t.id]);
                 let result = QueryResult {
@@ -172,18 +162,18 @@ impl Measured<'_> {
             })
             .collect();
         std::fs::create_dir_all(self.folder())?;
-        trec::write_run(&self.folder().join("run"), &run, "lrem")?;
+        trec::write_run(&self.folder().join("run"), run, "lrem")?;
         Ok(Cell {
             method: self.method.name.clone(),
             seed: self.seed,
             budget: self.budget,
-            made_of: self.made_of()?,
+            made_of,
             machine,
             date: origin::date(),
             commit: origin::commit(),
             measures: measures.iter().map(Metric::to_string).collect(),
             queries,
-            closed: closed(&thoughts),
+            closed: closed(thoughts),
             latency: latency(&searcher, triplets, given.as_deref(), throughput)?,
         })
     }

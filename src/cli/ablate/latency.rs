@@ -1,7 +1,7 @@
 //! How long a query takes, one at a time.
 
 use crate::cli::Error;
-use crate::cli::evaluate::thinking;
+use crate::cli::answers::thinking;
 use crate::cli::searcher::Searcher;
 use lrem::data::Triplet;
 use lrem::device::Device;

@@ -1,9 +1,9 @@
 //! Embedding lookup on the CPU.
 
 use super::Cpu;
-use crate::device::{DeviceError, Result, at_least};
+use crate::device::Result;
 use crate::ops::embedding::*;
-use crate::ops::linear::Weight;
+use crate::ops::linear::{LinearShape, Weight};
 
 impl Embedding for Cpu {
     fn embedding(
@@ -14,21 +14,12 @@ impl Embedding for Cpu {
         ids: &[u32],
         out: &mut Vec<f32>,
     ) -> Result<()> {
-        check("embedding", vocab, ids)?;
-        at_least("embedding", "out", out.len(), ids.len() * hidden)?;
+        check(vocab, hidden, ids, out.len())?;
+        let shape = LinearShape::of_weight(vocab, hidden);
         match table {
-            Weight::Master(table) => {
-                at_least("embedding", "table", table.len(), vocab * hidden)?;
-            }
-            Weight::Packed(table) if (table.n(), table.k()) != (vocab, hidden) => {
-                let (n, k) = (table.n(), table.k());
-                return Err(DeviceError::Argument {
-                    op: "embedding",
-                    message: format!("a table of {n} × {k}, expected {vocab} × {hidden}"),
-                });
-            }
-            Weight::Packed(_) => {}
-        }
+            Weight::Master(table) => shape.check_weight("embedding", table.len()),
+            Weight::Packed(table) => shape.check_packed("embedding", table.n(), table.k()),
+        }?;
         for (t, &id) in ids.iter().enumerate() {
             let (id, out) = (id as usize, &mut out[t * hidden..][..hidden]);
             match table {
@@ -47,9 +38,7 @@ impl Embedding for Cpu {
         ids: &[u32],
         dtable: &mut Vec<f32>,
     ) -> Result<()> {
-        check("embedding_backward", vocab, ids)?;
-        at_least("embedding_backward", "dout", dout.len(), ids.len() * hidden)?;
-        at_least("embedding_backward", "dtable", dtable.len(), vocab * hidden)?;
+        check_backward(vocab, hidden, dout.len(), ids, dtable.len())?;
         for (t, &id) in ids.iter().enumerate() {
             let row = &mut dtable[id as usize * hidden..][..hidden];
             let dout = &dout[t * hidden..][..hidden];

@@ -5,11 +5,10 @@
 
 use super::gemm::{View, gemm};
 use super::{Cpu, Multiply, parallel, reduce};
-use crate::device::{Result, at_least};
+use crate::device::Result;
 use crate::ops::info_nce::*;
 use std::ops::Range;
 
-const OP: &str = "info_nce";
 /// Scores in a strip, at least one query's.
 const STRIP: usize = 1 << 19;
 /// Queries in a strip at most.
@@ -66,10 +65,13 @@ impl InfoNce for Cpu {
     ) -> Result<()> {
         let (hidden, temperature) = (batch.hidden, batch.temperature);
         batch.check(queries.len(), items.len())?;
-        at_least(OP, "lse", output.lse.len(), batch.queries)?;
-        at_least(OP, "coefficients", coefficients.len(), batch.queries)?;
-        at_least(OP, "dqueries", dqueries.len(), batch.queries * hidden)?;
-        at_least(OP, "ditems", ditems.len(), batch.items * hidden)?;
+        GradientLengths {
+            lse: output.lse.len(),
+            coefficients: coefficients.len(),
+            dqueries: dqueries.len(),
+            ditems: ditems.len(),
+        }
+        .check(batch)?;
         let (q, query_norms) = self.normalise(queries, batch.queries, hidden);
         let (d, item_norms) = self.normalise(items, batch.items, hidden);
         let dqueries = &mut dqueries[..batch.queries * hidden];

@@ -2,7 +2,7 @@
 
 use super::gemm::{Lanes, PackedMatrix, View, gemm, multiply_packed};
 use super::{Cpu, at_least};
-use crate::device::{DeviceError, Result};
+use crate::device::Result;
 use crate::ops::linear::*;
 
 impl Linear for Cpu {
@@ -39,18 +39,12 @@ impl Linear for Cpu {
         shape.check("linear", x.len(), bias.map(Vec::len), y.len())?;
         match w {
             Weight::Master(w) => {
-                at_least("linear", "weight", w.len(), n * k)?;
+                shape.check_weight("linear", w.len())?;
                 let (x, w) = (View::new(x, m, k), View::new(w, n, k).t());
                 gemm(self.isa, self.multiply, x, w, y, n, accumulate);
             }
             Weight::Packed(w) => {
-                if (w.n(), w.k()) != (n, k) {
-                    let message = format!("a weight of {} × {}, expected {n} × {k}", w.n(), w.k());
-                    return Err(DeviceError::Argument {
-                        op: "linear",
-                        message,
-                    });
-                }
+                shape.check_packed("linear", w.n(), w.k())?;
                 multiply_packed(self.isa, x, m, w, y, accumulate);
             }
         }
@@ -81,9 +75,7 @@ impl Linear for Cpu {
         accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        at_least("linear_backward_input", "dy", dy.len(), m * n)?;
-        at_least("linear_backward_input", "weight", w.len(), n * k)?;
-        at_least("linear_backward_input", "dx", dx.len(), m * k)?;
+        shape.check_backward_input(dy.len(), w.len(), dx.len())?;
         let (dy, w) = (View::new(dy, m, n), View::new(w, n, k));
         gemm(self.isa, self.multiply, dy, w, dx, k, accumulate);
         Ok(())
@@ -98,12 +90,8 @@ impl Linear for Cpu {
         dbias: Option<&mut Vec<f32>>,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        at_least("linear_backward_weight", "dy", dy.len(), m * n)?;
-        at_least("linear_backward_weight", "x", x.len(), m * k)?;
-        at_least("linear_backward_weight", "dw", dw.len(), n * k)?;
-        if let Some(dbias) = &dbias {
-            at_least("linear_backward_weight", "dbias", dbias.len(), n)?;
-        }
+        let bias = dbias.as_ref().map(|dbias| dbias.len());
+        shape.check_backward_weight(dy.len(), x.len(), dw.len(), bias)?;
         let (rows, x) = (View::new(dy, m, n), View::new(x, m, k));
         gemm(self.isa, self.multiply, rows.t(), x, dw, k, true);
         if let Some(dbias) = dbias {

@@ -5,12 +5,11 @@
 
 use super::gemm::{View, gemm};
 use super::{Cpu, parallel, reduce};
-use crate::device::{Result, at_least};
+use crate::device::Result;
 use crate::ops::linear::LinearShape;
 use crate::ops::linear_cross_entropy::*;
 use std::ops::Range;
 
-const OP: &str = "linear_cross_entropy";
 /// Columns of a tile: with 16 to 1024 rows it stays in the caches between its passes.
 const COLUMNS: usize = 1024;
 /// Rows of a tile, which bounds the scratch at 4 MiB.
@@ -37,8 +36,7 @@ impl LinearCrossEntropy for Cpu {
         lse: &mut Vec<f32>,
     ) -> Result<()> {
         check(shape, hidden.len(), w.len(), targets)?;
-        at_least(OP, "nll", nll.len(), shape.m)?;
-        at_least(OP, "lse", lse.len(), shape.m)?;
+        check_outputs(shape, nll.len(), lse.len())?;
         let mut tile = scratch(shape.m, shape.n);
         for rows in blocks(shape.m, ROWS) {
             let mut running = vec![
@@ -88,10 +86,13 @@ impl LinearCrossEntropy for Cpu {
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
         check(shape, hidden.len(), w.len(), targets)?;
-        at_least(OP, "lse", lse.len(), m)?;
-        at_least(OP, "coefficients", coefficients.len(), m)?;
-        at_least(OP, "dhidden", dhidden.len(), m * k)?;
-        at_least(OP, "dw", dw.len(), n * k)?;
+        GradientLengths {
+            lse: lse.len(),
+            coefficients: coefficients.len(),
+            dhidden: dhidden.len(),
+            dw: dw.len(),
+        }
+        .check(shape)?;
         // Only rows with a coefficient are multiplied.
         let active: Vec<usize> = (0..m).filter(|&i| coefficients[i] != 0.0).collect();
         let rows = active.iter().map(|&i| &hidden[i * k..(i + 1) * k]);

@@ -3,7 +3,7 @@
 use super::Cpu;
 use super::math::exp;
 use super::parallel::{self, Rows};
-use crate::device::{Result, at_least};
+use crate::device::Result;
 use crate::ops::swiglu::*;
 use crate::per_isa;
 
@@ -16,8 +16,7 @@ impl SwiGlu for Cpu {
         out: &mut Vec<f32>,
     ) -> Result<()> {
         let len = rows * intermediate;
-        at_least("swiglu", "gate_up", gate_up.len(), 2 * len)?;
-        at_least("swiglu", "out", out.len(), len)?;
+        check(len, gate_up.len(), out.len())?;
         if len == 0 {
             return Ok(());
         }
@@ -40,9 +39,7 @@ impl SwiGlu for Cpu {
         dgate_up: &mut Vec<f32>,
     ) -> Result<()> {
         let len = rows * intermediate;
-        at_least("swiglu_backward", "gate_up", gate_up.len(), 2 * len)?;
-        at_least("swiglu_backward", "dout", dout.len(), len)?;
-        at_least("swiglu_backward", "dgate_up", dgate_up.len(), 2 * len)?;
+        check_backward(len, gate_up.len(), dout.len(), dgate_up.len())?;
         if len == 0 {
             return Ok(());
         }

@@ -19,18 +19,32 @@ pub struct Usage {
     pub allocations: usize,
 }
 
+/// Set: every buffer is an allocation of the driver's, as long as was asked for, so that a sanitizer sees
+/// where it ends.
+const EXACT: &str = "LREM_EXACT_ALLOCATIONS";
+
 /// Free blocks by their size.
-#[derive(Default)]
 pub(super) struct Allocator {
     free: BTreeMap<usize, Vec<sys::CUdeviceptr>>,
     usage: Usage,
+    exact: bool,
+}
+
+impl Default for Allocator {
+    fn default() -> Allocator {
+        Allocator {
+            free: BTreeMap::new(),
+            usage: Usage::default(),
+            exact: std::env::var_os(EXACT).is_some(),
+        }
+    }
 }
 
 impl Allocator {
     /// A block of at least `bytes`; `None` where the driver has none, even after all that is kept was
     /// returned to it. The context has to be current.
     pub fn allocate(&mut self, bytes: usize, stream: sys::CUstream) -> Option<sys::CUdeviceptr> {
-        let size = size_class(bytes)?;
+        let size = self.size(bytes)?;
         let kept = self.free.get_mut(&size).and_then(Vec::pop);
         let address = match kept {
             Some(address) => address,
@@ -58,11 +72,24 @@ impl Allocator {
 
     /// Keeps a block of `bytes` that [`Allocator::allocate`] handed out.
     pub fn free(&mut self, address: sys::CUdeviceptr, bytes: usize) {
-        let Some(size) = size_class(bytes) else {
+        let Some(size) = self.size(bytes) else {
             return;
         };
         self.usage.used -= size;
+        if self.exact {
+            self.usage.held -= size;
+            // SAFETY: allocated by `fresh`; the driver waits for the work that uses it.
+            let _ = unsafe { result::free_sync(address) };
+            return;
+        }
         self.free.entry(size).or_default().push(address);
+    }
+
+    fn size(&self, bytes: usize) -> Option<usize> {
+        match self.exact {
+            true => Some(bytes),
+            false => size_class(bytes),
+        }
     }
 
     pub fn usage(&self) -> Usage {

@@ -1,10 +1,11 @@
 //! Kernels edited since the build: `LREM_KERNEL_DIR` names a folder of `.cu` files that are compiled
-//! when they are first needed, in the place of those built in.
+//! when they are first needed, or of `.ptx` files, in the place of those built in.
 //!
 //! The compiler's errors are shown as it words them, with file and line.
 
 use crate::device::{DeviceError, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 #[path = "../../../build/instances.rs"]
 mod instances;
@@ -16,7 +17,7 @@ mod options;
 mod toolkit;
 
 /// A folder with `.cu` files, and the headers that they include.
-const FOLDER: &str = "LREM_KERNEL_DIR";
+pub const FOLDER: &str = "LREM_KERNEL_DIR";
 
 /// A file compiled to PTX, and the symbol of each of its instances.
 pub(super) struct Edited {
@@ -25,22 +26,89 @@ pub(super) struct Edited {
     pub entries: Vec<(String, String)>,
 }
 
+/// The folder of this process, where it is not the variable's.
+static CHOSEN: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes kernels from `folder` in place of those built in, from the first that is needed on.
+pub fn use_kernels_of(folder: PathBuf) {
+    CHOSEN.get_or_init(|| folder);
+}
+
 /// The file that has `instance`, compiled; `None` where there is no folder or no such instance in it.
 pub(super) fn compile(instance: &str) -> Result<Option<Edited>> {
-    let Some(folder) = std::env::var_os(FOLDER) else {
+    let chosen = CHOSEN.get().cloned();
+    let Some(folder) = chosen.or_else(|| std::env::var_os(FOLDER).map(PathBuf::from)) else {
         return Ok(None);
     };
-    find(Path::new(&folder), instance).map_err(|message| DeviceError::Driver {
+    find(&folder, instance).map_err(|message| DeviceError::Driver {
         what: format!("{FOLDER}, kernel {instance}"),
         message,
     })
 }
 
 fn find(folder: &Path, instance: &str) -> std::result::Result<Option<Edited>, String> {
-    let has = |source: &instances::Source| source.instances.iter().any(|i| i.name == instance);
-    let Some(source) = instances::read_all(folder)?.into_iter().find(has) else {
-        return Ok(None);
+    let has = |all: &[instances::Instance]| all.iter().any(|i| i.name == instance);
+    for path in files(folder, "ptx")? {
+        let ptx = read(&path)?;
+        let found = instances::parse(&path, &ptx)?;
+        if has(&found) {
+            let entries = found.into_iter().map(|i| (i.name, i.expression)).collect();
+            let op = path.file_stem().unwrap_or_default().to_string_lossy();
+            return Ok(Some(Edited {
+                op: op.into_owned(),
+                ptx,
+                entries,
+            }));
+        }
+    }
+    let sources = instances::read_all(folder)?;
+    let source = sources.into_iter().find(|source| has(&source.instances));
+    source.map(|source| compiled(folder, source)).transpose()
+}
+
+/// Compiles the kernel file `path` with the headers beside it: PTX that says in `// instance:` lines, as
+/// the file does, which symbol is which kernel. A `.ptx` file in the folder of `LREM_KERNEL_DIR` that
+/// says so is taken as it is.
+///
+/// # Errors
+/// What is wrong with the file, as the compiler words it, with file and line; a missing compiler.
+pub fn assemble(path: &Path) -> std::result::Result<String, String> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let text = read(path)?;
+    let source = instances::Source {
+        op: path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        instances: instances::parse(path, &text)?,
+        path: path.to_path_buf(),
+        text,
     };
+    let Edited { ptx, entries, .. } = compiled(folder, source)?;
+    let line = |(name, symbol): &(String, String)| format!("// instance: {name} = {symbol}\n");
+    Ok(entries.iter().map(line).collect::<String>() + &ptx)
+}
+
+fn read(path: &Path) -> std::result::Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The folder's files of that ending, in the order of their names.
+fn files(folder: &Path, ending: &str) -> std::result::Result<Vec<PathBuf>, String> {
+    let in_folder = |error| format!("{}: {error}", folder.display());
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(in_folder)? {
+        let path = entry.map_err(in_folder)?.path();
+        if path.extension().is_some_and(|found| found == ending) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn compiled(folder: &Path, source: instances::Source) -> std::result::Result<Edited, String> {
     let toolkit = toolkit::find(Path::new(env!("CARGO_MANIFEST_DIR")))?;
     let nvrtc = nvrtc::Nvrtc::load(&toolkit.library)?;
     let mut options = options::of(folder, &toolkit.include);
@@ -57,9 +125,9 @@ fn find(folder: &Path, instance: &str) -> std::result::Result<Option<Edited>, St
     }
     let ptx = String::from_utf8(module.code).map_err(|error| format!("{name}: {error}"))?;
     let names = source.instances.into_iter().map(|i| i.name);
-    Ok(Some(Edited {
+    Ok(Edited {
         op: source.op,
         ptx,
         entries: names.zip(module.entries).collect(),
-    }))
+    })
 }

@@ -1,11 +1,11 @@
 //! Launches of the embedding lookup, `kernels/embedding.cu`; its backward is a pooling.
 
 use super::memory::CudaBuffer;
-use super::weight::{CudaWeight, Rows};
+use super::weight::Rows;
 use super::{Cuda, Packs};
-use crate::device::{Buffer, DeviceError, Memory, Real, Result, at_least};
+use crate::device::{Buffer, Memory, Real, Result};
 use crate::ops::embedding::*;
-use crate::ops::linear::Weight;
+use crate::ops::linear::{LinearShape, Weight};
 use crate::ops::pool::PoolPlan;
 use half::bf16;
 
@@ -21,15 +21,15 @@ impl<T: Real> Embedding for Cuda<T> {
         ids: &[u32],
         out: &mut CudaBuffer<T>,
     ) -> Result<()> {
-        check("embedding", vocab, ids)?;
-        at_least("embedding", "out", out.len(), ids.len() * hidden)?;
+        check(vocab, hidden, ids, out.len())?;
+        let shape = LinearShape::of_weight(vocab, hidden);
         match table {
             Weight::Master(table) => {
-                at_least("embedding", "table", table.len(), vocab * hidden)?;
+                shape.check_weight("embedding", table.len())?;
                 self.look_up(table, hidden, ids, out)
             }
             Weight::Packed(table) => {
-                check_table(table, vocab, hidden)?;
+                table.check("embedding", shape)?;
                 match &table.data {
                     Rows::F32(rows) => self.look_up(rows, hidden, ids, out),
                     Rows::Bf16(rows) => self.look_up::<bf16>(rows, hidden, ids, out),
@@ -57,9 +57,7 @@ impl<T: Real> Embedding for Cuda<T> {
         ids: &[u32],
         dtable: &mut CudaBuffer<f32>,
     ) -> Result<()> {
-        check("embedding_backward", vocab, ids)?;
-        at_least("embedding_backward", "dout", dout.len(), ids.len() * hidden)?;
-        at_least("embedding_backward", "dtable", dtable.len(), vocab * hidden)?;
+        check_backward(vocab, hidden, dout.len(), ids, dtable.len())?;
         self.add_rows(&PoolPlan::pick(ids, 1.0), hidden, dout, dtable)
     }
 }
@@ -83,15 +81,4 @@ impl<T: Real> Cuda<T> {
         // SAFETY: a block reads a row of the table, which has all ids', and writes its row of `out`.
         unsafe { kernel.launch([tokens, packs.blocks, 1], packs.threads) }
     }
-}
-
-fn check_table(table: &CudaWeight, vocab: usize, hidden: usize) -> Result<()> {
-    if (table.n(), table.k()) == (vocab, hidden) {
-        return Ok(());
-    }
-    let (n, k) = (table.n(), table.k());
-    Err(DeviceError::Argument {
-        op: "embedding",
-        message: format!("a table of {n} × {k}, expected {vocab} × {hidden}"),
-    })
 }

@@ -5,7 +5,7 @@ use super::launch::Launch;
 use super::linear::Product;
 use super::memory::CudaBuffer;
 use super::tiling::Tiling;
-use crate::device::{Buffer, Memory, Real, Result, at_least};
+use crate::device::{Buffer, Memory, Real, Result};
 use crate::ops::info_nce::*;
 use std::marker::PhantomData;
 
@@ -89,10 +89,13 @@ impl<T: Real> InfoNce for Cuda<T> {
             ..
         } = *batch;
         batch.check(queries.len(), items.len())?;
-        at_least(OP, "lse", output.lse.len(), count)?;
-        at_least(OP, "coefficients", coefficients.len(), count)?;
-        at_least(OP, "dqueries", dqueries.len(), count * hidden)?;
-        at_least(OP, "ditems", ditems.len(), item_count * hidden)?;
+        GradientLengths {
+            lse: output.lse.len(),
+            coefficients: coefficients.len(),
+            dqueries: dqueries.len(),
+            ditems: ditems.len(),
+        }
+        .check(batch)?;
         let on_gpu = self.on_gpu(batch)?;
         let coefficients = self.upload(&coefficients[..count])?;
         let q = self.unit_rows(queries, count, hidden)?;

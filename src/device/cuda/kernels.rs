@@ -42,6 +42,11 @@ pub fn kernel(instance: &str) -> Option<&'static Kernel> {
     KERNELS.iter().find(|kernel| kernel.instance == instance)
 }
 
+/// Name and text of every file in `kernels/` at build time.
+pub fn sources() -> &'static [(&'static str, &'static str)] {
+    SOURCES
+}
+
 /// The version of the NVRTC that compiled the kernels, such as `12.9`; `None` in a build without.
 pub fn compiler() -> Option<&'static str> {
     COMPILER

@@ -73,9 +73,7 @@ impl<T: Real> Linear for Cuda<T> {
         accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        at_least("linear_backward_input", "dy", dy.len(), m * n)?;
-        at_least("linear_backward_input", "weight", w.len(), n * k)?;
-        at_least("linear_backward_input", "dx", dx.len(), m * k)?;
+        shape.check_backward_input(dy.len(), w.len(), dx.len())?;
         let w = self.rounded(w, n * k)?;
         let product = Product {
             a: dy.address(0),
@@ -98,12 +96,8 @@ impl<T: Real> Linear for Cuda<T> {
         dbias: Option<&mut CudaBuffer<f32>>,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        at_least("linear_backward_weight", "dy", dy.len(), m * n)?;
-        at_least("linear_backward_weight", "x", x.len(), m * k)?;
-        at_least("linear_backward_weight", "dw", dw.len(), n * k)?;
-        if let Some(dbias) = &dbias {
-            at_least("linear_backward_weight", "dbias", dbias.len(), n)?;
-        }
+        let bias = dbias.as_ref().map(|dbias| dbias.len());
+        shape.check_backward_weight(dy.len(), x.len(), dw.len(), bias)?;
         let product = Product {
             a: dy.address(0),
             b: x.address(0),
@@ -170,13 +164,13 @@ impl<T: Real> Cuda<T> {
         };
         let packed = match w {
             Weight::Master(w) => {
-                at_least("linear", "weight", w.len(), n * k)?;
+                shape.check_weight("linear", w.len())?;
                 let w = self.rounded(w, n * k)?;
                 return self.multiply_nt(kind, "", size_of::<T>(), &product(w.address), bias);
             }
             Weight::Packed(w) => w,
         };
-        packed.check("linear", n, k)?;
+        packed.check("linear", shape)?;
         let by = |size: usize, name| if size == size_of::<T>() { "" } else { name };
         match &packed.data {
             Rows::F32(rows) => {

@@ -4,11 +4,10 @@ use super::Cuda;
 use super::linear::Product;
 use super::memory::CudaBuffer;
 use super::tiling::Tiling;
-use crate::device::{Buffer, Memory, Real, Result, at_least};
+use crate::device::{Buffer, Memory, Real, Result};
 use crate::ops::linear::LinearShape;
 use crate::ops::linear_cross_entropy::*;
 
-const OP: &str = "linear_cross_entropy";
 /// Columns of the vocabulary that a block of the forward walks through: a multiple of every tile.
 const SLICE: usize = 2048;
 /// Elements of a strip's gradient at most, which then stays in the L2 cache, and what its columns are a
@@ -28,8 +27,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
         check(shape, hidden.len(), w.len(), targets)?;
-        at_least(OP, "nll", nll.len(), m)?;
-        at_least(OP, "lse", lse.len(), m)?;
+        check_outputs(shape, nll.len(), lse.len())?;
         if m == 0 {
             return Ok(());
         }
@@ -71,10 +69,13 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
         check(shape, hidden.len(), w.len(), targets)?;
-        at_least(OP, "lse", lse.len(), m)?;
-        at_least(OP, "coefficients", coefficients.len(), m)?;
-        at_least(OP, "dhidden", dhidden.len(), m * k)?;
-        at_least(OP, "dw", dw.len(), n * k)?;
+        GradientLengths {
+            lse: lse.len(),
+            coefficients: coefficients.len(),
+            dhidden: dhidden.len(),
+            dw: dw.len(),
+        }
+        .check(shape)?;
         let rows: Vec<u32> = (0..m as u32)
             .filter(|&i| coefficients[i as usize] != 0.0)
             .collect();

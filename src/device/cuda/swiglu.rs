@@ -2,7 +2,7 @@
 
 use super::memory::CudaBuffer;
 use super::{Cuda, Packs};
-use crate::device::{Buffer, Real, Result, at_least};
+use crate::device::{Buffer, Real, Result};
 use crate::ops::swiglu::*;
 
 impl<T: Real> SwiGlu for Cuda<T> {
@@ -14,8 +14,7 @@ impl<T: Real> SwiGlu for Cuda<T> {
         out: &mut CudaBuffer<T>,
     ) -> Result<()> {
         let len = rows * intermediate;
-        at_least("swiglu", "gate_up", gate_up.len(), 2 * len)?;
-        at_least("swiglu", "out", out.len(), len)?;
+        check(len, gate_up.len(), out.len())?;
         let packs = Packs::of::<T>(&[intermediate]);
         let kernel = self.kernel("swiglu")?.input(gate_up).output(out);
         let kernel = kernel.int(intermediate)?;
@@ -32,9 +31,7 @@ impl<T: Real> SwiGlu for Cuda<T> {
         dgate_up: &mut CudaBuffer<T>,
     ) -> Result<()> {
         let len = rows * intermediate;
-        at_least("swiglu_backward", "gate_up", gate_up.len(), 2 * len)?;
-        at_least("swiglu_backward", "dout", dout.len(), len)?;
-        at_least("swiglu_backward", "dgate_up", dgate_up.len(), 2 * len)?;
+        check_backward(len, gate_up.len(), dout.len(), dgate_up.len())?;
         let packs = Packs::of::<T>(&[intermediate]);
         let kernel = self.kernel("swiglu_backward")?.input(gate_up).input(dout);
         let kernel = kernel.output(dgate_up).int(intermediate)?;

@@ -4,6 +4,7 @@ use super::Cuda;
 use super::memory::CudaBuffer;
 use super::weight::{CudaWeight, GROUP, Rows};
 use crate::device::{Buffer, Memory, Real, Result, at_least};
+use crate::ops::linear::LinearShape;
 use crate::ops::top_k::*;
 
 /// Queries up to which the instances for few run.
@@ -29,7 +30,7 @@ impl<T: Real> TopK for Cuda<T> {
         k: usize,
     ) -> Result<Vec<Vec<Scored>>> {
         at_least("top_k", "queries", query_rows.len(), queries * hidden)?;
-        item_rows.check("top_k", items, hidden)?;
+        item_rows.check("top_k", LinearShape::of_weight(items, hidden))?;
         let most = k.min(items);
         if most == 0 {
             return Ok(vec![Vec::new(); queries]);

@@ -2,8 +2,8 @@
 
 use super::Cuda;
 use super::memory::CudaBuffer;
-use crate::device::{Buffer, DeviceError, Memory, Real, Result, at_least};
-use crate::ops::linear::WeightFormat;
+use crate::device::{Buffer, Memory, Real, Result, at_least};
+use crate::ops::linear::{LinearShape, WeightFormat};
 use cudarc::driver::sys::CUdeviceptr;
 use half::bf16;
 
@@ -52,13 +52,9 @@ impl CudaWeight {
         }
     }
 
-    /// An error unless the weight is `[n, k]`.
-    pub(super) fn check(&self, op: &'static str, n: usize, k: usize) -> Result<()> {
-        if (self.n, self.k) == (n, k) {
-            return Ok(());
-        }
-        let message = format!("a weight of {} × {}, expected {n} × {k}", self.n, self.k);
-        Err(DeviceError::Argument { op, message })
+    /// An error unless the weight has the shape's rows and columns.
+    pub(super) fn check(&self, op: &'static str, shape: LinearShape) -> Result<()> {
+        shape.check_packed(op, self.n, self.k)
     }
 }
 

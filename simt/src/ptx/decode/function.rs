@@ -173,7 +173,7 @@ impl<'a> Walk<'_, 'a, '_, '_> {
             if is_return {
                 self.callees.returns.push((variable.name, variable.ty, at));
             } else if let Some(register) = self.scope.find_register(variable.name) {
-                let raw = exec::memory::frame_load(register, variable.ty, at, variable.line)?;
+                let raw = exec::frame::frame_load(register, variable.ty, at, variable.line)?;
                 self.push(raw);
             }
         }
@@ -288,7 +288,7 @@ impl<'a> Walk<'_, 'a, '_, '_> {
         if source.opcode == "ret" {
             for (name, ty, at) in self.callees.returns.clone() {
                 if let Some(register) = self.scope.find_register(name) {
-                    let raw = exec::memory::frame_store(register, ty, at, source.line)?;
+                    let raw = exec::frame::frame_store(register, ty, at, source.line)?;
                     self.push(raw);
                 }
             }

@@ -8,6 +8,7 @@ pub mod function;
 pub mod instr;
 pub mod layout;
 mod liveness;
+mod operands;
 pub mod scope;
 
 use super::Result;

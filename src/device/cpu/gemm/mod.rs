@@ -7,6 +7,8 @@
 
 mod int8;
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod kernel_avx2;
 mod pack;
 mod packed;
 

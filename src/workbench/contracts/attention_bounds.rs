@@ -3,8 +3,8 @@
 //! A sum of n products is off by n roundings of the sum of their magnitudes. What a score is off by
 //! is a relative error of its exponential; the rest follows term by term from the formulas.
 
-use lrem::ops::attention::{Heads, reference::visible};
-use lrem::ops::forest::Forest;
+use crate::ops::attention::{Heads, reference::visible};
+use crate::ops::forest::Forest;
 
 const ULP: f64 = f32::EPSILON as f64;
 /// Keys between two rescalings of the running sum, at most.

@@ -1,0 +1,14 @@
+// RMSNorm, second try: a block shares its row, neighbouring threads neighbouring elements.
+//
+// instance: rms_norm_f32 = rms_norm<float>
+
+#include "common.cuh"
+
+template <typename T>
+__global__ void rms_norm(const T* x, const float* w, T* y, int dim, float eps) {
+    const size_t row = static_cast<size_t>(blockIdx.x) * dim;
+    float squares = 0.0f;
+    for (int i = threadIdx.x; i < dim; i += blockDim.x) squares += x[row + i] * x[row + i];
+    const float r = 1.0f / sqrtf(block_sum(squares) / dim + eps);
+    for (int i = threadIdx.x; i < dim; i += blockDim.x) y[row + i] = x[row + i] * r * w[i];
+}

@@ -1,0 +1,316 @@
+//! `lrem kernel check`: three looks at a kernel, each in a process of its own, at the same time: with the
+//! sanitizer, with the blocks in falling order, and with everything counted.
+
+use super::counts::{Counted, counted};
+use super::no_contract;
+use crate::cli::Error;
+use clap::Args;
+use half::bf16;
+use lrem::device::cuda::KERNEL_FOLDER;
+use lrem::with_contract;
+use lrem::workbench::contracts::OPS;
+use lrem::workbench::{Inspection, Reason, Verdict, Workspace, WorkspaceError, inspect as look};
+use serde::Serialize;
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+#[derive(Args)]
+pub struct CheckArgs {
+    /// The kernel file; its `// instance:` lines name the kernels that it stands for.
+    file: PathBuf,
+    /// The op that it does; by default the file's name.
+    #[arg(long)]
+    op: Option<String>,
+    /// Draws the shapes and inputs; fresh each time by default.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct InspectArgs {
+    #[arg(long)]
+    op: String,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long)]
+    model_only: bool,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+enum Look {
+    Sanitizer,
+    Falling,
+    Counts,
+}
+
+/// All that came out.
+#[derive(Serialize)]
+struct Outcome {
+    file: String,
+    op: String,
+    seed: u64,
+    accepted: bool,
+    verdicts: Vec<Verdict>,
+    shapes: Vec<String>,
+    seconds: f64,
+    kernels: Vec<Counted>,
+}
+
+/// The child's part: prints an [`Inspection`] for each type of activations.
+pub fn inspect(args: &InspectArgs) -> Result<(), Error> {
+    let (seed, model_only) = (args.seed, args.model_only);
+    let looks = with_contract!(args.op.as_str(), |C| [
+        look::<C, f32>(seed, model_only)?,
+        look::<C, bf16>(seed, model_only)?
+    ]);
+    let looks = looks.ok_or_else(|| no_contract(&args.op))?;
+    let mut out = std::io::stdout().lock();
+    for inspection in looks {
+        writeln!(out, "{}", serde_json::to_string(&inspection)?)?;
+    }
+    Ok(())
+}
+
+pub fn run(args: &CheckArgs) -> Result<(), Error> {
+    let started = Instant::now();
+    let text = std::fs::read_to_string(&args.file)
+        .map_err(|error| format!("{}: {error}", args.file.display()))?;
+    let stem = args.file.file_stem().unwrap_or_default();
+    let op = args
+        .op
+        .clone()
+        .unwrap_or_else(|| stem.to_string_lossy().into_owned());
+    if !OPS.contains(&op.as_str()) {
+        return Err(no_contract(&op));
+    }
+    let drawn = || {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |t| t.as_nanos() as u64)
+    };
+    let seed = args.seed.unwrap_or_else(drawn);
+    let workspace = match Workspace::new(&op, &args.file) {
+        Ok(workspace) => workspace,
+        Err(WorkspaceError::Compile(said)) => {
+            let error = said
+                .lines()
+                .find(|line| line.contains("error"))
+                .unwrap_or(&said);
+            let verdict = Verdict {
+                reason: Reason::Compile,
+                seen: error.trim().to_string(),
+            };
+            return conclude(
+                Outcome {
+                    file: args.file.display().to_string(),
+                    op,
+                    seed,
+                    accepted: false,
+                    verdicts: vec![verdict],
+                    shapes: Vec::new(),
+                    seconds: started.elapsed().as_secs_f64(),
+                    kernels: Vec::new(),
+                },
+                args.json,
+            );
+        }
+        Err(WorkspaceError::Io(error)) => return Err(error.into()),
+    };
+    let logs = tempfile::tempdir()?;
+    let looks = [Look::Sanitizer, Look::Falling, Look::Counts];
+    let children: Vec<Child> = looks
+        .iter()
+        .map(|&look| start(look, &op, seed, &workspace, logs.path()))
+        .collect::<Result<_, Error>>()?;
+    let mut results = Vec::new();
+    for child in children {
+        results.push(child.wait_with_output()?);
+    }
+    let mut verdicts = Vec::new();
+    let mut seen: Vec<Vec<Inspection>> = Vec::new();
+    for output in &results {
+        let lines = String::from_utf8_lossy(&output.stdout);
+        let lines = lines
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        seen.push(lines.collect());
+        if seen.last().is_some_and(Vec::is_empty) {
+            let said = String::from_utf8_lossy(&output.stderr);
+            verdicts.push(failure(&workspace.shown(said.trim())));
+        }
+    }
+    verdicts.extend(findings(&logs.path().join("findings.jsonl"), &workspace)?);
+    for look in &seen[0] {
+        let typed = |v: &Verdict| Verdict {
+            reason: v.reason,
+            seen: format!("{}, in {}", workspace.shown(&v.seen), look.real),
+        };
+        verdicts.extend(look.verdicts.iter().map(typed));
+    }
+    if verdicts.is_empty() {
+        verdicts.extend(order(&seen[0], &seen[1]));
+    }
+    let mut once: Vec<Verdict> = Vec::new();
+    for verdict in verdicts {
+        if !once.iter().any(|v| v.reason == verdict.reason) {
+            once.push(verdict);
+        }
+    }
+    once.sort_by_key(|v| v.reason);
+    // What the sanitizer found is why the device failed.
+    if once.iter().any(|v| v.reason == Reason::Sanitizer) {
+        once.retain(|v| v.reason != Reason::Failed);
+    }
+    let outcome = Outcome {
+        file: args.file.display().to_string(),
+        kernels: counted(
+            &logs.path().join("counts.jsonl"),
+            &seen[2],
+            &text,
+            &workspace,
+        ),
+        op,
+        seed,
+        accepted: once.is_empty(),
+        verdicts: once,
+        shapes: seen[0]
+            .first()
+            .map(|look| look.shapes.clone())
+            .unwrap_or_default(),
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    conclude(outcome, args.json)
+}
+
+/// Prints the outcome; an error where the kernel is refused.
+fn conclude(outcome: Outcome, json: bool) -> Result<(), Error> {
+    print(&outcome, json)?;
+    match outcome.accepted {
+        true => Ok(()),
+        false => Err(format!("{}: refused", outcome.file).into()),
+    }
+}
+
+fn start(
+    look: Look,
+    op: &str,
+    seed: u64,
+    workspace: &Workspace,
+    logs: &Path,
+) -> Result<Child, Error> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["kernel", "inspect", "--op", op, "--seed", &seed.to_string()])
+        .env(KERNEL_FOLDER, workspace.path())
+        .env("LREM_EXACT_ALLOCATIONS", "1")
+        .env("SIMT_ARCH", "sm_80")
+        .env("SIMT_TIMEOUT", "20")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    match look {
+        Look::Sanitizer => {
+            command.env("SIMT_CHECK", "all,-leakcheck");
+            command.env("SIMT_CHECK_FILE", logs.join("findings.jsonl"));
+        }
+        Look::Falling => {
+            // On one thread, as the sanitizer runs, so that the order is all that differs.
+            command
+                .env("SIMT_ORDER", "falling")
+                .env("SIMT_THREADS", "1");
+        }
+        Look::Counts => {
+            command.arg("--model-only");
+            command.env("SIMT_PROFILE", logs.join("counts.jsonl"));
+        }
+    }
+    Ok(command.spawn()?)
+}
+
+/// Why a look ended without a result.
+fn failure(said: &str) -> Verdict {
+    let error = said
+        .lines()
+        .find(|line| line.contains("error"))
+        .unwrap_or(said);
+    Verdict {
+        reason: Reason::Failed,
+        seen: error.trim_start_matches("lrem: ").to_string(),
+    }
+}
+
+/// What the sanitizer found, the first of each kind.
+fn findings(path: &Path, workspace: &Workspace) -> Result<Vec<Verdict>, Error> {
+    let Ok(text) = std::fs::read_to_string(path) else {
+        return Ok(Vec::new());
+    };
+    let mut verdicts: Vec<Verdict> = Vec::new();
+    for line in text.lines() {
+        let finding: Value = serde_json::from_str(line)?;
+        let text = |key: &str| finding[key].as_str().unwrap_or_default().to_string();
+        let place = format!("{}:{}", workspace.shown(&text("file")), finding["line"]);
+        let mut seen = format!("{}, {} at {place}", text("kind"), text("action"));
+        if let Some(other) = finding["other"].as_object() {
+            let action = other["action"].as_str().unwrap_or_default();
+            seen = format!("{seen} and {action} at line {}", other["line"]);
+        }
+        let reason = Reason::Sanitizer;
+        verdicts.push(Verdict { reason, seen });
+    }
+    Ok(verdicts)
+}
+
+/// Whether the blocks' order changes what comes out.
+fn order(rising: &[Inspection], falling: &[Inspection]) -> Option<Verdict> {
+    for (a, b) in rising.iter().zip(falling) {
+        let differs = a.digests.iter().zip(&b.digests).position(|(x, y)| x != y);
+        if let Some(case) = differs {
+            return Some(Verdict {
+                reason: Reason::LaunchOrder,
+                seen: format!(
+                    "other bits where the last blocks start first, at {}, in {}",
+                    a.shapes[case], a.real
+                ),
+            });
+        }
+    }
+    None
+}
+
+fn print(outcome: &Outcome, json: bool) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(outcome)?)?;
+        return Ok(());
+    }
+    let Outcome {
+        file,
+        op,
+        seed,
+        seconds,
+        ..
+    } = outcome;
+    let verdict = if outcome.accepted {
+        "accepted"
+    } else {
+        "refused"
+    };
+    writeln!(
+        out,
+        "{file} as {op}: {verdict} ({} shapes, seed {seed}, {seconds:.1} s)",
+        outcome.shapes.len()
+    )?;
+    for verdict in &outcome.verdicts {
+        writeln!(out, "  {verdict}")?;
+    }
+    for kernel in &outcome.kernels {
+        write!(out, "\n{kernel}")?;
+    }
+    Ok(())
+}

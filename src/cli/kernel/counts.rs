@@ -1,0 +1,226 @@
+//! What the launches of a kernel were counted to do, and how long that takes on a real GPU.
+
+use lrem::workbench::{CHIPS, Inspection, Prediction, Work, Workspace, predict};
+use serde::Serialize;
+use simt::count::record::Record;
+use std::fmt;
+use std::path::Path;
+
+/// Source lines that are shown.
+const LINES: usize = 3;
+
+/// The counts of one kernel instance, at a model's shape.
+#[derive(Serialize)]
+pub struct Counted {
+    pub instance: String,
+    pub shape: String,
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    pub registers: u32,
+    pub shared_bytes: u32,
+    pub occupancy: f64,
+    /// Bytes that cross HBM by the L2 model, and over those that the op cannot do without.
+    pub memory_bytes: u64,
+    pub bytes_over_compulsory: Option<f64>,
+    /// Global sectors and shared wavefronts over what the same accesses need at best.
+    pub sectors_over_ideal: f64,
+    pub wavefronts_over_ideal: f64,
+    pub warp_instructions: u64,
+    pub lane_activity: f64,
+    pub predictions: Vec<(String, Prediction)>,
+    /// Lines with the most warp instructions: number, text, share.
+    pub lines: Vec<(u32, String, f64)>,
+}
+
+/// The counts in the profile `path`, of what `looks` ran; `text` is the kernel file's.
+pub fn counted(
+    path: &Path,
+    looks: &[Inspection],
+    text: &str,
+    workspace: &Workspace,
+) -> Vec<Counted> {
+    let Ok(profile) = std::fs::read_to_string(path) else {
+        return Vec::new();
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let records = profile
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Record>(line).ok());
+    let mut counted: Vec<Counted> = Vec::new();
+    for record in records {
+        let Some(instance) = workspace.instance(&record.kernel) else {
+            continue;
+        };
+        if counted.iter().any(|c| c.instance == instance) {
+            continue;
+        }
+        let (name, real) = typed(instance);
+        let look = looks
+            .iter()
+            .find(|look| real.is_none_or(|real| look.real == real));
+        let cost = look.and_then(|look| look.costs.iter().find(|c| c.kernel == name));
+        let compulsory = cost.map(|c| c.bytes);
+        counted.push(of(
+            &record,
+            instance.to_string(),
+            look,
+            compulsory,
+            &lines,
+            workspace,
+        ));
+    }
+    counted
+}
+
+/// An instance's name without its type of activations, and that type where it names one.
+fn typed(instance: &str) -> (&str, Option<&'static str>) {
+    for real in ["f32", "bf16"] {
+        let name = instance
+            .strip_suffix(real)
+            .and_then(|name| name.strip_suffix('_'));
+        if let Some(name) = name {
+            return (name, Some(real));
+        }
+    }
+    (instance, None)
+}
+
+fn of(
+    record: &Record,
+    instance: String,
+    look: Option<&Inspection>,
+    compulsory: Option<u64>,
+    lines: &[&str],
+    workspace: &Workspace,
+) -> Counted {
+    let blocks: u64 = record.grid.iter().map(|&n| u64::from(n)).product();
+    let global = [
+        &record.global.loads,
+        &record.global.stores,
+        &record.global.atomics,
+    ];
+    let shared = [
+        &record.shared.loads,
+        &record.shared.stores,
+        &record.shared.atomics,
+    ];
+    let over = |is: u64, ideal: u64| {
+        if ideal == 0 {
+            1.0
+        } else {
+            is as f64 / ideal as f64
+        }
+    };
+    // What is read more than once comes from L2 where it fits; what is touched crosses the pins once.
+    let memory_bytes = record.unique.read_bytes + record.unique.written_bytes;
+    let work = Work {
+        bytes: memory_bytes as f64,
+        tensor_flops: record.flops.tensor as f64,
+        single_flops: record.flops.f32 as f64,
+        instructions: record.instructions.warp as f64,
+        wavefronts: shared.iter().map(|s| s.wavefronts).sum::<u64>() as f64,
+        blocks: blocks as f64,
+    };
+    let predictions = CHIPS
+        .iter()
+        .map(|chip| (chip.name.to_string(), predict(chip, &work)));
+    let mut costly: Vec<_> = record.source_lines.iter().collect();
+    costly.sort_by_key(|line| std::cmp::Reverse(line.counts.instructions));
+    let own = |file: &str| workspace.is_file(file);
+    let share = |n: u64| n as f64 / record.instructions.warp.max(1) as f64;
+    let shown = costly
+        .iter()
+        .filter(|line| own(&line.file))
+        .take(LINES)
+        .map(|line| {
+            let text = lines
+                .get(line.line.saturating_sub(1) as usize)
+                .unwrap_or(&"")
+                .trim();
+            (line.line, text.to_string(), share(line.counts.instructions))
+        });
+    Counted {
+        instance,
+        shape: look
+            .and_then(|l| l.shapes.first().cloned())
+            .unwrap_or_default(),
+        grid: record.grid,
+        block: record.block,
+        registers: record.registers,
+        shared_bytes: record.static_shared + record.dynamic_shared,
+        occupancy: record.occupancy.fraction,
+        memory_bytes,
+        bytes_over_compulsory: compulsory.map(|c| over(memory_bytes, c)),
+        sectors_over_ideal: over(
+            global.iter().map(|g| g.sectors).sum(),
+            global.iter().map(|g| g.ideal_sectors).sum(),
+        ),
+        wavefronts_over_ideal: over(
+            shared.iter().map(|s| s.wavefronts).sum(),
+            shared.iter().map(|s| s.ideal_wavefronts).sum(),
+        ),
+        warp_instructions: record.instructions.warp,
+        lane_activity: record.instructions.lane_activity,
+        predictions: predictions.collect(),
+        lines: shown.collect(),
+    }
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [x, y, z] = self.grid;
+        let threads: u32 = self.block.iter().product();
+        writeln!(f, "{} at {}", self.instance, self.shape)?;
+        writeln!(
+            f,
+            "  launch        {x} x {y} x {z} blocks of {threads} threads, {} registers, {} bytes of shared memory, occupancy {:.0} %",
+            self.registers,
+            self.shared_bytes,
+            100.0 * self.occupancy
+        )?;
+        let compulsory = self
+            .bytes_over_compulsory
+            .map_or(String::new(), |r| format!(", {r:.3} x compulsory"));
+        writeln!(f, "  HBM           {} bytes{compulsory}", self.memory_bytes)?;
+        writeln!(
+            f,
+            "  over ideal    global sectors {:.3} x, shared wavefronts {:.3} x",
+            self.sectors_over_ideal, self.wavefronts_over_ideal
+        )?;
+        writeln!(
+            f,
+            "  instructions  {} of warps, {:.0} % of lanes active",
+            self.warp_instructions,
+            100.0 * self.lane_activity
+        )?;
+        for (chip, p) in &self.predictions {
+            writeln!(
+                f,
+                "  {chip:<12}  {:.2} us by {}, {:.2} us with launching",
+                1e6 * p.work,
+                p.limit.name(),
+                1e6 * p.seconds
+            )?;
+        }
+        for (line, text, share) in &self.lines {
+            writeln!(
+                f,
+                "  line {line:<7}  {:.0} % of instructions: {text}",
+                100.0 * share
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typed;
+
+    #[test]
+    fn instances_name_their_type_last() {
+        assert_eq!(typed("rms_norm_f32"), ("rms_norm", Some("f32")));
+        assert_eq!(typed("pool_f32_bf16"), ("pool_f32", Some("bf16")));
+        assert_eq!(typed("adamw"), ("adamw", None));
+    }
+}

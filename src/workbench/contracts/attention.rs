@@ -1,0 +1,127 @@
+//! Attention over packed sequences with trunks, forward and backward.
+
+use super::attention_bounds::bounds;
+use super::{heads, normals, wide};
+use crate::device::{Device, Real, Result};
+use crate::ops::attention::{Heads, KeysValues, reference};
+use crate::ops::forest::Forest;
+use crate::ops::philox::PhiloxStream;
+use crate::workbench::{Contract, Cost, Draw, Probe};
+
+/// The contract of `attention`.
+pub struct AttentionContract;
+
+/// Heads, and the segments' lengths and parents.
+#[derive(Clone, Debug)]
+pub struct AttentionShape {
+    pub heads: Heads,
+    pub parts: Vec<(usize, Option<usize>)>,
+}
+
+impl Contract for AttentionContract {
+    type Shape = AttentionShape;
+    const OP: &'static str = "attention";
+
+    fn shape(draw: Draw, random: &mut PhiloxStream) -> AttentionShape {
+        match draw {
+            // Instructions, two queries and their thoughts, in the heads of SmolLM2-135M.
+            Draw::Counted => AttentionShape {
+                heads: heads(9, 3, 64),
+                parts: vec![
+                    (64, None),
+                    (12, Some(0)),
+                    (9, Some(0)),
+                    (16, Some(1)),
+                    (16, Some(2)),
+                ],
+            },
+            Draw::Model => AttentionShape {
+                heads: heads(3, 1, 64),
+                parts: vec![(20, None), (5, Some(0)), (6, Some(1))],
+            },
+            Draw::Smallest => AttentionShape {
+                heads: heads(1, 1, 2),
+                parts: vec![(1, None)],
+            },
+            _ => {
+                let dim = [2 + random.below(32), 64, 80, 96, 128][random.below(5)];
+                let kv_heads = 1 + random.below(2);
+                let group = 1 + random.below(3);
+                let mut parts: Vec<(usize, Option<usize>)> = Vec::new();
+                for i in 0..1 + random.below(4) {
+                    let parent = (i > 0 && random.below(4) > 0).then(|| random.below(i));
+                    parts.push((
+                        [1, 2 + random.below(18), 20 + random.below(30)][random.below(3)],
+                        parent,
+                    ));
+                }
+                AttentionShape {
+                    heads: heads(group * kv_heads, kv_heads, dim),
+                    parts,
+                }
+            }
+        }
+    }
+
+    fn costs(s: &AttentionShape, real: usize) -> Vec<Cost> {
+        let tokens: usize = s.parts.iter().map(|p| p.0).sum();
+        vec![Cost {
+            kernel: Self::OP.into(),
+            bytes: (tokens * ((s.heads.qkv_dim() + s.heads.q_dim()) * real + 4 * s.heads.num_heads))
+                as u64,
+            flops: 0,
+        }]
+    }
+
+    fn run<D: Device>(
+        s: &AttentionShape,
+        _: Draw,
+        seed: u64,
+        probe: &mut Probe<'_, D>,
+    ) -> Result<()> {
+        // What an infinite score is worth is not the contract's.
+        let draw = Draw::Any;
+        let (h, forest, device) = (&s.heads, Forest::packed(&s.parts), probe.device);
+        let tokens = forest.tokens();
+        let [q_dim, kv_dim] = [h.q_dim(), h.kv_dim()];
+        let x = [(1, q_dim), (2, kv_dim), (3, kv_dim), (4, q_dim)]
+            .map(|(stream, width)| normals(draw, seed, stream, tokens * width));
+        let all = [0, 1, 2, 3].map(|i| wide(&x[i]));
+        let limit = bounds(h, &forest, &all, D::Real::ROUNDING);
+        let [q, k, v, dout] = &all;
+        let (want, want_lse) = reference::attention(h, &forest, q, k, v);
+        let gradients: [Vec<f64>; 3] =
+            reference::attention_backward(h, &forest, q, k, v, dout).into();
+
+        let qkv = probe.reals("qkv", &join(h, [&x[0], &x[1], &x[2]]))?;
+        let mut out = probe.new_reals(tokens * q_dim)?;
+        let mut lse = probe.new_floats(tokens * h.num_heads)?;
+        device.attention(
+            h,
+            &forest,
+            &qkv,
+            KeysValues::Packed,
+            &mut out,
+            Some(&mut lse),
+        )?;
+        let dout = probe.reals("dout", &x[3])?;
+        let mut dqkv = probe.new_reals(tokens * h.qkv_dim())?;
+        device.attention_backward(h, &forest, &qkv, &out, &lse, &dout, &mut dqkv)?;
+        probe.take_reals("out", &out, want, limit.out)?;
+        probe.take_floats("lse", &lse, want_lse, limit.lse)?;
+        let [dq, dk, dv] = &gradients;
+        let errors = join(h, [&limit.dqueries, &limit.dkeys, &limit.dvalues]);
+        probe.take_reals("dqkv", &dqkv, join(h, [dq, dk, dv]), errors)
+    }
+}
+
+/// Rows of queries, keys and values side by side.
+fn join<T: Copy>(h: &Heads, [queries, keys, values]: [&[T]; 3]) -> Vec<T> {
+    let rows = queries.chunks_exact(h.q_dim());
+    let kv = keys
+        .chunks_exact(h.kv_dim())
+        .zip(values.chunks_exact(h.kv_dim()));
+    rows.zip(kv)
+        .flat_map(|(q, (k, v))| [q, k, v].concat())
+        .collect()
+}

@@ -1,0 +1,119 @@
+//! Embedding lookup from a master table and from packed ones, and its gradient.
+
+use super::{magnitudes, normals, wide};
+use crate::device::{Device, Result};
+use crate::ops::embedding::reference;
+use crate::ops::linear::{Weight, WeightFormat};
+use crate::ops::philox::PhiloxStream;
+use crate::workbench::{Contract, Cost, Draw, Probe};
+
+const ULP: f64 = f32::EPSILON as f64;
+
+/// The contract of `embedding`.
+pub struct EmbeddingContract;
+
+/// Tokens, and the table.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddingShape {
+    pub tokens: usize,
+    pub vocab: usize,
+    pub hidden: usize,
+}
+
+impl Contract for EmbeddingContract {
+    type Shape = EmbeddingShape;
+    const OP: &'static str = "embedding";
+
+    fn shape(draw: Draw, random: &mut PhiloxStream) -> EmbeddingShape {
+        let (tokens, vocab, hidden) = match draw {
+            Draw::Counted => (64, 1024, 576),
+            Draw::Model => (8, 64, 576),
+            Draw::Smallest => (1, 1, 1),
+            _ => (
+                1 + random.below(30),
+                1 + random.below(70),
+                1 + random.below(70),
+            ),
+        };
+        EmbeddingShape {
+            tokens,
+            vocab,
+            hidden,
+        }
+    }
+
+    fn costs(_: &EmbeddingShape, _: usize) -> Vec<Cost> {
+        // What is read depends on how often an id comes.
+        Vec::new()
+    }
+
+    fn run<D: Device>(
+        s: &EmbeddingShape,
+        draw: Draw,
+        seed: u64,
+        probe: &mut Probe<'_, D>,
+    ) -> Result<()> {
+        // A group of int8 weights with an infinity in it has no scale.
+        let draw = if draw == Draw::NotFinite {
+            Draw::Any
+        } else {
+            draw
+        };
+        let EmbeddingShape {
+            tokens,
+            vocab,
+            hidden,
+        } = *s;
+        let (device, len) = (probe.device, tokens * hidden);
+        let table = normals(draw, seed, 0, vocab * hidden);
+        let mut random = PhiloxStream::new(seed, 9);
+        let ids: Vec<u32> = (0..tokens).map(|_| random.below(vocab) as u32).collect();
+        let want = reference::embedding(hidden, &wide(&table), &ids);
+        let master = probe.floats("table", &table)?;
+        let packed = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
+        let [single, half, int8] = packed.map(|format| device.pack(&table, vocab, hidden, format));
+        let (single, half, int8) = (single?, half?, int8?);
+        for (name, table) in [
+            ("out", Weight::Master(&*master)),
+            ("out of f32", Weight::Packed(&single)),
+            ("out of bf16", Weight::Packed(&half)),
+        ] {
+            let mut out = probe.new_reals(len)?;
+            device.embedding(vocab, hidden, table, &ids, &mut out)?;
+            // The table's numbers are those of bf16.
+            probe.take_reals(name, &out, want.clone(), vec![0.0; len])?;
+        }
+        let mut out = probe.new_reals(len)?;
+        device.embedding(vocab, hidden, Weight::Packed(&int8), &ids, &mut out)?;
+        // Off by half a step of 1/127 of the largest of a group of 32.
+        let step = |i: usize| {
+            let row = i / hidden * hidden;
+            let start = row + (i - row) / 32 * 32;
+            let group = &want[start..(start + 32).min(row + hidden)];
+            group.iter().fold(0.0f64, |a, v| a.max(v.abs())) / 127.0
+        };
+        let error = (0..len).map(|i| 0.501 * step(i)).collect();
+        probe.take_reals("out of int8", &out, want.clone(), error)?;
+
+        let dout = normals(draw, seed, 3, len);
+        let start = normals(Draw::Any, seed, 1, vocab * hidden);
+        let gradient = reference::embedding_backward(vocab, hidden, &wide(&dout), &ids);
+        let sizes = reference::embedding_backward(vocab, hidden, &magnitudes(&dout), &ids);
+        let want: Vec<f64> = gradient
+            .iter()
+            .zip(&start)
+            .map(|(g, &at)| g + f64::from(at))
+            .collect();
+        let sizes = sizes
+            .iter()
+            .zip(&start)
+            .map(|(size, at)| size + f64::from(at.abs()));
+        let error = sizes.map(|size| tokens as f64 * ULP * size).collect();
+        let dout_in = probe.reals("dout", &dout)?;
+        let mut dtable = probe.sum_floats(&start)?;
+        device.embedding_backward(vocab, hidden, &dout_in, &ids, &mut dtable)?;
+        probe.take_floats("dtable", &dtable, want, error)?;
+        probe.summed();
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! In-batch InfoNCE, forward and both gradients.
+
+use super::{normals, wide};
+use crate::device::{Device, Result};
+use crate::ops::info_nce::{InfoNceBatch, reference};
+use crate::ops::philox::PhiloxStream;
+use crate::workbench::{Contract, Cost, Draw, Probe};
+
+const ULP: f64 = f32::EPSILON as f64;
+
+/// The contract of `info_nce`.
+pub struct InfoNceContract;
+
+/// Queries and items of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct InfoNceShape {
+    pub queries: usize,
+    pub items: usize,
+    pub hidden: usize,
+    pub temperature: f32,
+}
+
+impl Contract for InfoNceContract {
+    type Shape = InfoNceShape;
+    const OP: &'static str = "info_nce";
+
+    fn shape(draw: Draw, random: &mut PhiloxStream) -> InfoNceShape {
+        let (queries, items, hidden) = match draw {
+            Draw::Counted => (96, 64, 576),
+            Draw::Model => (12, 16, 576),
+            Draw::Smallest => (1, 1, 1),
+            _ => (
+                1 + random.below(30),
+                1 + random.below(60),
+                1 + random.below(40),
+            ),
+        };
+        InfoNceShape {
+            queries,
+            items,
+            hidden,
+            temperature: [0.02, 0.05, 1.0][random.below(3)],
+        }
+    }
+
+    fn costs(_: &InfoNceShape, _: usize) -> Vec<Cost> {
+        // Several kernels share the work.
+        Vec::new()
+    }
+
+    fn run<D: Device>(
+        s: &InfoNceShape,
+        draw: Draw,
+        seed: u64,
+        probe: &mut Probe<'_, D>,
+    ) -> Result<()> {
+        // The cosine of a row that is not finite is not the contract's.
+        let draw = if draw == Draw::NotFinite {
+            Draw::Any
+        } else {
+            draw
+        };
+        let device = probe.device;
+        let (batch, q, d) = (
+            batch(s, seed),
+            rows(s, draw, seed, 1, s.queries),
+            rows(s, draw, seed, 2, s.items),
+        );
+        let coefficients = normals(Draw::Any, seed, 3, s.queries);
+        let (wide_q, wide_d) = (wide(&q), wide(&d));
+        let want = reference::info_nce(&batch, &wide_q, &wide_d);
+        let (dq, dd) = reference::info_nce_backward(&batch, &wide_q, &wide_d, &wide(&coefficients));
+        // Cosines of unit rows: the roundings of the rows and of a sum of `hidden` products.
+        let temperature = f64::from(s.temperature);
+        let error = 2.0 * (s.hidden as f64 + 4.0) * ULP / temperature + 16.0 * ULP;
+        let scaled = |x: &[f64]| {
+            x.iter()
+                .map(|v| error + ULP * v.abs())
+                .collect::<Vec<f64>>()
+        };
+
+        let (q_in, d_in) = (probe.floats("queries", &q)?, probe.floats("items", &d)?);
+        let output = device.info_nce(&batch, &q_in, &d_in)?;
+        let (of_loss, of_lse) = (scaled(&want.loss), scaled(&want.lse));
+        probe.take_floats("loss", &output.loss, want.loss, of_loss)?;
+        probe.take_floats("lse", &output.lse, want.lse, of_lse)?;
+        let mut dqueries = probe.new_floats(q.len())?;
+        let mut ditems = probe.new_floats(d.len())?;
+        device.info_nce_backward(
+            &batch,
+            &q_in,
+            &d_in,
+            &output,
+            &coefficients,
+            &mut dqueries,
+            &mut ditems,
+        )?;
+        // |softmax − onehot| sums to at most 2; each is off by its score, lse and factor; then the
+        // projection doubles it, and the sum over rows or items adds its roundings.
+        let relative = 4.0 * error + (s.queries.max(s.items) as f64 + 8.0) * ULP;
+        let row = |i: usize| 2.0 * f64::from(coefficients[i].abs()) / temperature;
+        let inverse = |x: &[f64]| {
+            let norm = x.iter().map(|v| v * v).sum::<f64>().sqrt();
+            if norm > 0.0 { norm.recip() } else { 0.0 }
+        };
+        let hidden = s.hidden;
+        let norms: Vec<f64> = wide_q.chunks_exact(hidden).map(inverse).collect();
+        let of_q = (0..q.len()).map(|l| 2.0 * relative * row(l / hidden) * norms[l / hidden]);
+        let of_q = of_q.collect();
+        probe.take_floats("dqueries", &dqueries, dq, of_q)?;
+        let total: f64 = (0..s.queries).map(row).sum();
+        let largest = wide_d.chunks_exact(hidden).map(inverse).fold(0.0, f64::max);
+        let of_d = vec![2.0 * relative * total * largest; d.len()];
+        probe.take_floats("ditems", &ditems, dd, of_d)
+    }
+}
+
+/// Rows of very different lengths, some of them zero.
+fn rows(s: &InfoNceShape, draw: Draw, seed: u64, stream: u64, count: usize) -> Vec<f32> {
+    let mut x = normals(draw, seed, stream, count * s.hidden);
+    if draw == Draw::Any {
+        let mut random = PhiloxStream::new(seed, 16 + stream);
+        for row in x.chunks_exact_mut(s.hidden) {
+            let scale = [0.0, 1.0, 1.0, 1e-3, 1e3][random.below(5)];
+            row.iter_mut().for_each(|v| *v *= scale);
+        }
+    }
+    x
+}
+
+/// Drawn targets, and in three cases of four a few masks.
+fn batch(s: &InfoNceShape, seed: u64) -> InfoNceBatch {
+    let mut random = PhiloxStream::new(seed, 0);
+    let targets: Vec<u32> = (0..s.queries)
+        .map(|_| random.below(s.items) as u32)
+        .collect();
+    let (mut mask_offsets, mut masked) = (Vec::new(), Vec::new());
+    if random.below(4) > 0 {
+        mask_offsets.push(0);
+        for &target in &targets {
+            masked.extend((0..s.items as u32).filter(|&j| j != target && random.below(6) == 0));
+            mask_offsets.push(masked.len() as u32);
+        }
+    }
+    InfoNceBatch {
+        queries: s.queries,
+        items: s.items,
+        hidden: s.hidden,
+        temperature: s.temperature,
+        targets,
+        mask_offsets,
+        masked,
+    }
+}

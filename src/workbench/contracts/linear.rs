@@ -1,0 +1,127 @@
+//! Linear with master weights: forward, with a bias and on top of what is there, and both gradients.
+
+use super::{magnitudes, normals, wide};
+use crate::device::{Device, Real, Result};
+use crate::ops::linear::{LinearShape, Weight, reference};
+use crate::ops::philox::PhiloxStream;
+use crate::workbench::{Contract, Cost, Draw, Probe};
+
+const ULP: f64 = f32::EPSILON as f64;
+
+/// The contract of `linear`.
+pub struct LinearContract;
+
+impl Contract for LinearContract {
+    type Shape = LinearShape;
+    const OP: &'static str = "linear";
+
+    fn shape(draw: Draw, random: &mut PhiloxStream) -> LinearShape {
+        let (m, n, k) = match draw {
+            // The projection behind attention of SmolLM2-135M.
+            Draw::Counted => (128, 576, 576),
+            Draw::Model => (5, 192, 576),
+            Draw::Smallest => (1, 1, 1),
+            // Around the tiles, and rows that start at no multiple of 16 bytes.
+            _ => (
+                [1 + random.below(14), 90 + random.below(40)][random.below(2)],
+                [1 + random.below(70), 64, 250 + random.below(50)][random.below(3)],
+                [1 + random.below(70), 64, 120 + random.below(15)][random.below(3)],
+            ),
+        };
+        LinearShape { m, n, k }
+    }
+
+    fn costs(s: &LinearShape, real: usize) -> Vec<Cost> {
+        let LinearShape { m, n, k } = *s;
+        vec![Cost {
+            kernel: Self::OP.into(),
+            bytes: ((m * k + n * k + m * n) * real) as u64,
+            flops: 2 * (m * n * k) as u64,
+        }]
+    }
+
+    fn run<D: Device>(
+        s: &LinearShape,
+        draw: Draw,
+        seed: u64,
+        probe: &mut Probe<'_, D>,
+    ) -> Result<()> {
+        let LinearShape { m, n, k } = *s;
+        let device = probe.device;
+        let (x, dy) = (normals(draw, seed, 1, m * k), normals(draw, seed, 4, m * n));
+        let (w, bias) = (
+            normals(Draw::Any, seed, 2, n * k),
+            normals(Draw::Any, seed, 3, n),
+        );
+        let start = |stream: u64, len: usize| normals(Draw::Any, seed, stream, len);
+
+        // A rounding of the sum of the products' magnitudes for each of them.
+        let sizes = reference::linear(
+            *s,
+            &magnitudes(&x),
+            &magnitudes(&w),
+            Some(&magnitudes(&bias)),
+        );
+        let error: Vec<f64> = sizes
+            .iter()
+            .map(|size| (k as f64 + 6.0) * ULP * size)
+            .collect();
+        let (x_in, w_in) = (probe.reals("x", &x)?, probe.floats("weight", &w)?);
+        let bias_in = probe.floats("bias", &bias)?;
+        let mut y = probe.new_reals(m * n)?;
+        device.linear(
+            *s,
+            &x_in,
+            Weight::Master(&*w_in),
+            Some(&*bias_in),
+            &mut y,
+            false,
+        )?;
+        let want = reference::linear(*s, &wide(&x), &wide(&w), Some(&wide(&bias)));
+        probe.take_reals("y", &y, want, error.clone())?;
+
+        let there = start(5, m * n);
+        let mut y = probe.sum_reals(&there)?;
+        device.linear(*s, &x_in, Weight::Master(&*w_in), None, &mut y, true)?;
+        let want = reference::linear(*s, &wide(&x), &wide(&w), None);
+        let (want, error) = onto(want, error, &there, D::Real::ROUNDING);
+        probe.take_reals("y on top", &y, want, error)?;
+        probe.summed();
+
+        let (wide_dx, wide_dw, wide_db) =
+            reference::linear_backward(*s, &wide(&x), &wide(&w), &wide(&dy));
+        let size =
+            reference::linear_backward(*s, &magnitudes(&x), &magnitudes(&w), &magnitudes(&dy));
+        let scaled = |size: &[f64], terms: usize| -> Vec<f64> {
+            size.iter()
+                .map(|size| (terms as f64 + 4.0) * ULP * size)
+                .collect()
+        };
+        let dy_in = probe.reals("dy", &dy)?;
+        let mut dx = probe.new_reals(m * k)?;
+        device.linear_backward_input(*s, &dy_in, &w_in, &mut dx, false)?;
+        probe.take_reals("dx", &dx, wide_dx, scaled(&size.0, n))?;
+
+        let (dw_there, db_there) = (start(6, n * k), start(7, n));
+        let (mut dw, mut db) = (probe.sum_floats(&dw_there)?, probe.sum_floats(&db_there)?);
+        device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db))?;
+        let (want, error) = onto(wide_dw, scaled(&size.1, m), &dw_there, 0.0);
+        probe.take_floats("dweight", &dw, want, error)?;
+        probe.summed();
+        let (want, error) = onto(wide_db, scaled(&size.2, m), &db_there, 0.0);
+        probe.take_floats("dbias", &db, want, error)?;
+        probe.summed();
+        Ok(())
+    }
+}
+
+/// A sum and its error on top of what is there.
+fn onto(want: Vec<f64>, error: Vec<f64>, there: &[f32], rounding: f64) -> (Vec<f64>, Vec<f64>) {
+    let sums = want.iter().zip(there).map(|(w, &at)| w + f64::from(at));
+    let sums: Vec<f64> = sums.collect();
+    let more = |((e, &at), w): ((&f64, &f32), &f64)| {
+        e + (4.0 * ULP + rounding) * (f64::from(at.abs()) + w.abs())
+    };
+    let error = error.iter().zip(there).zip(&want).map(more).collect();
+    (sums, error)
+}

@@ -1,0 +1,106 @@
+//! Linear + cross-entropy, forward and both gradients.
+
+use super::{normals, wide};
+use crate::device::{Device, Result};
+use crate::ops::linear::{LinearShape, WeightFormat};
+use crate::ops::linear_cross_entropy::reference;
+use crate::ops::philox::PhiloxStream;
+use crate::workbench::{Contract, Cost, Draw, Probe};
+
+const ULP: f64 = f32::EPSILON as f64;
+
+/// The contract of `linear_cross_entropy`.
+pub struct LinearCrossEntropyContract;
+
+impl Contract for LinearCrossEntropyContract {
+    type Shape = LinearShape;
+    const OP: &'static str = "linear_cross_entropy";
+
+    fn shape(draw: Draw, random: &mut PhiloxStream) -> LinearShape {
+        let (m, n, k) = match draw {
+            // A fraction of the vocabulary of SmolLM2-135M.
+            Draw::Counted => (64, 2048, 576),
+            Draw::Model => (6, 320, 576),
+            Draw::Smallest => (1, 1, 1),
+            _ => (
+                1 + random.below(12),
+                1 + random.below(200),
+                1 + random.below(40),
+            ),
+        };
+        LinearShape { m, n, k }
+    }
+
+    fn costs(_: &LinearShape, _: usize) -> Vec<Cost> {
+        // Several kernels share the work.
+        Vec::new()
+    }
+
+    fn run<D: Device>(s: &LinearShape, _: Draw, seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
+        // What an infinite logit is worth is not the contract's.
+        let draw = Draw::Any;
+        let LinearShape { m, n, k } = *s;
+        let device = probe.device;
+        let (hidden, w) = (normals(draw, seed, 2, m * k), normals(draw, seed, 3, n * k));
+        let mut random = PhiloxStream::new(seed, 0);
+        let targets: Vec<u32> = (0..m).map(|_| random.below(n) as u32).collect();
+        let mut coefficients = normals(Draw::Any, seed, 1, m);
+        coefficients.iter_mut().step_by(3).for_each(|c| *c = 0.0);
+        let (wide_h, wide_w) = (wide(&hidden), wide(&w));
+        let (nll, lse) = reference::linear_cross_entropy(*s, &wide_h, &wide_w, &targets);
+        let (dhidden, dw) = reference::linear_cross_entropy_backward(
+            *s,
+            &wide_h,
+            &wide_w,
+            &targets,
+            &wide(&coefficients),
+        );
+        // A logit is off by k roundings of the sum of the products' magnitudes.
+        let most = |x: &[f64]| x.iter().fold(0.0f64, |a, v| a.max(v.abs()));
+        let (most_h, most_w, most_lse) = (most(&wide_h), most(&wide_w), most(&lse));
+        let logit_error = (k as f64 + 2.0) * ULP * most_h * most_w * (k as f64).sqrt();
+        // The sum of n exponentials adds its own roundings, of at most 100 in one lane.
+        let error = |x: f64| 2.0 * logit_error + 100.0 * ULP + 2.0 * ULP * x.abs();
+
+        let (h_in, w_in) = (probe.reals("hidden", &hidden)?, probe.floats("w", &w)?);
+        let (mut got_nll, mut got_lse) = (probe.new_floats(m)?, probe.new_floats(m)?);
+        device.linear_cross_entropy(*s, &h_in, &w_in, &targets, &mut got_nll, &mut got_lse)?;
+        let of_rows: Vec<f64> = lse.iter().map(|&x| error(x)).collect();
+
+        let start = normals(Draw::Any, seed, 4, n * k);
+        let (mut got_dh, mut got_dw) = (probe.new_reals(m * k)?, probe.sum_floats(&start)?);
+        device.linear_cross_entropy_backward(
+            *s,
+            &h_in,
+            &w_in,
+            &targets,
+            &got_lse,
+            &coefficients,
+            &mut got_dh,
+            &mut got_dw,
+        )?;
+        probe.take_floats("nll", &got_nll, nll, of_rows.clone())?;
+        probe.take_floats("lse", &got_lse, lse, of_rows)?;
+        // A row's |softmax − onehot| sums to at most 2; each is off by its logit, its exponential and, in
+        // bf16, its rounding.
+        let bf16 = device.training_format() == WeightFormat::Bf16;
+        let rounding = if bf16 { 1.0 / 256.0 } else { 0.0 };
+        let relative = rounding + 4.0 * error(most_lse) + (n.max(m) as f64).sqrt() * 4.0 * ULP;
+        let row = |i: usize| 2.0 * f64::from(coefficients[i].abs());
+        let of_h = (0..m * k).map(|i| relative * row(i / k) * most_w).collect();
+        probe.take_reals("dhidden", &got_dh, dhidden, of_h)?;
+        let rows: f64 = (0..m).map(row).sum();
+        let want: Vec<f64> = dw
+            .iter()
+            .zip(&start)
+            .map(|(g, &at)| g + f64::from(at))
+            .collect();
+        let of_w = start
+            .iter()
+            .map(|at| relative * rows * most_h + 8.0 * ULP * (1.0 + f64::from(at.abs())));
+        let of_w = of_w.collect();
+        probe.take_floats("dw", &got_dw, want, of_w)?;
+        probe.summed();
+        Ok(())
+    }
+}

@@ -1,0 +1,119 @@
+//! Pooling and its backward, with embeddings in f32 and in the activations' type.
+
+use super::{magnitudes, normals, wide};
+use crate::device::{Device, Result};
+use crate::ops::philox::PhiloxStream;
+use crate::ops::pool::{PoolPlan, reference};
+use crate::workbench::{Contract, Cost, Draw, Probe};
+
+const ULP: f64 = f32::EPSILON as f64;
+
+/// The contract of `pool`.
+pub struct PoolContract;
+
+/// Embeddings, the rows that they are of, and their width.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolShape {
+    pub outputs: usize,
+    pub rows: usize,
+    pub hidden: usize,
+}
+
+impl Contract for PoolContract {
+    type Shape = PoolShape;
+    const OP: &'static str = "pool";
+
+    fn shape(draw: Draw, random: &mut PhiloxStream) -> PoolShape {
+        let (outputs, rows, hidden) = match draw {
+            Draw::Counted => (64, 512, 576),
+            Draw::Model => (8, 32, 576),
+            Draw::Smallest => (1, 1, 1),
+            _ => (
+                1 + random.below(20),
+                1 + random.below(30),
+                1 + random.below(70),
+            ),
+        };
+        PoolShape {
+            outputs,
+            rows,
+            hidden,
+        }
+    }
+
+    fn costs(_: &PoolShape, _: usize) -> Vec<Cost> {
+        // What must be moved depends on the plan.
+        Vec::new()
+    }
+
+    fn run<D: Device>(
+        s: &PoolShape,
+        draw: Draw,
+        seed: u64,
+        probe: &mut Probe<'_, D>,
+    ) -> Result<()> {
+        let (device, len) = (probe.device, s.outputs * s.hidden);
+        let plan = plan(s, seed);
+        let (x, dout) = (
+            normals(draw, seed, 2, s.rows * s.hidden),
+            normals(draw, seed, 3, len),
+        );
+        let start = normals(Draw::Any, seed, 5, x.len());
+        // A product and a sum for each term, in the order of the terms.
+        let mut sizes = plan.clone();
+        sizes.weights.iter_mut().for_each(|w| *w = w.abs());
+        let terms = plan.rows.len() as f64 + 1.0;
+        let scaled = |sizes: Vec<f64>| sizes.iter().map(|s| terms * ULP * s).collect::<Vec<f64>>();
+        let want = reference::pool(&plan, s.hidden, &wide(&x));
+        let error = scaled(reference::pool(&sizes, s.hidden, &magnitudes(&x)));
+
+        let x_in = probe.reals("x", &x)?;
+        let mut out = probe.new_floats(len)?;
+        device.pool(&plan, s.hidden, &x_in, &mut out, false)?;
+        probe.take_floats("out", &out, want.clone(), error.clone())?;
+        let mut out = probe.new_reals(len)?;
+        device.pool(&plan, s.hidden, &x_in, &mut out, false)?;
+        probe.take_reals("out as activations", &out, want, error)?;
+
+        let gradient = reference::pool_backward(&plan, s.hidden, s.rows, &wide(&dout));
+        let want: Vec<f64> = gradient
+            .iter()
+            .zip(&start)
+            .map(|(g, &at)| g + f64::from(at))
+            .collect();
+        let sizes = reference::pool_backward(&sizes, s.hidden, s.rows, &magnitudes(&dout));
+        let sizes = sizes
+            .iter()
+            .zip(&start)
+            .map(|(s, at)| s + f64::from(at.abs()));
+        let error = scaled(sizes.collect());
+        let dout_in = probe.floats("dout", &dout)?;
+        let mut dx = probe.sum_reals(&start)?;
+        device.pool_backward(&plan, s.hidden, &dout_in, &mut dx)?;
+        probe.take_reals("dx", &dx, want.clone(), error.clone())?;
+        probe.summed();
+        let dout_in = probe.reals("dout as activations", &dout)?;
+        let mut dx = probe.sum_reals(&start)?;
+        device.pool_backward(&plan, s.hidden, &dout_in, &mut dx)?;
+        probe.take_reals("dx of activations", &dx, want, error)?;
+        probe.summed();
+        Ok(())
+    }
+}
+
+/// Outputs of up to five rows each, also of none, and of the same row twice.
+fn plan(s: &PoolShape, seed: u64) -> PoolPlan {
+    let mut random = PhiloxStream::new(seed, 0);
+    let mut plan = PoolPlan {
+        offsets: vec![0],
+        ..PoolPlan::default()
+    };
+    for _ in 0..s.outputs {
+        let terms = random.below(6);
+        plan.rows
+            .extend((0..terms).map(|_| random.below(s.rows) as u32));
+        plan.offsets.push(plan.rows.len() as u32);
+    }
+    plan.weights = normals(Draw::Any, seed, 1, plan.rows.len());
+    plan
+}

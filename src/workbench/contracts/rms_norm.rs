@@ -1,0 +1,148 @@
+//! RMSNorm, plain, fused with the residual addition, and its backward.
+
+use super::{magnitudes, normals, to_bf16, wide};
+use crate::device::{Device, Real, Result};
+use crate::ops::philox::PhiloxStream;
+use crate::ops::rms_norm::{NormShape, reference};
+use crate::workbench::{Contract, Cost, Draw, Probe};
+
+const ULP: f64 = f32::EPSILON as f64;
+
+/// The contract of `rms_norm`.
+pub struct RmsNormContract;
+
+impl Contract for RmsNormContract {
+    type Shape = NormShape;
+    const OP: &'static str = "rms_norm";
+
+    fn shape(draw: Draw, random: &mut PhiloxStream) -> NormShape {
+        let (rows, dim) = match draw {
+            // SmolLM2-135M.
+            Draw::Counted => (64, 576),
+            Draw::Model => (6, 576),
+            Draw::Smallest => (1, 1),
+            // Rows that fit one block, rows that do not, and any width between.
+            _ => (
+                1 + random.below(9),
+                [1 + random.below(40), 64, 100 + random.below(600), 8208][random.below(4)],
+            ),
+        };
+        let eps = [1e-5, 1e-6][random.below(2)];
+        NormShape { rows, dim, eps }
+    }
+
+    fn costs(s: &NormShape, real: usize) -> Vec<Cost> {
+        let (n, dim, real) = ((s.rows * s.dim) as u64, s.dim as u64, real as u64);
+        let cost = |kernel: &str, reals: u64, flops: u64| Cost {
+            kernel: kernel.into(),
+            bytes: reals * n * real + 4 * dim,
+            flops: flops * n,
+        };
+        vec![
+            cost("rms_norm", 2, 4),
+            cost("add_rms_norm", 4, 5),
+            cost("rms_norm_backward", 4, 14),
+        ]
+    }
+
+    fn run<D: Device>(
+        s: &NormShape,
+        draw: Draw,
+        seed: u64,
+        probe: &mut Probe<'_, D>,
+    ) -> Result<()> {
+        let (device, len) = (probe.device, s.rows * s.dim);
+        let [x, delta, dy] = [1, 2, 4].map(|stream| rows(s, draw, seed, stream));
+        let w = normals(Draw::Any, seed, 3, s.dim);
+        let (wide_x, wide_w) = (wide(&x), wide(&w));
+
+        let (x_in, w_in) = (probe.reals("x", &x)?, probe.floats("weight", &w)?);
+        let mut y = probe.new_reals(len)?;
+        device.rms_norm(*s, &x_in, &w_in, &mut y)?;
+        let want = reference::rms_norm(*s, &wide_x, &wide_w);
+        let error: Vec<f64> = want.iter().map(|v| norm_error(s.dim) * v.abs()).collect();
+        probe.take_reals("y", &y, want, error)?;
+
+        let delta_in = probe.reals("delta", &delta)?;
+        let (mut sum, mut y) = (probe.new_reals(len)?, probe.new_reals(len)?);
+        device.add_rms_norm(*s, &x_in, &delta_in, &w_in, &mut sum, &mut y)?;
+        let added = x
+            .iter()
+            .zip(&delta)
+            .map(|(a, b)| D::Real::from_f32(a + b).to_f32());
+        let added: Vec<f64> = added.map(f64::from).collect();
+        let want = reference::rms_norm(*s, &added, &wide_w);
+        let error: Vec<f64> = want.iter().map(|v| norm_error(s.dim) * v.abs()).collect();
+        let exact = vec![0.0; len];
+        probe.take_reals("sum", &sum, added, exact)?;
+        probe.take_reals("y of the sum", &y, want, error)?;
+
+        let dy_in = probe.reals("dy", &dy)?;
+        let (start_x, start_w) = (
+            normals(Draw::Any, seed, 5, len),
+            normals(Draw::Any, seed, 6, s.dim),
+        );
+        let (mut dx, mut dw) = (probe.sum_reals(&start_x)?, probe.sum_floats(&start_w)?);
+        device.rms_norm_backward(*s, &x_in, &w_in, &dy_in, &mut dx, &mut dw)?;
+        let (gradient_x, gradient_w) =
+            reference::rms_norm_backward(*s, &wide_x, &wide_w, &wide(&dy));
+        let [error_x, error_w] = gradient_errors(s.eps, &x, &w, &dy);
+        // What is already there, and the sums with it.
+        let start = |sum: f64, there: f32| {
+            ULP * (s.rows as f64 + 2.0) * (f64::from(there.abs()) + sum.abs())
+        };
+        let onto = |gradient: Vec<f64>, start_at: &[f32], errors: Vec<f64>| {
+            let sums = gradient.iter().zip(start_at);
+            let want: Vec<f64> = sums.map(|(g, &there)| g + f64::from(there)).collect();
+            let more = errors.iter().zip(&want).zip(start_at);
+            let error = more.map(|((e, &w), &there)| e + start(w, there)).collect();
+            (want, error)
+        };
+        let (want, error) = onto(gradient_x, &start_x, error_x);
+        probe.take_reals("dx", &dx, want, error)?;
+        probe.summed();
+        let (want, error) = onto(gradient_w, &start_w, error_w);
+        probe.take_floats("dweight", &dw, want, error)?;
+        probe.summed();
+        Ok(())
+    }
+}
+
+/// Rows of very different lengths, some of them zero.
+fn rows(s: &NormShape, draw: Draw, seed: u64, stream: u64) -> Vec<f32> {
+    let mut x = normals(draw, seed, stream, s.rows * s.dim);
+    if draw == Draw::Any {
+        let mut random = PhiloxStream::new(seed, 16 + stream);
+        for row in x.chunks_exact_mut(s.dim) {
+            let scale = [0.0, 1.0, 1.0, 1.0 / 1024.0][random.below(4)];
+            row.iter_mut().for_each(|v| *v = to_bf16(*v * scale));
+        }
+    }
+    x
+}
+
+/// Relative error of an RMSNorm over `dim` elements, whose sum runs in 32 partial sums.
+pub fn norm_error(dim: usize) -> f64 {
+    (dim as f64 / 32.0 + 12.0) * ULP
+}
+
+/// Bounds of the errors of an RMSNorm's f32 gradients `dx[rows, dim]` and `dw[dim]`, from the magnitudes
+/// of what is added. Sums over a row run in 32 partial sums.
+pub fn gradient_errors(eps: f32, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f64>; 2] {
+    let dim = w.len();
+    let (x, w, dy) = (magnitudes(x), magnitudes(w), magnitudes(dy));
+    let relative = norm_error(dim);
+    let rows = (x.len() / dim) as f64;
+    let (mut dx, mut dw) = (Vec::new(), vec![0.0; dim]);
+    for (x, dy) in x.chunks_exact(dim).zip(dy.chunks_exact(dim)) {
+        let square: f64 = x.iter().map(|v| v * v).sum();
+        let r = (square / dim as f64 + f64::from(eps)).sqrt().recip();
+        let dot: f64 = (0..dim).map(|j| w[j] * dy[j] * x[j]).sum();
+        let back = dot * r.powi(3) / dim as f64;
+        for j in 0..dim {
+            dx.push(4.0 * relative * (r * w[j] * dy[j] + back * x[j]));
+            dw[j] += (2.0 * relative + rows * ULP) * dy[j] * x[j] * r;
+        }
+    }
+    [dx, dw]
+}

@@ -1,0 +1,83 @@
+//! Exact top-k search: indices and scores, equal scores in the order of their index.
+
+use super::wide;
+use crate::device::{Device, Result};
+use crate::ops::linear::WeightFormat;
+use crate::ops::philox::PhiloxStream;
+use crate::ops::top_k::reference;
+use crate::workbench::{Contract, Cost, Draw, Probe};
+
+/// The contract of `top_k`.
+pub struct TopKContract;
+
+/// Queries, items and hits.
+#[derive(Clone, Copy, Debug)]
+pub struct TopKShape {
+    pub queries: usize,
+    pub items: usize,
+    pub hidden: usize,
+    pub k: usize,
+}
+
+impl Contract for TopKContract {
+    type Shape = TopKShape;
+    const OP: &'static str = "top_k";
+
+    fn shape(draw: Draw, random: &mut PhiloxStream) -> TopKShape {
+        let (queries, items, hidden, k) = match draw {
+            Draw::Counted => (32, 1600, 576, 10),
+            Draw::Model => (4, 200, 576, 10),
+            Draw::Smallest => (1, 1, 1, 1),
+            _ => (
+                1 + random.below(24),
+                1 + random.below(300),
+                1 + random.below(40),
+                1 + random.below(30),
+            ),
+        };
+        TopKShape {
+            queries,
+            items,
+            hidden,
+            k,
+        }
+    }
+
+    fn costs(_: &TopKShape, _: usize) -> Vec<Cost> {
+        // Several kernels share the work.
+        Vec::new()
+    }
+
+    fn run<D: Device>(s: &TopKShape, _: Draw, seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
+        let TopKShape {
+            queries,
+            items,
+            hidden,
+            k,
+        } = *s;
+        // Small integers are exact in every format, and tie often.
+        let integers = |stream: u64, len: usize| -> Vec<f32> {
+            let mut random = PhiloxStream::new(seed, stream);
+            (0..len).map(|_| random.below(7) as f32 - 3.0).collect()
+        };
+        let (rows, item_rows) = (integers(0, queries * hidden), integers(1, items * hidden));
+        let want = reference::top_k(hidden, &wide(&rows), &wide(&item_rows), k);
+        let query_rows = probe.floats("queries", &rows)?;
+        for (format, indices, scores) in [
+            (WeightFormat::F32, "indices", "scores"),
+            (WeightFormat::Bf16, "indices of bf16", "scores of bf16"),
+        ] {
+            let packed = probe.device.pack(&item_rows, items, hidden, format)?;
+            let hits = probe
+                .device
+                .top_k(queries, hidden, &query_rows, items, &packed, k)?;
+            let hits: Vec<_> = hits.into_iter().flatten().collect();
+            let best = || want.iter().flatten();
+            let index = hits.iter().map(|hit| hit.index as f32).collect();
+            probe.take_host(indices, index, best().map(|hit| f64::from(hit.0)).collect());
+            let score = hits.iter().map(|hit| hit.score).collect();
+            probe.take_host(scores, score, best().map(|hit| hit.1).collect());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,253 @@
+//! What is wrong with a kernel, from what its runs gave.
+
+use super::Draw;
+use super::check::{Checked, Ran};
+use super::probe::{Before, Input, Output};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a kernel is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// It does not compile.
+    Compile,
+    /// The sanitizer found something.
+    Sanitizer,
+    /// The device failed: an invalid launch, a trap, an access that faults.
+    Failed,
+    /// An input is not what it was.
+    WritesInput,
+    /// A result is that of other inputs, those of the run before.
+    Stale,
+    /// A result is the same number everywhere.
+    Constant,
+    /// A result is an input.
+    CopiesInput,
+    /// Some of an output was never written.
+    Unwritten,
+    /// A result depends on what the output held before.
+    UsesPoison,
+    /// Two runs of the same differ.
+    Unsteady,
+    /// The blocks' order changes a result.
+    LaunchOrder,
+    /// Wrong where numbers are large.
+    Overflow,
+    /// Wrong where an infinity or a NaN goes in.
+    NotFinite,
+    /// Right at a model's shape, and wrong at others.
+    ShapeBound,
+    /// Further off than the op's error analysis allows.
+    Wrong,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    pub reason: Reason,
+    /// What was seen, in a line.
+    pub seen: String,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = serde_json::to_value(self.reason).unwrap_or_default();
+        let name = name.as_str().unwrap_or_default().replace('_', " ");
+        write!(f, "{name}: {}", self.seen)
+    }
+}
+
+/// A number that is too far off.
+struct Miss<'o> {
+    output: &'o Output,
+    at: usize,
+}
+
+/// Everything that is wrong in the runs of `cases`, each reason once, the most telling first.
+pub fn diagnose(cases: &[Checked]) -> Vec<Verdict> {
+    let mut found: Vec<Verdict> = Vec::new();
+    let mut add = |reason: Reason, seen: String| {
+        if !found.iter().any(|v| v.reason == reason) {
+            found.push(Verdict { reason, seen });
+        }
+    };
+    // Whether the plain comparison failed, by case.
+    let mut wrong: Vec<(Draw, String)> = Vec::new();
+    for case in cases {
+        let place = format!("{} ({})", case.shape, case.draw.name());
+        for run in &case.runs {
+            match run {
+                Err(error) => add(Reason::Failed, format!("{error}, at {place}")),
+                Ok((inputs, _)) => {
+                    for input in inputs {
+                        if let Some(at) = differs(&input.given, &input.after) {
+                            let (was, is) = (input.given[at], input.after[at]);
+                            let seen =
+                                format!("{}[{at}] was {was}, is {is}, at {place}", input.name);
+                            add(Reason::WritesInput, seen);
+                        }
+                    }
+                }
+            }
+        }
+        let outputs = |run: usize| {
+            case.runs
+                .get(run)
+                .and_then(|r| r.as_ref().ok())
+                .map(|r| &r.1)
+        };
+        let [Some(first), Some(second), Some(again)] = [0, 1, 3].map(outputs) else {
+            continue;
+        };
+        for ((a, b), c) in first.iter().zip(second).zip(again) {
+            if let Some(at) = differs(&a.got, &c.got) {
+                let (one, other) = (a.got[at], c.got[at]);
+                let seen = format!("{}[{at}] is {one}, then {other}, at {place}", a.name);
+                add(Reason::Unsteady, seen);
+                continue;
+            }
+            let (Some(at), Before::Poison(x), Before::Poison(y)) =
+                (differs(&a.got, &b.got), a.before, b.before)
+            else {
+                continue;
+            };
+            if is(a.got[at], x) && is(b.got[at], y) {
+                let count = a.got.iter().filter(|&&v| is(v, x)).count();
+                let seen = format!("{}[{at}] and {} more, at {place}", a.name, count - 1);
+                add(Reason::Unwritten, seen);
+            } else {
+                let (one, other) = (a.got[at], b.got[at]);
+                let seen = format!(
+                    "{}[{at}] is {one} over {x} and {other} over {y}, at {place}",
+                    a.name
+                );
+                add(Reason::UsesPoison, seen);
+            }
+        }
+        for run in [0, 2] {
+            let Some(Ok((inputs, outputs))) = case.runs.get(run) else {
+                continue;
+            };
+            for output in outputs {
+                let Some(miss) = miss(output) else { continue };
+                let (reason, seen) = explain(&miss, inputs, case.runs.first(), run);
+                match reason {
+                    Some(reason) => add(reason, format!("{seen}, at {place}")),
+                    None => wrong.push((case.draw, format!("{seen}, at {place}"))),
+                }
+            }
+        }
+    }
+    if let Some((reason, seen)) = pattern(cases, &wrong)
+        && found.is_empty()
+    {
+        found.push(Verdict { reason, seen });
+    }
+    found.sort_by_key(|v| v.reason);
+    found
+}
+
+/// What plain misses have in common.
+fn pattern(cases: &[Checked], wrong: &[(Draw, String)]) -> Option<(Reason, String)> {
+    let (first, seen) = wrong.first()?;
+    let at = |draw: Draw| wrong.iter().any(|w| w.0 == draw);
+    let reason = match first {
+        Draw::NotFinite => Reason::NotFinite,
+        Draw::Large => Reason::Overflow,
+        Draw::Any | Draw::Smallest if !at(Draw::Model) => Reason::ShapeBound,
+        _ => Reason::Wrong,
+    };
+    let of_case = |case: &&Checked| wrong.iter().any(|w| w.1.contains(&case.shape));
+    let count = cases.iter().filter(of_case).count();
+    Some((
+        reason,
+        format!("{seen}; wrong in {count} of {} cases", cases.len()),
+    ))
+}
+
+/// Why the number may be what it is; `None` where nothing tells.
+fn explain(
+    miss: &Miss<'_>,
+    inputs: &[Input],
+    first: Option<&Ran>,
+    run: usize,
+) -> (Option<Reason>, String) {
+    let Miss { output, at } = miss;
+    let got = output.got.get(*at).map_or("missing".into(), f32::to_string);
+    let want = output.want[*at];
+    let allowed = output.tolerance[*at];
+    let seen = format!(
+        "{}[{at}] is {got}, not {want:.9e} ± {allowed:.1e}",
+        output.name
+    );
+    if let (2, Some(Ok((_, before)))) = (run, first)
+        && let Some(before) = before.iter().find(|o| o.name == output.name)
+        && close(&output.got, &before.want, &before.tolerance)
+    {
+        return (
+            Some(Reason::Stale),
+            format!("{} is that of the inputs before", output.name),
+        );
+    }
+    let several = output.got.len() > 3;
+    let first = output.got.first().copied().unwrap_or_default();
+    if several
+        && output.got.iter().all(|&v| is(v, first))
+        && !matches!(output.before, Before::Poison(p) if is(first, p))
+    {
+        return (
+            Some(Reason::Constant),
+            format!("{} is {first} everywhere", output.name),
+        );
+    }
+    let same = |input: &&Input| {
+        several
+            && differs(&input.given, &output.got).is_none()
+            && input.given.len() == output.got.len()
+    };
+    if let Some(input) = inputs.iter().find(same) {
+        return (
+            Some(Reason::CopiesInput),
+            format!("{} is {}", output.name, input.name),
+        );
+    }
+    (None, seen)
+}
+
+/// The first number that is too far off.
+fn miss(output: &Output) -> Option<Miss<'_>> {
+    let far = |&i: &usize| {
+        let got = output.got.get(i);
+        !got.is_some_and(|&got| near(got, output.want[i], output.tolerance[i]))
+    };
+    (0..output.want.len())
+        .find(far)
+        .map(|at| Miss { output, at })
+}
+
+fn close(got: &[f32], want: &[f64], tolerance: &[f64]) -> bool {
+    got.len() == want.len() && (0..want.len()).all(|i| near(got[i], want[i], tolerance[i]))
+}
+
+/// Whether a number is within its tolerance: a NaN where one is wanted, the infinity that is wanted, or any
+/// infinity of its sign beyond f32's range.
+fn near(got: f32, want: f64, tolerance: f64) -> bool {
+    if want.is_nan() {
+        return got.is_nan();
+    }
+    if want.abs() > f64::from(f32::MAX) {
+        return got.is_infinite() && f64::from(got).signum() == want.signum();
+    }
+    // A bound that is none, as of a sum that an infinity is part of.
+    !tolerance.is_finite() || (f64::from(got) - want).abs() <= tolerance
+}
+
+/// The first place where two runs differ in their bits; NaNs are all the same.
+fn differs(a: &[f32], b: &[f32]) -> Option<usize> {
+    a.iter().zip(b).position(|(&x, &y)| !is(x, y))
+}
+
+fn is(x: f32, y: f32) -> bool {
+    x.to_bits() == y.to_bits() || (x.is_nan() && y.is_nan())
+}

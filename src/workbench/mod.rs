@@ -1,0 +1,23 @@
+//! The kernel workbench: what a kernel has to do, whether it does, and what it costs.
+//!
+//! A [contract](Contract) draws shapes and inputs for an op, the ugly ones first, runs the op on a device
+//! and says what its f64 reference expects and how far off each number may be. A [`Probe`] holds the
+//! buffers: inputs that must not be written, outputs that are wrong wherever they are not. [`check`] runs a
+//! contract in the ways in which a wrong kernel gives itself away, and [`diagnose`] names how.
+
+mod case;
+mod check;
+pub mod contracts;
+mod diagnose;
+mod inspect;
+mod predict;
+mod probe;
+mod workspace;
+
+pub use case::{Contract, Cost, Draw};
+pub use check::{Checked, Ran, check};
+pub use diagnose::{Reason, Verdict, diagnose};
+pub use inspect::{Inspection, inspect};
+pub use predict::{CHIPS, Chip, Limit, Prediction, Work, predict};
+pub use probe::{Output, Probe};
+pub use workspace::{Workspace, WorkspaceError, sources};

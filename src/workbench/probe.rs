@@ -1,0 +1,181 @@
+//! Buffers around an op: what goes in must stay as it is, what comes out must be written.
+
+use crate::device::{Activation, Buffer, Memory, Real, Result};
+use std::rc::Rc;
+
+/// An output, as it came and as it should have.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub name: &'static str,
+    pub got: Vec<f32>,
+    pub want: Vec<f64>,
+    /// How far off each number may be.
+    pub tolerance: Vec<f64>,
+    /// What the buffer held before.
+    pub before: Before,
+}
+
+/// What an output's buffer held before the op.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Before {
+    /// Everywhere this number, which is no result.
+    Poison(f32),
+    /// Numbers that the op adds to.
+    Sum,
+}
+
+/// An input that was read after the op.
+#[derive(Clone, Debug)]
+pub struct Input {
+    pub name: &'static str,
+    pub given: Vec<f32>,
+    pub after: Vec<f32>,
+}
+
+type Kept<T> = Vec<(&'static str, Vec<f32>, Rc<T>)>;
+
+/// The buffers of one run of an op.
+pub struct Probe<'d, D: Memory> {
+    pub device: &'d D,
+    poison: f32,
+    reals: Kept<Activation<D>>,
+    floats: Kept<D::Buffer<f32>>,
+    outputs: Vec<Output>,
+}
+
+impl<'d, D: Memory> Probe<'d, D> {
+    /// A probe whose outputs hold `poison` before the op.
+    pub fn new(device: &'d D, poison: f32) -> Self {
+        Probe {
+            device,
+            poison,
+            reals: Vec::new(),
+            floats: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Activations that the op reads.
+    pub fn reals(&mut self, name: &'static str, x: &[f32]) -> Result<Rc<Activation<D>>> {
+        let buffer = Rc::new(self.device.upload(&stored::<D::Real>(x))?);
+        self.reals
+            .push((name, rounded::<D::Real>(x), buffer.clone()));
+        Ok(buffer)
+    }
+
+    /// f32 numbers that the op reads.
+    pub fn floats(&mut self, name: &'static str, x: &[f32]) -> Result<Rc<D::Buffer<f32>>> {
+        let buffer = Rc::new(self.device.upload(x)?);
+        self.floats.push((name, x.to_vec(), buffer.clone()));
+        Ok(buffer)
+    }
+
+    /// Activations that the op writes.
+    pub fn new_reals(&self, len: usize) -> Result<Activation<D>> {
+        self.device
+            .upload(&vec![D::Real::from_f32(self.poison); len])
+    }
+
+    /// f32 numbers that the op writes.
+    pub fn new_floats(&self, len: usize) -> Result<D::Buffer<f32>> {
+        self.device.upload(&vec![self.poison; len])
+    }
+
+    /// Activations that the op adds to.
+    pub fn sum_reals(&self, x: &[f32]) -> Result<Activation<D>> {
+        self.device.upload(&stored::<D::Real>(x))
+    }
+
+    /// f32 numbers that the op adds to.
+    pub fn sum_floats(&self, x: &[f32]) -> Result<D::Buffer<f32>> {
+        self.device.upload(x)
+    }
+
+    /// Hands over activations that the op wrote: within `tolerance` of `want` before they were rounded to
+    /// the device's type.
+    pub fn take_reals(
+        &mut self,
+        name: &'static str,
+        buffer: &Activation<D>,
+        want: Vec<f64>,
+        tolerance: Vec<f64>,
+    ) -> Result<()> {
+        let got = self.device.download(buffer, buffer.len())?;
+        let got = got.iter().map(|v: &D::Real| v.to_f32()).collect();
+        let rounding = |(&t, w): (&f64, &f64)| t + D::Real::ROUNDING * (w.abs() + t);
+        let tolerance = tolerance.iter().zip(&want).map(rounding).collect();
+        self.take(name, got, want, tolerance);
+        Ok(())
+    }
+
+    /// Hands over f32 numbers that the op wrote, within `tolerance` of `want`.
+    pub fn take_floats(
+        &mut self,
+        name: &'static str,
+        buffer: &D::Buffer<f32>,
+        want: Vec<f64>,
+        tolerance: Vec<f64>,
+    ) -> Result<()> {
+        let got = self.device.download(buffer, buffer.len())?;
+        self.take(name, got, want, tolerance);
+        Ok(())
+    }
+
+    /// Hands over numbers that the op gave back, which are exact.
+    pub fn take_host(&mut self, name: &'static str, got: Vec<f32>, want: Vec<f64>) {
+        let exact = vec![0.0; want.len()];
+        self.take(name, got, want, exact);
+        self.summed();
+    }
+
+    /// Hands over a number that the op gave back.
+    pub fn take_number(&mut self, name: &'static str, got: f64, want: f64, tolerance: f64) {
+        // In f32 as all outputs, so a rounding of it on top.
+        let tolerance = tolerance + f64::from(f32::EPSILON) * want.abs();
+        self.take(name, vec![got as f32], vec![want], vec![tolerance]);
+        self.summed();
+    }
+
+    /// Says of the output that was taken last that the op added to what was there.
+    pub fn summed(&mut self) {
+        if let Some(output) = self.outputs.last_mut() {
+            output.before = Before::Sum;
+        }
+    }
+
+    fn take(&mut self, name: &'static str, got: Vec<f32>, want: Vec<f64>, tolerance: Vec<f64>) {
+        self.outputs.push(Output {
+            name,
+            got,
+            want,
+            tolerance,
+            before: Before::Poison(self.poison),
+        });
+    }
+
+    /// The inputs as they are now, and the outputs.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn finish(self) -> Result<(Vec<Input>, Vec<Output>)> {
+        let mut inputs = Vec::new();
+        for (name, given, buffer) in self.reals {
+            let after = self.device.download(&*buffer, given.len())?;
+            let after = after.iter().map(|v: &D::Real| v.to_f32()).collect();
+            inputs.push(Input { name, given, after });
+        }
+        for (name, given, buffer) in self.floats {
+            let after = self.device.download(&*buffer, given.len())?;
+            inputs.push(Input { name, given, after });
+        }
+        Ok((inputs, self.outputs))
+    }
+}
+
+fn stored<T: Real>(x: &[f32]) -> Vec<T> {
+    x.iter().map(|&v| T::from_f32(v)).collect()
+}
+
+fn rounded<T: Real>(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|&v| T::from_f32(v).to_f32()).collect()
+}

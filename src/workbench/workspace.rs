@@ -1,0 +1,94 @@
+//! A folder in which a kernel of the user's stands for one that was built in.
+
+use crate::device::cuda;
+use std::path::{Path, PathBuf};
+
+/// The name and text of every file in `kernels/`, as they were at build time.
+pub fn sources() -> &'static [(&'static str, &'static str)] {
+    cuda::sources()
+}
+
+/// A temporary folder with the headers that kernels include and one kernel file, named as its op and
+/// compiled; the device loads it in place of the built one.
+pub struct Workspace {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+    shown: String,
+    ptx: String,
+}
+
+/// Why there is no workspace.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkspaceError {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The file does not compile.
+    #[error("{0}")]
+    Compile(String),
+}
+
+impl Workspace {
+    /// Puts the file `path`, `.cu` or `.ptx`, in the place of `op`'s kernels. Headers beside it go along.
+    ///
+    /// # Errors
+    /// Where a file cannot be read or written, or the kernel does not compile.
+    pub fn new(op: &str, path: &Path) -> Result<Workspace, WorkspaceError> {
+        let folder = tempfile::Builder::new().prefix("lrem-kernel-").tempdir()?;
+        let at = |name: &str| folder.path().join(name);
+        for (name, text) in sources().iter().filter(|(name, _)| name.ends_with(".cuh")) {
+            std::fs::write(at(name), text)?;
+        }
+        let beside = path.parent().filter(|p| !p.as_os_str().is_empty());
+        for entry in std::fs::read_dir(beside.unwrap_or(Path::new(".")))? {
+            let entry = entry?.path();
+            let header = entry.extension().is_some_and(|e| e == "cuh" || e == "h");
+            if let Some(name) = entry.file_name().filter(|_| header) {
+                std::fs::copy(&entry, folder.path().join(name))?;
+            }
+        }
+        let is_ptx = path.extension().is_some_and(|e| e == "ptx");
+        let file = at(&format!("{op}.{}", if is_ptx { "ptx" } else { "cu" }));
+        std::fs::copy(path, &file)?;
+        let mut workspace = Workspace {
+            file,
+            folder,
+            shown: path.display().to_string(),
+            ptx: String::new(),
+        };
+        if is_ptx {
+            workspace.ptx = std::fs::read_to_string(path)?;
+        } else {
+            let ptx = cuda::assemble(&workspace.file);
+            workspace.ptx = ptx.map_err(|said| WorkspaceError::Compile(workspace.shown(&said)))?;
+            let compiled = workspace.folder.path().join(format!("{op}.ptx"));
+            std::fs::write(compiled, &workspace.ptx)?;
+        }
+        Ok(workspace)
+    }
+
+    /// The kernel instance that a symbol of the file is, as its `// instance:` lines say.
+    pub fn instance(&self, symbol: &str) -> Option<&str> {
+        let lines = self
+            .ptx
+            .lines()
+            .filter_map(|line| line.strip_prefix("// instance:"));
+        let mut pairs = lines.filter_map(|line| line.split_once('='));
+        let found = pairs.find(|(_, found)| found.trim() == symbol);
+        found.map(|(name, _)| name.trim())
+    }
+
+    /// The folder, for `LREM_KERNEL_DIR`.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Whether a path is that of the kernel file.
+    pub fn is_file(&self, path: &str) -> bool {
+        Path::new(path) == self.file
+    }
+
+    /// A message with the user's own path in it.
+    pub fn shown(&self, message: &str) -> String {
+        message.replace(&self.file.display().to_string(), &self.shown)
+    }
+}
