@@ -27,7 +27,7 @@ const TEST: &str = "data/shop/test.jsonl";
 const TRAINING: Duration = Duration::from_secs(10 * 60);
 /// What a step of the direct model, of the cold start and of the reinforcement stage costs in steps of
 /// [`ColdStartStep`] with the recipe's pairs.
-const COST: [f64; 3] = [0.6, 1.1, 1.4];
+const COST: [f64; 3] = [0.6, 1.6, 1.4];
 /// Fewest and most optimizer steps of each training.
 const STEPS: (usize, usize) = (12, 60);
 /// Titles shown for a query.

@@ -234,7 +234,7 @@ fn studies_that_cannot_be() {
         (
             "name = \"random\"",
             "name = \"direct\"",
-            "study.toml: method.name: `direct` is there twice; expected each name once",
+            "study.toml: method.name: `direct` and `direct`; expected names with different letters and digits",
         ),
         (
             "seeds = [3, 4]",
