@@ -112,14 +112,17 @@ fn refuses<D: Embedding>(device: &D) {
         forward(&[2, 3], 6, 4),
         "embedding: id 3 is outside the vocabulary of 3"
     );
-    assert_eq!(forward(&[2, 0], 5, 4), "embedding: table has 5, expected 6");
+    assert_eq!(
+        forward(&[2, 0], 5, 4),
+        "embedding: weight has 5, expected 6"
+    );
     assert_eq!(forward(&[2, 0], 6, 3), "embedding: out has 3, expected 4");
     let packed = device.pack(&[1.0; 6], 2, 3, WeightFormat::F32).unwrap();
     let mut out = device.zeros(2).unwrap();
     let result = device.embedding(3, 2, Weight::Packed(&packed), &[0], &mut out);
     assert_eq!(
         message(result),
-        "embedding: a table of 2 × 3, expected 3 × 2"
+        "embedding: a weight of 2 × 3, expected 3 × 2"
     );
 
     let backward = |ids: &[u32], dout: usize, dtable: usize| {
