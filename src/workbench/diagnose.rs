@@ -192,7 +192,13 @@ fn explain(
     }
     let several = output.got.len() > 3;
     let first = output.got.first().copied().unwrap_or_default();
+    // A row with an infinity in it is rightly zero almost everywhere.
+    let mut wanted = output.want.iter().filter(|w| w.is_finite());
+    let varies = wanted
+        .next()
+        .is_some_and(|w| wanted.any(|other| other != w));
     if several
+        && varies
         && output.got.iter().all(|&v| is(v, first))
         && !matches!(output.before, Before::Poison(p) if is(first, p))
     {
