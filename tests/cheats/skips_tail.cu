@@ -2,14 +2,7 @@
 //
 // instance: rms_norm_f32 = rms_norm<float>
 
-#include "common.cuh"
-
-template <typename T>
-__device__ float factor(const T* x, int dim, float eps) {
-    float squares = 0.0f;
-    for (int i = threadIdx.x; i < dim; i += blockDim.x) squares += to_f32(x[i]) * to_f32(x[i]);
-    return 1.0f / sqrtf(block_sum(squares) / dim + eps);
-}
+#include "factor.cuh"
 
 template <typename T>
 __global__ void rms_norm(const T* x, const float* w, T* y, int dim, float eps) {

@@ -50,6 +50,14 @@ enum Look {
     Counts,
 }
 
+/// What was seen of a kernel file: what is wrong, the shapes that it ran at, what it does.
+#[derive(Default)]
+struct Seen {
+    verdicts: Vec<Verdict>,
+    shapes: Vec<String>,
+    kernels: Vec<Counted>,
+}
+
 /// All that came out.
 #[derive(Serialize)]
 struct Outcome {
@@ -96,58 +104,66 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
             .map_or(0, |t| t.as_nanos() as u64)
     };
     let seed = args.seed.unwrap_or_else(drawn);
-    let workspace = match Workspace::new(&op, &args.file) {
-        Ok(workspace) => workspace,
-        Err(WorkspaceError::Compile(said)) => {
-            let error = said
-                .lines()
-                .find(|line| line.contains("error"))
-                .unwrap_or(&said);
-            let verdict = Verdict {
+    let seen = match Workspace::new(&op, &args.file) {
+        Ok(workspace) => examine(&op, seed, &workspace, &text)?,
+        Err(WorkspaceError::Compile(said)) => Seen {
+            verdicts: vec![Verdict {
                 reason: Reason::Compile,
-                seen: error.trim().to_string(),
-            };
-            return conclude(
-                Outcome {
-                    file: args.file.display().to_string(),
-                    op,
-                    seed,
-                    accepted: false,
-                    verdicts: vec![verdict],
-                    shapes: Vec::new(),
-                    seconds: started.elapsed().as_secs_f64(),
-                    kernels: Vec::new(),
-                },
-                args.json,
-            );
-        }
+                seen: first_error(&said).to_string(),
+            }],
+            ..Seen::default()
+        },
         Err(WorkspaceError::Io(error)) => return Err(error.into()),
     };
+    let outcome = Outcome {
+        file: args.file.display().to_string(),
+        op,
+        seed,
+        accepted: seen.verdicts.is_empty(),
+        verdicts: seen.verdicts,
+        shapes: seen.shapes,
+        seconds: started.elapsed().as_secs_f64(),
+        kernels: seen.kernels,
+    };
+    print(&outcome, args.json)?;
+    match outcome.accepted {
+        true => Ok(()),
+        false => Err(format!("{}: refused", outcome.file).into()),
+    }
+}
+
+/// What the three looks at a kernel file, whose text is `text`, found.
+fn examine(op: &str, seed: u64, workspace: &Workspace, text: &str) -> Result<Seen, Error> {
     let logs = tempfile::tempdir()?;
     let looks = [Look::Sanitizer, Look::Falling, Look::Counts];
     let children: Vec<Child> = looks
         .iter()
-        .map(|&look| start(look, &op, seed, &workspace, logs.path()))
+        .map(|&look| start(look, op, seed, workspace, logs.path()))
         .collect::<Result<_, Error>>()?;
-    let mut results = Vec::new();
-    for child in children {
-        results.push(child.wait_with_output()?);
-    }
     let mut verdicts = Vec::new();
-    let mut seen: Vec<Vec<Inspection>> = Vec::new();
-    for output in &results {
+    let mut inspections: Vec<Vec<Inspection>> = Vec::new();
+    for child in children {
+        let output = child.wait_with_output()?;
         let lines = String::from_utf8_lossy(&output.stdout);
         let lines = lines
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
-        seen.push(lines.collect());
-        if seen.last().is_some_and(Vec::is_empty) {
+        let of_look: Vec<Inspection> = lines.collect();
+        if of_look.is_empty() {
             let said = String::from_utf8_lossy(&output.stderr);
-            verdicts.push(failure(&workspace.shown(said.trim())));
+            let error = first_error(&workspace.shown(said.trim())).to_string();
+            verdicts.push(Verdict {
+                reason: Reason::Failed,
+                seen: error.trim_start_matches("lrem: ").to_string(),
+            });
         }
+        inspections.push(of_look);
     }
-    verdicts.extend(findings(&logs.path().join("findings.jsonl"), &workspace)?);
-    for look in &seen[0] {
+    let [checked, falling, counts] = &inspections[..] else {
+        return Err("expected what three looks saw".into());
+    };
+    verdicts.extend(findings(&logs.path().join("findings.jsonl"), workspace)?);
+    for look in checked {
         let typed = |v: &Verdict| Verdict {
             reason: v.reason,
             seen: format!("{}, in {}", workspace.shown(&v.seen), look.real),
@@ -155,47 +171,29 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
         verdicts.extend(look.verdicts.iter().map(typed));
     }
     if verdicts.is_empty() {
-        verdicts.extend(order(&seen[0], &seen[1]));
+        verdicts.extend(order(checked, falling));
     }
-    let mut once: Vec<Verdict> = Vec::new();
-    for verdict in verdicts {
-        if !once.iter().any(|v| v.reason == verdict.reason) {
-            once.push(verdict);
-        }
-    }
-    once.sort_by_key(|v| v.reason);
+    // Stable, so that the first of each reason stays.
+    verdicts.sort_by_key(|v| v.reason);
+    verdicts.dedup_by_key(|v| v.reason);
     // What the sanitizer found is why the device failed.
-    if once.iter().any(|v| v.reason == Reason::Sanitizer) {
-        once.retain(|v| v.reason != Reason::Failed);
+    if verdicts.iter().any(|v| v.reason == Reason::Sanitizer) {
+        verdicts.retain(|v| v.reason != Reason::Failed);
     }
-    let outcome = Outcome {
-        file: args.file.display().to_string(),
-        kernels: counted(
-            &logs.path().join("counts.jsonl"),
-            &seen[2],
-            &text,
-            &workspace,
-        ),
-        op,
-        seed,
-        accepted: once.is_empty(),
-        verdicts: once,
-        shapes: seen[0]
+    Ok(Seen {
+        verdicts,
+        shapes: checked
             .first()
             .map(|look| look.shapes.clone())
             .unwrap_or_default(),
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    conclude(outcome, args.json)
+        kernels: counted(&logs.path().join("counts.jsonl"), counts, text, workspace),
+    })
 }
 
-/// Prints the outcome; an error where the kernel is refused.
-fn conclude(outcome: Outcome, json: bool) -> Result<(), Error> {
-    print(&outcome, json)?;
-    match outcome.accepted {
-        true => Ok(()),
-        false => Err(format!("{}: refused", outcome.file).into()),
-    }
+/// The line of a message that says what is wrong.
+fn first_error(said: &str) -> &str {
+    let line = said.lines().find(|line| line.contains("error"));
+    line.unwrap_or(said).trim()
 }
 
 fn start(
@@ -233,19 +231,7 @@ fn start(
     Ok(command.spawn()?)
 }
 
-/// Why a look ended without a result.
-fn failure(said: &str) -> Verdict {
-    let error = said
-        .lines()
-        .find(|line| line.contains("error"))
-        .unwrap_or(said);
-    Verdict {
-        reason: Reason::Failed,
-        seen: error.trim_start_matches("lrem: ").to_string(),
-    }
-}
-
-/// What the sanitizer found, the first of each kind.
+/// What the sanitizer found.
 fn findings(path: &Path, workspace: &Workspace) -> Result<Vec<Verdict>, Error> {
     let Ok(text) = std::fs::read_to_string(path) else {
         return Ok(Vec::new());

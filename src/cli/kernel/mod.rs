@@ -7,6 +7,7 @@ mod show;
 
 use super::Error;
 use clap::Subcommand;
+use lrem::workbench::sources;
 
 #[derive(Subcommand)]
 pub enum KernelCommand {
@@ -37,4 +38,18 @@ pub fn run(command: KernelCommand) -> Result<(), Error> {
 fn no_contract(op: &str) -> Error {
     let ops = lrem::workbench::contracts::OPS.join(", ");
     format!("op `{op}` has no contract; expected one of {ops}").into()
+}
+
+/// The text of an op's kernel file, as it was built in.
+fn built_in(op: &str) -> Result<&'static str, Error> {
+    let files = || {
+        let named =
+            |&(name, text): &(&'static str, &'static str)| Some((name.strip_suffix(".cu")?, text));
+        sources().iter().filter_map(named)
+    };
+    let found = files().find(|(name, _)| *name == op);
+    found.map(|(_, text)| text).ok_or_else(|| {
+        let ops: Vec<&str> = files().map(|(name, _)| name).collect();
+        format!("no op `{op}`; expected one of {}", ops.join(", ")).into()
+    })
 }

@@ -1,8 +1,8 @@
 //! `lrem kernel new`: a kernel file to start from, which passes.
 
+use super::built_in;
 use crate::cli::Error;
 use clap::Args;
-use lrem::workbench::sources;
 use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,14 +16,7 @@ pub struct NewArgs {
 }
 
 pub fn run(args: &NewArgs) -> Result<(), Error> {
-    let name = format!("{}.cu", args.op);
-    let Some((_, text)) = sources().iter().find(|(file, _)| *file == name) else {
-        let ops = sources()
-            .iter()
-            .filter_map(|(name, _)| name.strip_suffix(".cu"));
-        let ops: Vec<&str> = ops.collect();
-        return Err(format!("no op `{}`; expected one of {}", args.op, ops.join(", ")).into());
-    };
+    let text = built_in(&args.op)?;
     let mut file = File::create_new(&args.file)
         .map_err(|error| format!("{}: {error}", args.file.display()))?;
     file.write_all(text.as_bytes())?;

@@ -1,9 +1,10 @@
 //! `lrem kernel list` and `show`: ops, their contracts and their kernels.
 
+use super::built_in;
 use crate::cli::Error;
 use clap::Args;
 use lrem::device::cuda;
-use lrem::workbench::{contracts::OPS, sources};
+use lrem::workbench::contracts::OPS;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -36,14 +37,7 @@ pub fn list() -> Result<(), Error> {
 }
 
 pub fn run(args: &ShowArgs) -> Result<(), Error> {
-    let file = format!("{}.cu", args.op);
-    let Some((_, text)) = sources().iter().find(|(name, _)| *name == file) else {
-        let ops = sources()
-            .iter()
-            .filter_map(|(name, _)| name.strip_suffix(".cu"));
-        let ops: Vec<&str> = ops.collect();
-        return Err(format!("no op `{}`; expected one of {}", args.op, ops.join(", ")).into());
-    };
+    let text = built_in(&args.op)?;
     let mut out = std::io::stdout().lock();
     if args.source {
         return Ok(write!(out, "{text}")?);
