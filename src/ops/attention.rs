@@ -7,9 +7,10 @@
 
 use super::forest::Forest;
 use crate::device::{Activation, DeviceError, Memory, Result, at_least};
+use serde::{Deserialize, Serialize};
 
 /// Head layout of a packed `qkv` row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heads {
     pub num_heads: usize,
     pub num_kv_heads: usize,

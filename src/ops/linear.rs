@@ -1,6 +1,7 @@
 //! Linear: `y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n])`, with weights as Hugging Face stores them.
 
 use crate::device::{DeviceError, Memory, Result, at_least};
+use serde::{Deserialize, Serialize};
 
 /// In what a packed inference weight is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,7 +30,7 @@ impl<D: Linear + ?Sized> Clone for Weight<'_, D> {
 impl<D: Linear + ?Sized> Copy for Weight<'_, D> {}
 
 /// Sizes of a product: `m` rows of `x`, `n` rows and `k` columns of `w`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinearShape {
     pub m: usize,
     pub n: usize,

@@ -1,9 +1,10 @@
 //! RMSNorm: `y = x / sqrt(mean(x²) + eps) · w` over each row (Zhang & Sennrich, arXiv 1910.07467).
 
 use crate::device::{DeviceError, Memory, Result, at_least};
+use serde::{Deserialize, Serialize};
 
 /// Rows and width of a norm.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NormShape {
     pub rows: usize,
     pub dim: usize,

@@ -3,6 +3,8 @@
 use super::Probe;
 use crate::device::{Device, Result};
 use crate::ops::philox::PhiloxStream;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The kind of a drawn case: what is particular about its shape or its numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,13 +52,19 @@ impl Draw {
 /// An op's contract as the workbench runs it.
 pub trait Contract {
     /// Sizes and options of a case, without its numbers.
-    type Shape: Clone + std::fmt::Debug;
+    type Shape: Clone + std::fmt::Debug + Serialize + DeserializeOwned;
 
     /// Name of the op and of its file in `kernels/`.
     const OP: &'static str;
 
     /// Draws a shape.
     fn shape(draw: Draw, random: &mut PhiloxStream) -> Self::Shape;
+
+    /// Whether a shape is one that the op can have and a check can hold.
+    ///
+    /// # Errors
+    /// Names the size that is not.
+    fn limits(shape: &Self::Shape) -> std::result::Result<(), String>;
 
     /// Bytes that the op must move and flops that it must do, at this shape, by kernel instance without
     /// its type's suffix, where an activation takes `real` bytes.
@@ -75,7 +83,7 @@ pub trait Contract {
 }
 
 /// What a kernel cannot do without.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Instance without its type's suffix, such as `rms_norm`.
     pub kernel: String,

@@ -2,7 +2,7 @@
 
 use super::Draw;
 use super::check::{Checked, Ran};
-use super::probe::{Before, Input, Output};
+use super::probe::{Before, Input, Output, near};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -223,30 +223,13 @@ fn explain(
 
 /// The first number that is too far off.
 fn miss(output: &Output) -> Option<Miss<'_>> {
-    let far = |&i: &usize| {
-        let got = output.got.get(i);
-        !got.is_some_and(|&got| near(got, output.want[i], output.tolerance[i]))
-    };
     (0..output.want.len())
-        .find(far)
+        .find(|&at| !output.is_near(at))
         .map(|at| Miss { output, at })
 }
 
 fn close(got: &[f32], want: &[f64], tolerance: &[f64]) -> bool {
     got.len() == want.len() && (0..want.len()).all(|i| near(got[i], want[i], tolerance[i]))
-}
-
-/// Whether a number is within its tolerance: a NaN where one is wanted, the infinity that is wanted, or any
-/// infinity of its sign beyond f32's range.
-fn near(got: f32, want: f64, tolerance: f64) -> bool {
-    if want.is_nan() {
-        return got.is_nan();
-    }
-    if want.abs() > f64::from(f32::MAX) {
-        return got.is_infinite() && f64::from(got).signum() == want.signum();
-    }
-    // A bound that is none, as of a sum that an infinity is part of.
-    !tolerance.is_finite() || (f64::from(got) - want).abs() <= tolerance
 }
 
 /// The first place where two runs differ in their bits; NaNs are all the same.

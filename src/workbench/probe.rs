@@ -15,6 +15,27 @@ pub struct Output {
     pub before: Before,
 }
 
+impl Output {
+    /// Whether number `at` is there and within its tolerance.
+    pub fn is_near(&self, at: usize) -> bool {
+        let got = self.got.get(at);
+        got.is_some_and(|&got| near(got, self.want[at], self.tolerance[at]))
+    }
+}
+
+/// Whether a number is within its tolerance: a NaN where one is wanted, the infinity that is wanted, or any
+/// infinity of its sign beyond f32's range.
+pub(super) fn near(got: f32, want: f64, tolerance: f64) -> bool {
+    if want.is_nan() {
+        return got.is_nan();
+    }
+    if want.abs() > f64::from(f32::MAX) {
+        return got.is_infinite() && f64::from(got).signum() == want.signum();
+    }
+    // A bound that is none, as of a sum that an infinity is part of.
+    !tolerance.is_finite() || (f64::from(got) - want).abs() <= tolerance
+}
+
 /// What an output's buffer held before the op.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Before {

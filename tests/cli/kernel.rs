@@ -116,3 +116,185 @@ fn the_first_kernel_gets_cheaper_by_steps() {
         assert_eq!(last[ratio], 1.0, "{ratio}");
     }
 }
+
+/// The lines of a command that prints one JSON object each.
+fn lines(output: &[u8]) -> Vec<Value> {
+    let text = String::from_utf8_lossy(output);
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{text}")))
+        .collect()
+}
+
+const WORKLOADS: &str = r#"{"definition": "rms_norm", "workload": {"uuid": "small", "axes": {"rows": 3, "dim": 64, "eps": 1e-5}, "inputs": {"x": {"type": "random"}, "seed": {"type": "scalar", "value": 7}}}, "solution": null, "evaluation": null}
+{"definition": "rope", "workload": {"uuid": "of another op", "axes": {}}}
+"#;
+
+#[test]
+fn bench_measures_at_workloads_and_keeps_traces() {
+    if !built() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("workloads.jsonl"), WORKLOADS).unwrap();
+    let bench = |file: &Path| {
+        let mut bench = kernel(&["bench", "--op", "rms_norm", "--json"]);
+        bench.arg(file).arg("--trace").arg(at("traces.jsonl"));
+        bench.arg("--workloads").arg(at("workloads.jsonl"));
+        bench.output().unwrap()
+    };
+    let right = bench(&root().join("docs/first-kernel/3-packs.cu"));
+    assert!(right.status.success());
+    let line = &lines(&right.stdout)[0];
+    assert_eq!(line["workload"]["uuid"], "small");
+    assert_eq!(line["figures"]["kernels"][0]["bytes_over_compulsory"], 1.0);
+    assert_eq!(
+        line["figures"]["kernels"][0]["grid"],
+        serde_json::json!([3, 1, 1])
+    );
+
+    let wrong = bench(&root().join("tests/cheats/constant.cu"));
+    assert_eq!(wrong.status.code(), Some(1));
+    let broken = at("broken.cu");
+    std::fs::write(&broken, "// instance: rms_norm_f32 = f\nvoid f( {}\n").unwrap();
+    assert_eq!(bench(&broken).status.code(), Some(1));
+
+    let traces = lines(&std::fs::read(at("traces.jsonl")).unwrap());
+    let status = |trace: &Value| trace["evaluation"]["status"].as_str().unwrap().to_string();
+    let statuses: Vec<String> = traces.iter().map(status).collect();
+    assert_eq!(statuses, ["PASSED", "INCORRECT_NUMERICAL", "COMPILE_ERROR"]);
+    let passed = &traces[0]["evaluation"];
+    assert!(passed["performance"]["latency_ms"].as_f64().unwrap() > 0.0);
+    assert_eq!(passed["performance"]["time"], "predicted for A100");
+    assert_eq!(traces[0]["workload"]["axes"]["dim"], 64);
+    for trace in &traces[1..] {
+        assert_eq!(trace["evaluation"]["performance"], Value::Null);
+    }
+}
+
+#[test]
+fn compare_says_what_a_kernel_does_more_of() {
+    if !built() {
+        return;
+    }
+    let step = |name: &str| root().join(format!("docs/first-kernel/{name}.cu"));
+    let compare = |base: &Path, new: &Path| {
+        let mut compare = kernel(&["compare", "--op", "rms_norm", "--json"]);
+        let output = compare.arg(base).arg(new).output().unwrap();
+        assert!(output.status.success());
+        lines(&output.stdout).remove(0)
+    };
+    let better = compare(&step("1-one-thread"), &step("3-packs"));
+    assert!(better["predicted"].as_f64().unwrap() < 0.5, "{better:#}");
+    let rows = better["rows"].as_array().unwrap();
+    assert!(
+        rows.iter()
+            .all(|row| row["instructions"].as_f64().unwrap() < 0.5)
+    );
+    let same = compare(&step("3-packs"), &step("3-packs"));
+    assert_eq!(same["predicted"], 1.0);
+    let built_in = compare(Path::new("built-in"), &step("3-packs"));
+    assert_eq!(built_in["base"], "built in");
+}
+
+#[test]
+fn a_solution_is_checked_as_its_manifest_says() {
+    if !built() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = folder.path().join("solution.json");
+    let kernel_text = std::fs::read_to_string(root().join("docs/first-kernel/3-packs.cu")).unwrap();
+    let write = |definition: &str, language: &str, entry: &str, sources: Value| {
+        let solution = serde_json::json!({
+            "name": "in registers", "definition": definition, "author": "a test",
+            "spec": {"language": language, "target_hardware": ["sm_80"], "entry_point": entry},
+            "sources": sources,
+        });
+        std::fs::write(&manifest, solution.to_string()).unwrap();
+    };
+    let inline = |path: &str| serde_json::json!([{"path": path, "content": kernel_text}]);
+    let check = |path: &Path| kernel(&["check", "--json"]).arg(path).output().unwrap();
+
+    write("rms_norm", "CUDA", "src/k.cu::rms_norm", inline("src/k.cu"));
+    for path in [folder.path(), manifest.as_path()] {
+        let outcome = &lines(&check(path).stdout)[0];
+        assert_eq!(outcome["accepted"], true, "{outcome:#}");
+        assert_eq!(outcome["file"], "in registers");
+    }
+    std::fs::write(folder.path().join("k.cu"), &kernel_text).unwrap();
+    write("rms_norm", "CUDA", "k.cu", serde_json::json!([]));
+    assert_eq!(lines(&check(folder.path()).stdout)[0]["accepted"], true);
+
+    for (definition, language, entry, path, expected) in [
+        (
+            "rms_norm",
+            "Triton",
+            "k.cu",
+            "k.cu",
+            "spec.language is `Triton`",
+        ),
+        (
+            "rms_norm",
+            "CUDA",
+            "other.cu",
+            "k.cu",
+            "`other.cu`, which is none",
+        ),
+        (
+            "rms_norm",
+            "CUDA",
+            "../k.cu",
+            "../k.cu",
+            "leaves the solution's folder",
+        ),
+        (
+            "softmax",
+            "CUDA",
+            "k.cu",
+            "k.cu",
+            "`softmax` has no contract",
+        ),
+    ] {
+        write(definition, language, entry, inline(path));
+        let output = check(folder.path());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            said.contains(expected) && said.lines().count() == 1,
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_workload_that_is_wrong_is_named_by_file_and_line() {
+    if !built() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("w.jsonl");
+    for (text, expected) in [
+        ("{", "w.jsonl:1: EOF"),
+        (
+            &WORKLOADS.replace("rms_norm", "pool")[..],
+            "no workload of rms_norm",
+        ),
+        (
+            &WORKLOADS.replace(r#""dim": 64"#, r#""dim": 0"#)[..],
+            "dim is 0; expected at least 1",
+        ),
+        (
+            &WORKLOADS.replace(r#""dim""#, r#""width""#)[..],
+            "missing field `dim`",
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let mut bench = kernel(&["bench", "--op", "rms_norm", "--workloads"]);
+        let output = bench.arg(&file).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}

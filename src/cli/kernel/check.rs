@@ -1,25 +1,23 @@
-//! `lrem kernel check`: three looks at a kernel, each in a process of its own, at the same time: with the
-//! sanitizer, with the blocks in falling order, and with everything counted.
+//! `lrem kernel check`: looks at a kernel, all at the same time: with the sanitizer, with the blocks in
+//! falling order, with everything counted, and on a GPU where one is asked for.
 
 use super::counts::{Counted, counted};
-use super::no_contract;
+use super::looks::{self, Gpu, Look, first_error};
+use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
-use half::bf16;
-use lrem::device::cuda::KERNEL_FOLDER;
-use lrem::with_contract;
-use lrem::workbench::contracts::OPS;
-use lrem::workbench::{Inspection, Reason, Verdict, Workspace, WorkspaceError, inspect as look};
+use lrem::workbench::{Inspection, Reason, Verdict, Workspace, WorkspaceError};
 use serde::Serialize;
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 #[derive(Args)]
 pub struct CheckArgs {
-    /// The kernel file; its `// instance:` lines name the kernels that it stands for.
+    /// The kernel file, `.cu` or `.ptx`, whose `// instance:` lines name the kernels that it stands for; or a
+    /// solution: a folder with `solution.json`, or such a file.
     file: PathBuf,
     /// The op that it does; by default the file's name.
     #[arg(long)]
@@ -27,27 +25,12 @@ pub struct CheckArgs {
     /// Draws the shapes and inputs; fresh each time by default.
     #[arg(long)]
     seed: Option<u64>,
+    /// Where results are compared; the sanitizer and the counts are the virtual GPU's.
+    #[arg(long, value_enum, default_value = "simt")]
+    device: Gpu,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Args)]
-pub struct InspectArgs {
-    #[arg(long)]
-    op: String,
-    #[arg(long)]
-    seed: u64,
-    #[arg(long)]
-    model_only: bool,
-}
-
-/// What is looked for.
-#[derive(Clone, Copy)]
-enum Look {
-    Sanitizer,
-    Falling,
-    Counts,
 }
 
 /// What was seen of a kernel file: what is wrong, the shapes that it ran at, what it does.
@@ -71,41 +54,17 @@ struct Outcome {
     kernels: Vec<Counted>,
 }
 
-/// The child's part: prints an [`Inspection`] for each type of activations.
-pub fn inspect(args: &InspectArgs) -> Result<(), Error> {
-    let (seed, model_only) = (args.seed, args.model_only);
-    let looks = with_contract!(args.op.as_str(), |C| [
-        look::<C, f32>(seed, model_only)?,
-        look::<C, bf16>(seed, model_only)?
-    ]);
-    let looks = looks.ok_or_else(|| no_contract(&args.op))?;
-    let mut out = std::io::stdout().lock();
-    for inspection in looks {
-        writeln!(out, "{}", serde_json::to_string(&inspection)?)?;
-    }
-    Ok(())
-}
-
 pub fn run(args: &CheckArgs) -> Result<(), Error> {
     let started = Instant::now();
-    let text = std::fs::read_to_string(&args.file)
-        .map_err(|error| format!("{}: {error}", args.file.display()))?;
-    let stem = args.file.file_stem().unwrap_or_default();
-    let op = args
-        .op
-        .clone()
-        .unwrap_or_else(|| stem.to_string_lossy().into_owned());
-    if !OPS.contains(&op.as_str()) {
-        return Err(no_contract(&op));
-    }
+    let source = KernelSource::open(&args.file, args.op.as_deref())?;
     let drawn = || {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |t| t.as_nanos() as u64)
     };
     let seed = args.seed.unwrap_or_else(drawn);
-    let seen = match Workspace::new(&op, &args.file) {
-        Ok(workspace) => examine(&op, seed, &workspace, &text)?,
+    let seen = match source.workspace() {
+        Ok(workspace) => examine(&source, seed, &workspace, args.device)?,
         Err(WorkspaceError::Compile(said)) => Seen {
             verdicts: vec![Verdict {
                 reason: Reason::Compile,
@@ -116,8 +75,8 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
         Err(WorkspaceError::Io(error)) => return Err(error.into()),
     };
     let outcome = Outcome {
-        file: args.file.display().to_string(),
-        op,
+        file: source.name.clone(),
+        op: source.op.clone(),
         seed,
         accepted: seen.verdicts.is_empty(),
         verdicts: seen.verdicts,
@@ -132,38 +91,44 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
     }
 }
 
-/// What the three looks at a kernel file, whose text is `text`, found.
-fn examine(op: &str, seed: u64, workspace: &Workspace, text: &str) -> Result<Seen, Error> {
+/// What the looks at a kernel file found.
+fn examine(
+    source: &KernelSource,
+    seed: u64,
+    workspace: &Workspace,
+    device: Gpu,
+) -> Result<Seen, Error> {
     let logs = tempfile::tempdir()?;
-    let looks = [Look::Sanitizer, Look::Falling, Look::Counts];
-    let children: Vec<Child> = looks
-        .iter()
-        .map(|&look| start(look, op, seed, workspace, logs.path()))
+    let [found, profile] = ["findings.jsonl", "counts.jsonl"].map(|name| logs.path().join(name));
+    let mut wanted = vec![
+        Look::Sanitizer(&found),
+        Look::Falling,
+        Look::Counts(&profile, None),
+    ];
+    if device == Gpu::Cuda {
+        wanted.push(Look::Cuda);
+    }
+    let children: Vec<Child> = wanted
+        .into_iter()
+        .map(|look| looks::start(look, &source.op, seed, workspace))
         .collect::<Result<_, Error>>()?;
     let mut verdicts = Vec::new();
     let mut inspections: Vec<Vec<Inspection>> = Vec::new();
     for child in children {
-        let output = child.wait_with_output()?;
-        let lines = String::from_utf8_lossy(&output.stdout);
-        let lines = lines
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        let of_look: Vec<Inspection> = lines.collect();
-        if of_look.is_empty() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            let error = first_error(&workspace.shown(said.trim())).to_string();
+        let seen = looks::finish(child, workspace)?;
+        inspections.push(seen.unwrap_or_else(|seen| {
             verdicts.push(Verdict {
                 reason: Reason::Failed,
-                seen: error.trim_start_matches("lrem: ").to_string(),
+                seen,
             });
-        }
-        inspections.push(of_look);
+            Vec::new()
+        }));
     }
-    let [checked, falling, counts] = &inspections[..] else {
+    let [checked, falling, counts, on_gpu @ ..] = &inspections[..] else {
         return Err("expected what three looks saw".into());
     };
-    verdicts.extend(findings(&logs.path().join("findings.jsonl"), workspace)?);
-    for look in checked {
+    verdicts.extend(findings(&found, workspace)?);
+    for look in checked.iter().chain(on_gpu.iter().flatten()) {
         let typed = |v: &Verdict| Verdict {
             reason: v.reason,
             seen: format!("{}, in {}", workspace.shown(&v.seen), look.real),
@@ -186,49 +151,8 @@ fn examine(op: &str, seed: u64, workspace: &Workspace, text: &str) -> Result<See
             .first()
             .map(|look| look.shapes.clone())
             .unwrap_or_default(),
-        kernels: counted(&logs.path().join("counts.jsonl"), counts, text, workspace),
+        kernels: counted(&profile, counts, &source.text, workspace),
     })
-}
-
-/// The line of a message that says what is wrong.
-fn first_error(said: &str) -> &str {
-    let line = said.lines().find(|line| line.contains("error"));
-    line.unwrap_or(said).trim()
-}
-
-fn start(
-    look: Look,
-    op: &str,
-    seed: u64,
-    workspace: &Workspace,
-    logs: &Path,
-) -> Result<Child, Error> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command
-        .args(["kernel", "inspect", "--op", op, "--seed", &seed.to_string()])
-        .env(KERNEL_FOLDER, workspace.path())
-        .env("LREM_EXACT_ALLOCATIONS", "1")
-        .env("SIMT_ARCH", "sm_80")
-        .env("SIMT_TIMEOUT", "20")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    match look {
-        Look::Sanitizer => {
-            command.env("SIMT_CHECK", "all,-leakcheck");
-            command.env("SIMT_CHECK_FILE", logs.join("findings.jsonl"));
-        }
-        Look::Falling => {
-            // On one thread, as the sanitizer runs, so that the order is all that differs.
-            command
-                .env("SIMT_ORDER", "falling")
-                .env("SIMT_THREADS", "1");
-        }
-        Look::Counts => {
-            command.arg("--model-only");
-            command.env("SIMT_PROFILE", logs.join("counts.jsonl"));
-        }
-    }
-    Ok(command.spawn()?)
 }
 
 /// What the sanitizer found.

@@ -22,12 +22,16 @@ pub struct Counted {
     /// Bytes that cross HBM by the L2 model, and over those that the op cannot do without.
     pub memory_bytes: u64,
     pub bytes_over_compulsory: Option<f64>,
-    /// Global sectors and shared wavefronts over what the same accesses need at best.
+    /// Global sectors of 32 bytes and shared wavefronts, and over what the same accesses need at best.
+    pub sectors: u64,
+    pub wavefronts: u64,
     pub sectors_over_ideal: f64,
     pub wavefronts_over_ideal: f64,
     pub warp_instructions: u64,
     pub lane_activity: f64,
     pub predictions: Vec<(String, Prediction)>,
+    /// Seconds on the GPU that it was timed on.
+    pub measured: Option<f64>,
     /// Lines with the most warp instructions: number, text, share.
     pub lines: Vec<(u32, String, f64)>,
 }
@@ -111,6 +115,8 @@ fn of(
             is as f64 / ideal as f64
         }
     };
+    let sectors: u64 = global.iter().map(|g| g.sectors).sum();
+    let wavefronts: u64 = shared.iter().map(|s| s.wavefronts).sum();
     // What is read more than once comes from L2 where it fits; what is touched crosses the pins once.
     let memory_bytes = record.unique.read_bytes + record.unique.written_bytes;
     let work = Work {
@@ -118,7 +124,7 @@ fn of(
         tensor_flops: record.flops.tensor as f64,
         single_flops: record.flops.f32 as f64,
         instructions: record.instructions.warp as f64,
-        wavefronts: shared.iter().map(|s| s.wavefronts).sum::<u64>() as f64,
+        wavefronts: wavefronts as f64,
         blocks: blocks as f64,
     };
     let predictions = CHIPS
@@ -151,17 +157,14 @@ fn of(
         occupancy: record.occupancy.fraction,
         memory_bytes,
         bytes_over_compulsory: compulsory.map(|c| over(memory_bytes, c)),
-        sectors_over_ideal: over(
-            global.iter().map(|g| g.sectors).sum(),
-            global.iter().map(|g| g.ideal_sectors).sum(),
-        ),
-        wavefronts_over_ideal: over(
-            shared.iter().map(|s| s.wavefronts).sum(),
-            shared.iter().map(|s| s.ideal_wavefronts).sum(),
-        ),
+        sectors,
+        wavefronts,
+        sectors_over_ideal: over(sectors, global.iter().map(|g| g.ideal_sectors).sum()),
+        wavefronts_over_ideal: over(wavefronts, shared.iter().map(|s| s.ideal_wavefronts).sum()),
         warp_instructions: record.instructions.warp,
         lane_activity: record.instructions.lane_activity,
         predictions: predictions.collect(),
+        measured: None,
         lines: shown.collect(),
     }
 }

@@ -1,9 +1,16 @@
 //! `lrem kernel`: write a kernel, know in seconds whether it is right and what it costs.
 
+mod bench;
 mod check;
+mod compare;
 mod counts;
+mod figures;
+mod looks;
 mod new;
+mod page;
 mod show;
+mod source;
+mod trace;
 
 use super::Error;
 use clap::Subcommand;
@@ -15,22 +22,31 @@ pub enum KernelCommand {
     List,
     /// An op's contract and the kernels that do it.
     Show(show::ShowArgs),
+    /// Write a page for each op: contract, launches, and counts at workloads.
+    Pages(page::PagesArgs),
     /// Write a kernel file to start from.
     New(new::NewArgs),
     /// Check a kernel file against an op's contract on the virtual GPU, and count what it does.
     Check(check::CheckArgs),
-    /// One look of `check`, in a process of its own.
+    /// Measure kernels at a model's shapes: counts and predicted times, on a GPU also times.
+    Bench(bench::BenchArgs),
+    /// Measure two kernel files at the same shapes, and say what the second does more or less of.
+    Compare(compare::CompareArgs),
+    /// One look at a kernel, in a process of its own.
     #[command(hide = true)]
-    Inspect(check::InspectArgs),
+    Inspect(looks::InspectArgs),
 }
 
 pub fn run(command: KernelCommand) -> Result<(), Error> {
     match command {
         KernelCommand::List => show::list(),
         KernelCommand::Show(args) => show::run(&args),
+        KernelCommand::Pages(args) => page::write(&args),
         KernelCommand::New(args) => new::run(&args),
         KernelCommand::Check(args) => check::run(&args),
-        KernelCommand::Inspect(args) => check::inspect(&args),
+        KernelCommand::Bench(args) => bench::run(&args),
+        KernelCommand::Compare(args) => compare::run(&args),
+        KernelCommand::Inspect(args) => looks::child(&args),
     }
 }
 
@@ -52,4 +68,12 @@ fn built_in(op: &str) -> Result<&'static str, Error> {
         let ops: Vec<&str> = files().map(|(name, _)| name).collect();
         format!("no op `{op}`; expected one of {}", ops.join(", ")).into()
     })
+}
+
+/// The comment that a file begins with, without its `mark`.
+fn head(text: &str, mark: &str) -> String {
+    let lines = text.lines().map_while(|line| line.strip_prefix(mark));
+    lines
+        .map(|line| format!("{}\n", line.strip_prefix(' ').unwrap_or(line)))
+        .collect()
 }

@@ -1,6 +1,6 @@
 //! `lrem kernel list` and `show`: ops, their contracts and their kernels.
 
-use super::built_in;
+use super::{built_in, head};
 use crate::cli::Error;
 use clap::Args;
 use lrem::device::cuda;
@@ -42,20 +42,16 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
     if args.source {
         return Ok(write!(out, "{text}")?);
     }
-    if let Some(contract) = CONTRACTS.iter().find(|(op, _)| *op == args.op) {
-        for line in contract
-            .1
-            .lines()
-            .map_while(|line| line.strip_prefix("//!"))
-        {
-            writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(line))?;
-        }
-        writeln!(out)?;
+    if let Some(contract) = contract(&args.op) {
+        writeln!(out, "{}", head(contract, "//!"))?;
     }
-    for line in text.lines().map_while(|line| line.strip_prefix("//")) {
-        writeln!(out, "{}", line.strip_prefix(' ').unwrap_or(line))?;
-    }
-    Ok(())
+    Ok(write!(out, "{}", head(text, "//"))?)
+}
+
+/// The file of an op's contract in `src/ops/`.
+pub fn contract(op: &str) -> Option<&'static str> {
+    let found = CONTRACTS.iter().find(|(name, _)| *name == op);
+    found.map(|(_, text)| *text)
 }
 
 macro_rules! contracts {

@@ -2,6 +2,7 @@
 
 use super::allocator::{Allocator, Usage};
 use super::driver::{self, Driver, unavailable};
+use super::launch_times::LaunchTimes;
 use super::modules::Modules;
 use super::staging::Staging;
 use crate::device::{DeviceError, Result};
@@ -30,6 +31,7 @@ pub struct Context {
     allocator: Mutex<Allocator>,
     staging: Mutex<Option<Staging>>,
     modules: Mutex<Modules>,
+    times: Mutex<LaunchTimes>,
 }
 
 // SAFETY: handles of the driver, which any thread may use after it has made the context current; what
@@ -93,6 +95,7 @@ impl Context {
             allocator: Mutex::default(),
             staging: Mutex::default(),
             modules: Mutex::default(),
+            times: Mutex::default(),
         })
     }
 
@@ -159,6 +162,10 @@ impl Context {
     pub(super) fn function(&self, instance: &str) -> Result<sys::CUfunction> {
         self.bind()?;
         lock(&self.modules).function(self.driver, self.capability, instance)
+    }
+
+    pub(super) fn times(&self) -> MutexGuard<'_, LaunchTimes> {
+        lock(&self.times)
     }
 }
 

@@ -124,18 +124,22 @@ impl Launch<'_> {
         let at = |&start: &usize| unsafe { words.add(start).cast::<c_void>() };
         let mut parameters: Vec<*mut c_void> = self.starts.iter().map(at).collect();
         let [x, y, z] = grid.map(|blocks| blocks as u32);
-        // SAFETY: the caller's promise; the function and the stream are the context's.
-        unsafe {
-            result::launch_kernel(
-                self.function,
-                (x, y, z),
-                (block as u32, 1, 1),
-                self.shared as u32,
-                self.context.stream,
-                &mut parameters,
-            )
-        }
-        .map_err(failed(&error))
+        self.context
+            .times()
+            .around(self.context.stream, &self.instance, || {
+                // SAFETY: the caller's promise; the function and the stream are the context's.
+                unsafe {
+                    result::launch_kernel(
+                        self.function,
+                        (x, y, z),
+                        (block as u32, 1, 1),
+                        self.shared as u32,
+                        self.context.stream,
+                        &mut parameters,
+                    )
+                }
+                .map_err(failed(&error))
+            })
     }
 
     fn wrong(&self, message: String) -> DeviceError {

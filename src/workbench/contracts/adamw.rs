@@ -1,10 +1,11 @@
 //! AdamW over several tensors, and the sum of squares.
 
-use super::{normals, wide};
+use super::{limits, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::adamw::{AdamWStep, AdamWTensor, reference};
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 const ULP: f64 = f32::EPSILON as f64;
 
@@ -12,7 +13,7 @@ const ULP: f64 = f32::EPSILON as f64;
 pub struct AdamWContract;
 
 /// Elements of two tensors, of which the second does not decay.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct AdamWShape {
     pub lengths: [usize; 2],
     pub step: u32,
@@ -31,6 +32,14 @@ impl Contract for AdamWContract {
         };
         let step = 1 + random.below(5000) as u32;
         AdamWShape { lengths, step }
+    }
+
+    fn limits(s: &AdamWShape) -> std::result::Result<(), String> {
+        let [decaying, plain] = s.lengths;
+        limits::sizes(
+            &[("lengths[0]", decaying), ("step", s.step as usize)],
+            &[&[decaying], &[plain]],
+        )
     }
 
     fn costs(s: &AdamWShape, _: usize) -> Vec<Cost> {

@@ -1,18 +1,19 @@
 //! Attention over packed sequences with trunks, forward and backward.
 
 use super::attention_bounds::bounds;
-use super::{heads, normals, wide};
+use super::{heads, limits, normals, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::attention::{Heads, KeysValues, reference};
 use crate::ops::forest::Forest;
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 /// The contract of `attention`.
 pub struct AttentionContract;
 
 /// Heads, and the segments' lengths and parents.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AttentionShape {
     pub heads: Heads,
     pub parts: Vec<(usize, Option<usize>)>,
@@ -61,6 +62,20 @@ impl Contract for AttentionContract {
                 }
             }
         }
+    }
+
+    fn limits(s: &AttentionShape) -> std::result::Result<(), String> {
+        limits::of_heads(&s.heads)?;
+        for (i, &(len, parent)) in s.parts.iter().enumerate() {
+            limits::sizes(&[("a part's length", len)], &[])?;
+            if let Some(parent) = parent.filter(|&parent| parent >= i) {
+                return Err(format!(
+                    "part {i} has parent {parent}; expected an earlier part"
+                ));
+            }
+        }
+        let tokens = s.parts.iter().map(|part| part.0).sum();
+        limits::sizes(&[("tokens", tokens)], &[&[tokens, s.heads.qkv_dim()]])
     }
 
     fn costs(s: &AttentionShape, real: usize) -> Vec<Cost> {

@@ -1,11 +1,12 @@
 //! Embedding lookup from a master table and from packed ones, and its gradient.
 
-use super::{magnitudes, normals, wide};
+use super::{limits, magnitudes, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::embedding::reference;
 use crate::ops::linear::{Weight, WeightFormat};
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 const ULP: f64 = f32::EPSILON as f64;
 
@@ -13,7 +14,7 @@ const ULP: f64 = f32::EPSILON as f64;
 pub struct EmbeddingContract;
 
 /// Tokens, and the table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct EmbeddingShape {
     pub tokens: usize,
     pub vocab: usize,
@@ -40,6 +41,15 @@ impl Contract for EmbeddingContract {
             vocab,
             hidden,
         }
+    }
+
+    fn limits(s: &EmbeddingShape) -> std::result::Result<(), String> {
+        let axes = [
+            ("tokens", s.tokens),
+            ("vocab", s.vocab),
+            ("hidden", s.hidden),
+        ];
+        limits::sizes(&axes, &[&[s.tokens, s.hidden], &[s.vocab, s.hidden]])
     }
 
     fn costs(_: &EmbeddingShape, _: usize) -> Vec<Cost> {

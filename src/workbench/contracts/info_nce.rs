@@ -1,10 +1,11 @@
 //! In-batch InfoNCE, forward and both gradients.
 
-use super::{normals, wide};
+use super::{limits, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::info_nce::{InfoNceBatch, reference};
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 const ULP: f64 = f32::EPSILON as f64;
 
@@ -12,7 +13,7 @@ const ULP: f64 = f32::EPSILON as f64;
 pub struct InfoNceContract;
 
 /// Queries and items of a batch.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct InfoNceShape {
     pub queries: usize,
     pub items: usize,
@@ -41,6 +42,23 @@ impl Contract for InfoNceContract {
             hidden,
             temperature: [0.02, 0.05, 1.0][random.below(3)],
         }
+    }
+
+    fn limits(s: &InfoNceShape) -> std::result::Result<(), String> {
+        let axes = [
+            ("queries", s.queries),
+            ("items", s.items),
+            ("hidden", s.hidden),
+        ];
+        limits::sizes(
+            &axes,
+            &[
+                &[s.queries, s.hidden],
+                &[s.items, s.hidden],
+                &[s.queries, s.items],
+            ],
+        )?;
+        limits::positive("temperature", s.temperature)
     }
 
     fn costs(_: &InfoNceShape, _: usize) -> Vec<Cost> {

@@ -1,17 +1,18 @@
 //! The cache write.
 
-use super::{normals, wide};
+use super::{limits, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::attention::Heads;
 use crate::ops::kv_store::reference;
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 /// The contract of `kv_store`.
 pub struct KvStoreContract;
 
 /// New tokens and the rows of the cache.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct KvStoreShape {
     pub heads: Heads,
     pub tokens: usize,
@@ -42,6 +43,20 @@ impl Contract for KvStoreContract {
             tokens,
             capacity: tokens + room,
         }
+    }
+
+    fn limits(s: &KvStoreShape) -> std::result::Result<(), String> {
+        limits::of_heads(&s.heads)?;
+        if s.capacity < s.tokens {
+            return Err(format!(
+                "capacity is {}, less than tokens, {}",
+                s.capacity, s.tokens
+            ));
+        }
+        limits::sizes(
+            &[("tokens", s.tokens), ("capacity", s.capacity)],
+            &[&[s.capacity, s.heads.qkv_dim()]],
+        )
     }
 
     fn costs(s: &KvStoreShape, real: usize) -> Vec<Cost> {

@@ -1,6 +1,6 @@
 //! Linear with master weights: forward, with a bias and on top of what is there, and both gradients.
 
-use super::{magnitudes, normals, wide};
+use super::{limits, magnitudes, normals, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::linear::{LinearShape, Weight, reference};
 use crate::ops::philox::PhiloxStream;
@@ -29,6 +29,13 @@ impl Contract for LinearContract {
             ),
         };
         LinearShape { m, n, k }
+    }
+
+    fn limits(s: &LinearShape) -> std::result::Result<(), String> {
+        limits::sizes(
+            &[("m", s.m), ("n", s.n), ("k", s.k)],
+            &[&[s.m, s.k], &[s.n, s.k], &[s.m, s.n]],
+        )
     }
 
     fn costs(s: &LinearShape, real: usize) -> Vec<Cost> {

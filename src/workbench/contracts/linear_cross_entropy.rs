@@ -1,6 +1,6 @@
 //! Linear + cross-entropy, forward and both gradients.
 
-use super::{normals, wide};
+use super::{limits, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::linear::{LinearShape, WeightFormat};
 use crate::ops::linear_cross_entropy::reference;
@@ -29,6 +29,13 @@ impl Contract for LinearCrossEntropyContract {
             ),
         };
         LinearShape { m, n, k }
+    }
+
+    fn limits(s: &LinearShape) -> std::result::Result<(), String> {
+        limits::sizes(
+            &[("m", s.m), ("n", s.n), ("k", s.k)],
+            &[&[s.m, s.k], &[s.n, s.k], &[s.m, s.n]],
+        )
     }
 
     fn costs(_: &LinearShape, _: usize) -> Vec<Cost> {

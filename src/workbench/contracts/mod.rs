@@ -6,6 +6,7 @@ pub mod attention_bounds;
 pub mod embedding;
 pub mod info_nce;
 pub mod kv_store;
+mod limits;
 pub mod linear;
 pub mod linear_cross_entropy;
 mod numbers;

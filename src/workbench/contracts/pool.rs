@@ -1,10 +1,11 @@
 //! Pooling and its backward, with embeddings in f32 and in the activations' type.
 
-use super::{magnitudes, normals, wide};
+use super::{limits, magnitudes, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::pool::{PoolPlan, reference};
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 const ULP: f64 = f32::EPSILON as f64;
 
@@ -12,7 +13,7 @@ const ULP: f64 = f32::EPSILON as f64;
 pub struct PoolContract;
 
 /// Embeddings, the rows that they are of, and their width.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct PoolShape {
     pub outputs: usize,
     pub rows: usize,
@@ -39,6 +40,15 @@ impl Contract for PoolContract {
             rows,
             hidden,
         }
+    }
+
+    fn limits(s: &PoolShape) -> std::result::Result<(), String> {
+        let axes = [
+            ("outputs", s.outputs),
+            ("rows", s.rows),
+            ("hidden", s.hidden),
+        ];
+        limits::sizes(&axes, &[&[s.outputs, s.hidden], &[s.rows, s.hidden]])
     }
 
     fn costs(_: &PoolShape, _: usize) -> Vec<Cost> {

@@ -1,12 +1,13 @@
 //! The norm of every query and key head, and its backward.
 
 use super::rms_norm::{gradient_errors, norm_error};
-use super::{heads, normals, wide};
+use super::{heads, limits, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::attention::Heads;
 use crate::ops::philox::PhiloxStream;
 use crate::ops::rope::reference;
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 const ULP: f64 = f32::EPSILON as f64;
@@ -16,7 +17,7 @@ const EPS: f32 = 1e-6;
 pub struct QkNormContract;
 
 /// Tokens of so many heads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct QkNormShape {
     pub heads: Heads,
     pub tokens: usize,
@@ -42,6 +43,11 @@ impl Contract for QkNormContract {
             }
         };
         QkNormShape { heads, tokens }
+    }
+
+    fn limits(s: &QkNormShape) -> std::result::Result<(), String> {
+        limits::of_heads(&s.heads)?;
+        limits::sizes(&[("tokens", s.tokens)], &[&[s.tokens, s.heads.qkv_dim()]])
     }
 
     fn costs(s: &QkNormShape, real: usize) -> Vec<Cost> {

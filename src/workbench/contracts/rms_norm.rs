@@ -1,6 +1,6 @@
 //! RMSNorm, plain, fused with the residual addition, and its backward.
 
-use super::{magnitudes, normals, to_bf16, wide};
+use super::{limits, magnitudes, normals, to_bf16, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::rms_norm::{NormShape, reference};
@@ -29,6 +29,11 @@ impl Contract for RmsNormContract {
         };
         let eps = [1e-5, 1e-6][random.below(2)];
         NormShape { rows, dim, eps }
+    }
+
+    fn limits(s: &NormShape) -> std::result::Result<(), String> {
+        limits::sizes(&[("rows", s.rows), ("dim", s.dim)], &[&[s.rows, s.dim]])?;
+        limits::positive("eps", s.eps)
     }
 
     fn costs(s: &NormShape, real: usize) -> Vec<Cost> {

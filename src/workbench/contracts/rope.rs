@@ -1,11 +1,12 @@
 //! Rotary position embedding, forward and backward.
 
-use super::{magnitudes, normals, wide};
+use super::{limits, magnitudes, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::attention::Heads;
 use crate::ops::philox::PhiloxStream;
 use crate::ops::rope::{RopeTable, reference};
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 const ULP: f64 = f32::EPSILON as f64;
 
@@ -13,7 +14,7 @@ const ULP: f64 = f32::EPSILON as f64;
 pub struct RopeContract;
 
 /// Tokens, and the positions of the table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RopeShape {
     pub heads: Heads,
     pub tokens: usize,
@@ -43,6 +44,21 @@ impl Contract for RopeContract {
             tokens,
             positions: 50,
         }
+    }
+
+    fn limits(s: &RopeShape) -> std::result::Result<(), String> {
+        limits::of_heads(&s.heads)?;
+        if !s.heads.head_dim.is_multiple_of(2) {
+            return Err(format!("head_dim is {}; expected pairs", s.heads.head_dim));
+        }
+        let axes = [("tokens", s.tokens), ("positions", s.positions)];
+        limits::sizes(
+            &axes,
+            &[
+                &[s.tokens, s.heads.qkv_dim()],
+                &[s.positions, s.heads.head_dim],
+            ],
+        )
     }
 
     fn costs(s: &RopeShape, real: usize) -> Vec<Cost> {

@@ -1,10 +1,11 @@
 //! SwiGLU and its backward.
 
-use super::{normals, to_bf16, wide};
+use super::{limits, normals, to_bf16, wide};
 use crate::device::{Device, Result};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::swiglu::reference;
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 const ULP: f64 = f32::EPSILON as f64;
 /// Below this an exponential may come out as 0.
@@ -14,7 +15,7 @@ const TINY: f64 = 2e-38;
 pub struct SwiGluContract;
 
 /// Rows of activations.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct SwiGluShape {
     pub rows: usize,
     pub intermediate: usize,
@@ -36,6 +37,13 @@ impl Contract for SwiGluContract {
             ),
         };
         SwiGluShape { rows, intermediate }
+    }
+
+    fn limits(s: &SwiGluShape) -> std::result::Result<(), String> {
+        limits::sizes(
+            &[("rows", s.rows), ("intermediate", s.intermediate)],
+            &[&[2, s.rows, s.intermediate]],
+        )
     }
 
     fn costs(s: &SwiGluShape, real: usize) -> Vec<Cost> {

@@ -1,17 +1,18 @@
 //! Exact top-k search: indices and scores, equal scores in the order of their index.
 
-use super::wide;
+use super::{limits, wide};
 use crate::device::{Device, Result};
 use crate::ops::linear::WeightFormat;
 use crate::ops::philox::PhiloxStream;
 use crate::ops::top_k::reference;
 use crate::workbench::{Contract, Cost, Draw, Probe};
+use serde::{Deserialize, Serialize};
 
 /// The contract of `top_k`.
 pub struct TopKContract;
 
 /// Queries, items and hits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct TopKShape {
     pub queries: usize,
     pub items: usize,
@@ -41,6 +42,23 @@ impl Contract for TopKContract {
             hidden,
             k,
         }
+    }
+
+    fn limits(s: &TopKShape) -> std::result::Result<(), String> {
+        let axes = [
+            ("queries", s.queries),
+            ("items", s.items),
+            ("hidden", s.hidden),
+            ("k", s.k),
+        ];
+        limits::sizes(
+            &axes,
+            &[
+                &[s.queries, s.hidden],
+                &[s.items, s.hidden],
+                &[s.queries, s.items],
+            ],
+        )
     }
 
     fn costs(_: &TopKShape, _: usize) -> Vec<Cost> {

@@ -1,0 +1,153 @@
+//! Looks at a kernel: each in a process of its own, since a driver reads its environment once and a kernel
+//! may end its process.
+
+use crate::cli::Error;
+use clap::{Args, ValueEnum};
+use half::bf16;
+use lrem::device::cuda::{Driver, KERNEL_FOLDER};
+use lrem::with_contract;
+use lrem::workbench::{Inspection, Workload, Workspace, inspect, measure};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// Seconds after which a kernel on the virtual GPU is taken to be endless.
+const TIMEOUT: &str = "20";
+
+/// What runs a kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Gpu {
+    /// The virtual GPU.
+    #[default]
+    Simt,
+    /// An NVIDIA GPU.
+    Cuda,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+pub enum Look<'a> {
+    /// The drawn cases, with the sanitizer, which writes what it finds to a file.
+    Sanitizer(&'a Path),
+    /// The drawn cases, the last blocks first.
+    Falling,
+    /// The drawn cases on an NVIDIA GPU.
+    Cuda,
+    /// One shape, counted to a file.
+    Counts(&'a Path, Option<&'a Workload>),
+    /// One shape, timed on an NVIDIA GPU.
+    Times(Option<&'a Workload>),
+}
+
+/// What the child of a look is told.
+#[derive(Args)]
+pub struct InspectArgs {
+    #[arg(long)]
+    op: String,
+    #[arg(long)]
+    seed: u64,
+    #[arg(long, value_enum, default_value = "simt")]
+    gpu: Gpu,
+    /// Run one shape: that of this workload, or a model's if it is empty.
+    #[arg(long)]
+    shape: Option<String>,
+}
+
+/// The child's part: prints an [`Inspection`] for each type of activations.
+pub fn child(args: &InspectArgs) -> Result<(), Error> {
+    let driver = match args.gpu {
+        Gpu::Simt => Driver::Simt,
+        Gpu::Cuda => Driver::Nvidia,
+    };
+    let given = args.shape.as_deref();
+    let workload: Option<Workload> = given
+        .filter(|text| !text.is_empty())
+        .map(serde_json::from_str)
+        .transpose()?;
+    let workload = workload.as_ref();
+    let looks = with_contract!(args.op.as_str(), |C| match given {
+        Some(_) => [
+            measure::<C, f32>(driver, workload, args.seed)?,
+            measure::<C, bf16>(driver, workload, args.seed)?,
+        ],
+        None => [
+            inspect::<C, f32>(driver, args.seed)?,
+            inspect::<C, bf16>(driver, args.seed)?,
+        ],
+    });
+    let looks = looks.ok_or_else(|| super::no_contract(&args.op))?;
+    let mut out = std::io::stdout().lock();
+    for inspection in looks {
+        writeln!(out, "{}", serde_json::to_string(&inspection)?)?;
+    }
+    Ok(())
+}
+
+/// Starts a look at the kernels in `workspace`, with inputs drawn by `seed` where no workload says so.
+pub fn start(look: Look<'_>, op: &str, seed: u64, workspace: &Workspace) -> Result<Child, Error> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["kernel", "inspect", "--op", op, "--seed", &seed.to_string()])
+        .env(KERNEL_FOLDER, workspace.path())
+        .env("LREM_EXACT_ALLOCATIONS", "1")
+        .env("SIMT_ARCH", "sm_80")
+        .env("SIMT_TIMEOUT", TIMEOUT)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    match look {
+        Look::Sanitizer(findings) => {
+            command.env("SIMT_CHECK", "all,-leakcheck");
+            command.env("SIMT_CHECK_FILE", findings);
+        }
+        Look::Falling => {
+            // On one thread, as the sanitizer runs, so that the order is all that differs.
+            command
+                .env("SIMT_ORDER", "falling")
+                .env("SIMT_THREADS", "1");
+        }
+        Look::Counts(profile, workload) => {
+            command.env("SIMT_PROFILE", profile);
+            command.args(["--shape", &shape(workload)?]);
+        }
+        Look::Cuda => {
+            command.args(["--gpu", "cuda"]);
+        }
+        Look::Times(workload) => {
+            command.args(["--gpu", "cuda", "--shape", &shape(workload)?]);
+        }
+    }
+    Ok(command.spawn()?)
+}
+
+fn shape(workload: Option<&Workload>) -> Result<String, Error> {
+    Ok(workload.map_or(Ok(String::new()), serde_json::to_string)?)
+}
+
+/// Waits for a look: what it saw, or what the process said if it saw nothing.
+pub fn finish(
+    look: Child,
+    workspace: &Workspace,
+) -> Result<Result<Vec<Inspection>, String>, Error> {
+    let output = look.wait_with_output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let seen: Vec<Inspection> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    if !seen.is_empty() {
+        return Ok(Ok(seen));
+    }
+    let said = workspace.shown(String::from_utf8_lossy(&output.stderr).trim());
+    let line = first_error(&said);
+    Ok(Err(match line.is_empty() {
+        true => format!("the process ended with {}", output.status),
+        false => line.trim_start_matches("lrem: ").to_string(),
+    }))
+}
+
+/// The line of a message that says what is wrong.
+pub fn first_error(said: &str) -> &str {
+    let line = said.lines().find(|line| line.contains("error"));
+    line.unwrap_or(said).trim()
+}

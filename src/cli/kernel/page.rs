@@ -1,0 +1,102 @@
+//! An op's page: what it has to do, how its kernels are launched, what they were counted to do.
+
+use super::counts::Counted;
+use super::figures::{At, Figures, Side};
+use super::looks::Gpu;
+use super::show::contract;
+use super::source::KernelSource;
+use super::{built_in, head};
+use crate::cli::Error;
+use clap::Args;
+use lrem::workbench::contracts::OPS;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+#[derive(Args)]
+pub struct PagesArgs {
+    /// The folder to write `OP.md` to.
+    folder: PathBuf,
+    /// These ops alone.
+    #[arg(long = "op")]
+    ops: Vec<String>,
+}
+
+pub fn write(args: &PagesArgs) -> Result<(), Error> {
+    std::fs::create_dir_all(&args.folder)
+        .map_err(|error| format!("{}: {error}", args.folder.display()))?;
+    let wanted = |op: &&str| args.ops.is_empty() || args.ops.iter().any(|o| o == op);
+    for op in OPS.into_iter().filter(wanted) {
+        let path = args.folder.join(format!("{op}.md"));
+        std::fs::write(&path, page(op)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        println!("wrote {}", path.display());
+    }
+    Ok(())
+}
+
+/// The page of an op in Markdown.
+fn page(op: &str) -> Result<String, Error> {
+    let mut text = format!("# {op}\n\n");
+    if let Some(contract) = contract(op) {
+        writeln!(text, "{}", head(contract, "//!"))?;
+    }
+    writeln!(
+        text,
+        "## Kernels\n\n```text\n{}```\n",
+        head(built_in(op)?, "//")
+    )?;
+    writeln!(
+        text,
+        "## Counts\n\nOf `lrem kernel bench --op {op}`, on the virtual GPU as sm_80: bytes that have to cross HBM's pins, \
+         over those that the op cannot do without; sectors of global memory and wavefronts of shared memory over what \
+         the same accesses need at best; the time of the work by the model, without launching, and what limits it. \
+         Error is the largest of any output, over what the op's error analysis allows.\n"
+    )?;
+    let side = Side::new(KernelSource::built_in(op)?)?;
+    for workload in At::default().workloads(op)? {
+        let figures = side.figures(&workload, Gpu::Simt)?;
+        let figures = figures.map_err(|said| format!("{op} at {}: {said}", workload.uuid))?;
+        section(&mut text, &workload.uuid, &figures)?;
+    }
+    Ok(text)
+}
+
+fn section(text: &mut String, workload: &str, figures: &Figures) -> std::fmt::Result {
+    writeln!(
+        text,
+        "### {workload}\n\n`{}`, error over allowed {}\n",
+        figures.kernels.first().map_or("", |k| k.shape.as_str()),
+        figures.errors()
+    )?;
+    writeln!(
+        text,
+        "| kernel | blocks x threads | registers | shared | HBM bytes | x needed | sectors | wavefronts | instructions | A100 | H100 | B200 | limit |"
+    )?;
+    writeln!(
+        text,
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"
+    )?;
+    figures.kernels.iter().try_for_each(|k| row(text, k))?;
+    writeln!(text)
+}
+
+fn row(text: &mut String, k: &Counted) -> std::fmt::Result {
+    let [x, y, z] = k.grid;
+    let threads: u32 = k.block.iter().product();
+    write!(
+        text,
+        "| {} | {x} x {y} x {z} x {threads} | {} | {} | {} | {} | {:.3} | {:.3} | {} |",
+        k.instance,
+        k.registers,
+        k.shared_bytes,
+        k.memory_bytes,
+        k.bytes_over_compulsory
+            .map_or("".into(), |r| format!("{r:.3}")),
+        k.sectors_over_ideal,
+        k.wavefronts_over_ideal,
+        k.warp_instructions
+    )?;
+    for (_, prediction) in &k.predictions {
+        write!(text, " {:.2} us |", 1e6 * prediction.work)?;
+    }
+    writeln!(text, " {} |", k.predicted().map_or("", |p| p.limit.name()))
+}

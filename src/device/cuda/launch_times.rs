@@ -1,0 +1,96 @@
+//! How long launches take, by events on the stream before and after each.
+
+use super::context::{Context, failed};
+use crate::device::Result;
+use cudarc::driver::{result, sys};
+use std::time::Duration;
+
+/// A launch between two events.
+struct Span {
+    instance: String,
+    start: sys::CUevent,
+    end: sys::CUevent,
+}
+
+/// The launches since timing began.
+#[derive(Default)]
+pub(super) struct LaunchTimes {
+    spans: Option<Vec<Span>>,
+}
+
+impl LaunchTimes {
+    /// From now on.
+    pub fn begin(&mut self) {
+        self.spans.get_or_insert_default();
+    }
+
+    /// Runs a launch between two events, where launches are timed. The context has to be current.
+    pub fn around(
+        &mut self,
+        stream: sys::CUstream,
+        instance: &str,
+        launch: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let Some(spans) = &mut self.spans else {
+            return launch();
+        };
+        let event = || {
+            result::event::create(sys::CUevent_flags::CU_EVENT_DEFAULT)
+                .map_err(failed("make an event"))
+        };
+        let (start, end) = (event()?, event()?);
+        // SAFETY: event and stream are of the current context.
+        let record = |event| {
+            unsafe { result::event::record(event, stream) }.map_err(failed("record an event"))
+        };
+        record(start)?;
+        launch()?;
+        record(end)?;
+        let instance = instance.to_owned();
+        spans.push(Span {
+            instance,
+            start,
+            end,
+        });
+        Ok(())
+    }
+
+    /// Instance and time of every launch so far, in their order; all of them have ended.
+    fn take(&mut self) -> Result<Vec<(String, Duration)>> {
+        let spans = self.spans.take().unwrap_or_default();
+        let mut times = Vec::new();
+        for Span {
+            instance,
+            start,
+            end,
+        } in spans
+        {
+            // SAFETY: both events were recorded and have passed; they are destroyed once.
+            let elapsed = unsafe {
+                let elapsed = result::event::elapsed(start, end);
+                let _ = result::event::destroy(start);
+                let _ = result::event::destroy(end);
+                elapsed
+            };
+            let ms = elapsed.map_err(failed("read the time of a launch"))?;
+            times.push((instance, Duration::from_secs_f32(ms.max(0.0) / 1e3)));
+        }
+        Ok(times)
+    }
+}
+
+impl Context {
+    /// Times every launch from now on, until [`Context::launch_times`] is asked.
+    pub fn time_launches(&self) {
+        self.times().begin();
+    }
+
+    /// Instance and time on the GPU of every launch since [`Context::time_launches`], in their order.
+    ///
+    /// # Errors
+    /// What went wrong in them.
+    pub fn launch_times(&self) -> Result<Vec<(String, Duration)>> {
+        self.synchronize()?;
+        self.times().take()
+    }
+}
