@@ -1,5 +1,6 @@
 //! Compiles `kernels/*.cu` with NVRTC: to PTX for compute_80, which every later GPU can run, and to
-//! cubins for the architectures in `LREM_CUDA_ARCHS`. `src/device/cuda/kernels.rs` holds the result.
+//! cubins for the architectures in `LREM_CUDA_ARCHS`, whose machine code `target/kernels.json` counts.
+//! `src/device/cuda/kernels.rs` holds the result.
 //!
 //! Without NVRTC the build passes with an empty kernel table and one warning.
 
@@ -10,12 +11,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[path = "build/cache.rs"]
 mod cache;
+#[path = "build/facts.rs"]
+mod facts;
 #[path = "build/instances.rs"]
 mod instances;
 #[path = "build/nvrtc.rs"]
 mod nvrtc;
 #[path = "build/options.rs"]
 mod options;
+#[path = "build/sass.rs"]
+mod sass;
 #[path = "build/table.rs"]
 mod table;
 #[path = "build/target.rs"]
@@ -96,6 +101,12 @@ fn build(toolkit: &toolkit::Toolkit, out: &Path) -> Result<String, String> {
         return Err(errors.join("\n"));
     }
     let compiled: Vec<_> = results.into_iter().flatten().collect();
+    if targets.len() > 1
+        && let Some(folder) = facts::target_folder(out)
+    {
+        let facts = facts::text(&sources, &targets, &compiled)?;
+        write(&folder.join("kernels.json"), facts.as_bytes())?;
+    }
     Ok(table::text(&nvrtc.version(), &sources, &targets, &compiled))
 }
 

@@ -1,6 +1,7 @@
 //! A folder in which a kernel of the user's stands for one that was built in.
 
 use crate::device::cuda;
+use crate::device::cuda::sass::Sass;
 use std::path::{Path, PathBuf};
 
 /// The name and text of every file in `kernels/`, as they were at build time.
@@ -75,6 +76,19 @@ impl Workspace {
         let mut pairs = lines.filter_map(|line| line.split_once('='));
         let found = pairs.find(|(_, found)| found.trim() == symbol);
         found.map(|(name, _)| name.trim())
+    }
+
+    /// The machine code of every instance in the file for `arch`, such as `sm_80`; none of a `.ptx` file, which
+    /// only a driver turns into it.
+    ///
+    /// # Errors
+    /// What the compiler says.
+    pub fn machine_code(&self, arch: &str) -> Result<Vec<(String, Sass)>, WorkspaceError> {
+        if self.file.extension().is_some_and(|e| e == "ptx") {
+            return Ok(Vec::new());
+        }
+        let code = cuda::machine_code(&self.file, arch);
+        code.map_err(|said| WorkspaceError::Compile(self.shown(&said)))
     }
 
     /// The folder, for `LREM_KERNEL_DIR`.

@@ -35,7 +35,12 @@ fn the_projects_kernels_pass() {
     for op in OPS.into_iter().filter(|_| built()) {
         let outcome = checked(&root().join(format!("kernels/{op}.cu")), op);
         assert_eq!(outcome["verdicts"], serde_json::json!([]), "{op}");
-        assert!(!outcome["kernels"].as_array().unwrap().is_empty(), "{op}");
+        let kernels = outcome["kernels"].as_array().unwrap();
+        assert!(!kernels.is_empty(), "{op}");
+        for kernel in kernels {
+            let code = &kernel["machine_code"];
+            assert_eq!(code["local"], 0, "{} spills", kernel["instance"]);
+        }
     }
 }
 

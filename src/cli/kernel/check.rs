@@ -3,6 +3,7 @@
 
 use super::counts::{Counted, counted};
 use super::looks::{self, Gpu, Look, first_error};
+use super::machine_code::{ARCH, MachineCode};
 use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
@@ -112,6 +113,8 @@ fn examine(
         .into_iter()
         .map(|look| looks::start(look, &source.op, seed, workspace))
         .collect::<Result<_, Error>>()?;
+    // While they run.
+    let code = workspace.machine_code(ARCH)?;
     let mut verdicts = Vec::new();
     let mut inspections: Vec<Vec<Inspection>> = Vec::new();
     for child in children {
@@ -145,13 +148,18 @@ fn examine(
     if verdicts.iter().any(|v| v.reason == Reason::Sanitizer) {
         verdicts.retain(|v| v.reason != Reason::Failed);
     }
+    let mut kernels = counted(&profile, counts, &source.text, workspace);
+    for kernel in &mut kernels {
+        let found = code.iter().find(|(name, _)| *name == kernel.instance);
+        kernel.assembled(found.map(|(_, sass)| MachineCode::of(sass)));
+    }
     Ok(Seen {
         verdicts,
         shapes: checked
             .first()
             .map(|look| look.shapes.clone())
             .unwrap_or_default(),
-        kernels: counted(&profile, counts, &source.text, workspace),
+        kernels,
     })
 }
 

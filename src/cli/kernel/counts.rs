@@ -1,5 +1,6 @@
 //! What the launches of a kernel were counted to do, and how long that takes on a real GPU.
 
+use super::machine_code::{MachineCode, occupancy};
 use lrem::workbench::{CHIPS, Inspection, Prediction, Work, Workspace, predict};
 use serde::Serialize;
 use simt::count::record::Record;
@@ -16,9 +17,9 @@ pub struct Counted {
     pub shape: String,
     pub grid: [u32; 3],
     pub block: [u32; 3],
-    pub registers: u32,
     pub shared_bytes: u32,
-    pub occupancy: f64,
+    /// Warps that a multiprocessor holds, of those that it could; with the machine code's registers.
+    pub occupancy: Option<f64>,
     /// Bytes that cross HBM by the L2 model, and over those that the op cannot do without.
     pub memory_bytes: u64,
     pub bytes_over_compulsory: Option<f64>,
@@ -32,6 +33,8 @@ pub struct Counted {
     pub predictions: Vec<(String, Prediction)>,
     /// Seconds on the GPU that it was timed on.
     pub measured: Option<f64>,
+    /// Of the machine code; none of PTX.
+    pub machine_code: Option<MachineCode>,
     /// Lines with the most warp instructions: number, text, share.
     pub lines: Vec<(u32, String, f64)>,
 }
@@ -152,9 +155,8 @@ fn of(
             .unwrap_or_default(),
         grid: record.grid,
         block: record.block,
-        registers: record.registers,
         shared_bytes: record.static_shared + record.dynamic_shared,
-        occupancy: record.occupancy.fraction,
+        occupancy: None,
         memory_bytes,
         bytes_over_compulsory: compulsory.map(|c| over(memory_bytes, c)),
         sectors,
@@ -165,7 +167,18 @@ fn of(
         lane_activity: record.instructions.lane_activity,
         predictions: predictions.collect(),
         measured: None,
+        machine_code: None,
         lines: shown.collect(),
+    }
+}
+
+impl Counted {
+    /// Takes what stands in the machine code.
+    pub fn assembled(&mut self, code: Option<MachineCode>) {
+        let threads = self.block.iter().product();
+        let occupied = |c: &MachineCode| occupancy(c.registers, threads, self.shared_bytes);
+        self.occupancy = code.as_ref().map(occupied);
+        self.machine_code = code;
     }
 }
 
@@ -176,10 +189,10 @@ impl fmt::Display for Counted {
         writeln!(f, "{} at {}", self.instance, self.shape)?;
         writeln!(
             f,
-            "  launch        {x} x {y} x {z} blocks of {threads} threads, {} registers, {} bytes of shared memory, occupancy {:.0} %",
-            self.registers,
+            "  launch        {x} x {y} x {z} blocks of {threads} threads, {} bytes of shared memory{}",
             self.shared_bytes,
-            100.0 * self.occupancy
+            self.occupancy
+                .map_or(String::new(), |o| format!(", occupancy {:.0} %", 100.0 * o))
         )?;
         let compulsory = self
             .bytes_over_compulsory
@@ -196,6 +209,9 @@ impl fmt::Display for Counted {
             self.warp_instructions,
             100.0 * self.lane_activity
         )?;
+        if let Some(code) = &self.machine_code {
+            writeln!(f, "  {:<12}  {code}", code.arch)?;
+        }
         for (chip, p) in &self.predictions {
             writeln!(
                 f,

@@ -3,9 +3,11 @@
 
 use super::counts::{Counted, counted};
 use super::looks::{self, Gpu, Look};
+use super::machine_code::{ARCH, MachineCode};
 use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
+use lrem::device::cuda::sass::Sass;
 use lrem::workbench::{Errors, Prediction, Workload, Workspace, WorkspaceError, workload};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ impl At {
 pub struct Side {
     pub source: KernelSource,
     workspace: Workspace,
+    /// By instance.
+    code: Vec<(String, Sass)>,
 }
 
 /// What came out at a workload.
@@ -53,7 +57,12 @@ impl Side {
     /// What the compiler says.
     pub fn new(source: KernelSource) -> Result<Side, WorkspaceError> {
         let workspace = source.workspace()?;
-        Ok(Side { source, workspace })
+        let code = workspace.machine_code(ARCH)?;
+        Ok(Side {
+            source,
+            workspace,
+            code,
+        })
     }
 
     /// Runs a workload; `Err` within says why the kernel failed.
@@ -72,6 +81,10 @@ impl Side {
             Err(said) => return Ok(Err(said)),
         };
         let mut kernels = counted(&profile, &seen, &self.source.text, &self.workspace);
+        for kernel in &mut kernels {
+            let found = self.code.iter().find(|(name, _)| *name == kernel.instance);
+            kernel.assembled(found.map(|(_, sass)| MachineCode::of(sass)));
+        }
         let mut results = seen;
         if device == Gpu::Cuda {
             let times = looks::start(Look::Times(Some(workload)), op, seed, &self.workspace)?;

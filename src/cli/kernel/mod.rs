@@ -6,6 +6,7 @@ mod compare;
 mod counts;
 mod figures;
 mod looks;
+mod machine_code;
 mod new;
 mod page;
 mod show;

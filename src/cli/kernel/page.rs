@@ -69,11 +69,11 @@ fn section(text: &mut String, workload: &str, figures: &Figures) -> std::fmt::Re
     )?;
     writeln!(
         text,
-        "| kernel | blocks x threads | registers | shared | HBM bytes | x needed | sectors | wavefronts | instructions | A100 | H100 | B200 | limit |"
+        "| kernel | blocks x threads | registers | local | shared | occupancy | HBM bytes | x needed | sectors | wavefronts | instructions | A100 | H100 | B200 | limit |"
     )?;
     writeln!(
         text,
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"
     )?;
     figures.kernels.iter().try_for_each(|k| row(text, k))?;
     writeln!(text)
@@ -82,12 +82,16 @@ fn section(text: &mut String, workload: &str, figures: &Figures) -> std::fmt::Re
 fn row(text: &mut String, k: &Counted) -> std::fmt::Result {
     let [x, y, z] = k.grid;
     let threads: u32 = k.block.iter().product();
+    let code = k.machine_code.as_ref();
     write!(
         text,
-        "| {} | {x} x {y} x {z} x {threads} | {} | {} | {} | {} | {:.3} | {:.3} | {} |",
+        "| {} | {x} x {y} x {z} x {threads} | {} | {} | {} | {} | {} | {} | {:.3} | {:.3} | {} |",
         k.instance,
-        k.registers,
+        code.map_or("".into(), |c| c.registers.to_string()),
+        code.map_or("".into(), |c| c.local.to_string()),
         k.shared_bytes,
+        k.occupancy
+            .map_or("".into(), |o| format!("{:.0} %", 100.0 * o)),
         k.memory_bytes,
         k.bytes_over_compulsory
             .map_or("".into(), |r| format!("{r:.3}")),

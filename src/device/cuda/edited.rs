@@ -13,6 +13,8 @@ mod instances;
 mod nvrtc;
 #[path = "../../../build/options.rs"]
 mod options;
+#[path = "../../../build/sass.rs"]
+pub mod sass;
 #[path = "../../../build/toolkit.rs"]
 mod toolkit;
 
@@ -73,21 +75,44 @@ fn find(folder: &Path, instance: &str) -> std::result::Result<Option<Edited>, St
 /// # Errors
 /// What is wrong with the file, as the compiler words it, with file and line; a missing compiler.
 pub fn assemble(path: &Path) -> std::result::Result<String, String> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let source = source(path)?;
+    let Edited { ptx, entries, .. } = compiled(parent(path), source)?;
+    let line = |(name, symbol): &(String, String)| format!("// instance: {name} = {symbol}\n");
+    Ok(entries.iter().map(line).collect::<String>() + &ptx)
+}
+
+/// The machine code of the kernel file `path` for `arch`, such as `sm_80`: each instance with what is in it.
+///
+/// # Errors
+/// As of [`assemble`].
+pub fn machine_code(
+    path: &Path,
+    arch: &str,
+) -> std::result::Result<Vec<(String, sass::Sass)>, String> {
+    let source = source(path)?;
+    let module = translated(parent(path), &source, arch, true)?;
+    let kernels = sass::read(&module.code)?;
+    let names = source.instances.into_iter().map(|i| i.name);
+    let found = |symbol: &str| kernels.iter().find(|k| k.symbol == symbol).cloned();
+    let pairs = names.zip(&module.entries);
+    Ok(pairs
+        .filter_map(|(name, symbol)| Some((name, found(symbol)?)))
+        .collect())
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("."))
+}
+
+fn source(path: &Path) -> std::result::Result<instances::Source, String> {
     let text = read(path)?;
-    let source = instances::Source {
-        op: path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned(),
+    let op = path.file_stem().unwrap_or_default().to_string_lossy();
+    Ok(instances::Source {
+        op: op.into_owned(),
         instances: instances::parse(path, &text)?,
         path: path.to_path_buf(),
         text,
-    };
-    let Edited { ptx, entries, .. } = compiled(folder, source)?;
-    let line = |(name, symbol): &(String, String)| format!("// instance: {name} = {symbol}\n");
-    Ok(entries.iter().map(line).collect::<String>() + &ptx)
+    })
 }
 
 fn read(path: &Path) -> std::result::Result<String, String> {
@@ -109,20 +134,8 @@ fn files(folder: &Path, ending: &str) -> std::result::Result<Vec<PathBuf>, Strin
 }
 
 fn compiled(folder: &Path, source: instances::Source) -> std::result::Result<Edited, String> {
-    let toolkit = toolkit::find(Path::new(env!("CARGO_MANIFEST_DIR")))?;
-    let nvrtc = nvrtc::Nvrtc::load(&toolkit.library)?;
-    let mut options = options::of(folder, &toolkit.include);
-    options.push("--gpu-architecture=compute_80".into());
-    let expressions: Vec<&str> = source
-        .instances
-        .iter()
-        .map(|instance| instance.expression.as_str())
-        .collect();
-    let name = source.path.display().to_string();
-    let module = nvrtc.compile(&name, &source.text, &expressions, &options, false)?;
-    if !module.log.is_empty() {
-        eprintln!("NVRTC {}:\n{}", nvrtc.version(), module.log);
-    }
+    let module = translated(folder, &source, "compute_80", false)?;
+    let name = source.path.display();
     let ptx = String::from_utf8(module.code).map_err(|error| format!("{name}: {error}"))?;
     let names = source.instances.into_iter().map(|i| i.name);
     Ok(Edited {
@@ -130,4 +143,28 @@ fn compiled(folder: &Path, source: instances::Source) -> std::result::Result<Edi
         ptx,
         entries: names.zip(module.entries).collect(),
     })
+}
+
+/// Compiles a file with the headers in `folder`, to a cubin or to PTX.
+fn translated(
+    folder: &Path,
+    source: &instances::Source,
+    arch: &str,
+    cubin: bool,
+) -> std::result::Result<nvrtc::Module, String> {
+    let toolkit = toolkit::find(Path::new(env!("CARGO_MANIFEST_DIR")))?;
+    let nvrtc = nvrtc::Nvrtc::load(&toolkit.library)?;
+    let mut options = options::of(folder, &toolkit.include);
+    options.push(format!("--gpu-architecture={arch}"));
+    let expressions: Vec<&str> = source
+        .instances
+        .iter()
+        .map(|instance| instance.expression.as_str())
+        .collect();
+    let name = source.path.display().to_string();
+    let module = nvrtc.compile(&name, &source.text, &expressions, &options, cubin)?;
+    if !module.log.is_empty() && !cubin {
+        eprintln!("NVRTC {}:\n{}", nvrtc.version(), module.log);
+    }
+    Ok(module)
 }

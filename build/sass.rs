@@ -1,0 +1,188 @@
+//! What the machine code of a kernel holds: registers, local memory, and how many instructions of each kind,
+//! in all and in its main loop.
+//!
+//! Instructions of Volta and later are 16 bytes; their lowest nine bits name the operation, whatever its
+//! operands are. The numbers are those that `nvdisasm` (CUDA 13) shows for sm_80, sm_90a and sm_100a.
+
+use object::read::elf::{ElfFile64, FileHeader, SectionHeader};
+use object::{Endianness, Object, ObjectSection};
+
+/// Bytes of an instruction.
+const SIZE: usize = 16;
+/// Relative branch.
+const BRANCH: u16 = 0x147;
+
+/// The kinds of instructions, in the order of [`Mix::kinds`].
+pub const KINDS: [&str; 10] = [
+    "tensor", "f32", "f64", "half", "special", "global", "shared", "local", "control", "other",
+];
+
+/// Instructions by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mix {
+    pub kinds: [u32; KINDS.len()],
+}
+
+/// The machine code of one kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sass {
+    pub symbol: String,
+    /// Of a thread.
+    pub registers: u32,
+    pub mix: Mix,
+    /// The loop with the most tensor instructions, or where there are none the most of any kind; the
+    /// innermost of those that share them.
+    pub main_loop: Option<Mix>,
+}
+
+impl Mix {
+    /// All instructions.
+    pub fn total(&self) -> u32 {
+        self.kinds.iter().sum()
+    }
+
+    /// Instructions of a kind.
+    pub fn of(&self, kind: &str) -> u32 {
+        let at = KINDS.iter().position(|name| *name == kind);
+        at.map_or(0, |at| self.kinds[at])
+    }
+}
+
+/// The kernels in a cubin, in the order of their symbols.
+///
+/// # Errors
+/// Where it is no cubin.
+pub fn read(cubin: &[u8]) -> Result<Vec<Sass>, String> {
+    let file = ElfFile64::<Endianness>::parse(cubin).map_err(|error| format!("cubin: {error}"))?;
+    let endian = file.elf_header().endian().unwrap_or_default();
+    let mut kernels = Vec::new();
+    for section in file.sections() {
+        let Some(symbol) = section.name().ok().and_then(|n| n.strip_prefix(".text.")) else {
+            continue;
+        };
+        let code = section.data().map_err(|error| format!("cubin: {error}"))?;
+        // The section's info holds the registers above the index of its symbol.
+        let registers = section.elf_section_header().sh_info(endian) >> 24;
+        let words: Vec<u128> = code
+            .chunks_exact(SIZE)
+            .map(|bytes| u128::from_le_bytes(bytes.try_into().unwrap_or_default()))
+            .collect();
+        kernels.push(Sass {
+            symbol: symbol.to_owned(),
+            registers,
+            mix: mix(&words),
+            main_loop: main_loop(&words),
+        });
+    }
+    kernels.sort_by(|a, b| a.symbol.cmp(&b.symbol));
+    Ok(kernels)
+}
+
+fn operation(word: u128) -> u16 {
+    (word & 0x1ff) as u16
+}
+
+fn mix(words: &[u128]) -> Mix {
+    let mut mix = Mix::default();
+    // What pads the end of a kernel is never executed.
+    let padding = |word: &&u128| operation(**word) == 0x118;
+    let end = words.len() - words.iter().rev().take_while(padding).count();
+    for &word in &words[..end] {
+        mix.kinds[kind(operation(word))] += 1;
+    }
+    mix
+}
+
+/// Place in [`KINDS`] of an operation.
+fn kind(operation: u16) -> usize {
+    match operation {
+        // IMMA, HMMA, DMMA
+        0x037 | 0x03c | 0x03f => 0,
+        // FMUL, FADD, FFMA
+        0x020 | 0x021 | 0x023 => 1,
+        // DMUL, DADD, DSETP, DFMA
+        0x028..=0x02b => 2,
+        // HADD2, HFMA2, HMUL2, HSET2, HSETP2
+        0x030..=0x035 => 3,
+        // F2F, F2I, I2F, FRND, MUFU, and those of 64 bits
+        0x104..=0x108 | 0x110..=0x113 => 4,
+        // LD, LDG, ST, STG, ATOM, ATOMG, RED, LDGSTS
+        0x180 | 0x181 | 0x185 | 0x186 | 0x18a | 0x18e | 0x1a8 | 0x1ae => 5,
+        // LDSM, LDS, STS, ATOMS
+        0x03b | 0x184 | 0x188 | 0x18c | 0x18d => 6,
+        // LDL, STL
+        0x183 | 0x187 => 7,
+        // BAR, BSYNC, BREAK, CALL, BSSY, YIELD, BRA, WARPSYNC, EXIT, RET
+        0x11d | 0x141..=0x150 => 8,
+        _ => 9,
+    }
+}
+
+fn main_loop(words: &[u128]) -> Option<Mix> {
+    let loops = (0..words.len()).filter_map(|at| Some(mix(&words[target(words[at], at)?..=at])));
+    // The last of equal ones by tensor instructions is the smallest.
+    loops.max_by_key(|mix| {
+        let tensor = mix.of("tensor");
+        let total = i64::from(mix.total());
+        (tensor, if tensor > 0 { -total } else { total })
+    })
+}
+
+/// Where a branch backwards leads; the distance is counted in words of 4 bytes from the next instruction.
+fn target(word: u128, at: usize) -> Option<usize> {
+    if operation(word) != BRANCH {
+        return None;
+    }
+    let distance = ((word >> 34) as i64) << 16 >> 16;
+    let bytes = (at + 1) as i64 * SIZE as i64 + distance * 4;
+    let target = usize::try_from(bytes).ok()? / SIZE;
+    (target < at).then_some(target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mix, main_loop, mix, read, target};
+
+    const FFMA: u128 = 0x223;
+    const HMMA: u128 = 0x23c;
+    const NOP: u128 = 0x918;
+
+    fn branch(back: i64) -> u128 {
+        let distance = -(back + 1) * 4;
+        0x947 | (((distance as u64 & 0xffff_ffff_ffff) as u128) << 34)
+    }
+
+    #[test]
+    fn branches_backwards_are_loops() {
+        assert_eq!(target(branch(3), 7), Some(4));
+        assert_eq!(target(branch(0), 7), None, "a trap");
+        assert_eq!(target(branch(9), 7), None, "before the kernel");
+        assert_eq!(target(FFMA, 7), None);
+        // An outer loop around one with products, and a loop without.
+        let words = [
+            FFMA,
+            FFMA,
+            branch(2),
+            FFMA,
+            HMMA,
+            FFMA,
+            branch(2),
+            branch(4),
+            NOP,
+        ];
+        assert_eq!(mix(&words).total(), 8);
+        let inner = main_loop(&words).unwrap();
+        assert_eq!((inner.of("tensor"), inner.total()), (1, 3));
+        let plain = main_loop(&words[..3]).unwrap();
+        assert_eq!((plain.of("f32"), plain.of("control")), (2, 1));
+        assert_eq!((main_loop(&[FFMA]), main_loop(&[])), (None, None));
+        assert_eq!(mix(&[]), Mix::default());
+    }
+
+    #[test]
+    fn what_is_no_cubin_is_refused() {
+        for bytes in [&b""[..], b"\x7fELF", &[0; 64]] {
+            assert!(read(bytes).unwrap_err().starts_with("cubin: "));
+        }
+    }
+}
