@@ -64,6 +64,7 @@ impl<D: Device> RlStep<D> {
         let started = Instant::now();
         let drawing = Drawing {
             rollouts: ROLLOUTS,
+            direct: false,
             most: THOUGHT,
             temperature: 1.0,
             seed: 5,

@@ -4,6 +4,7 @@ use super::normalize;
 use crate::ops::sample::Sampling;
 use crate::reason::{Question, ThinkOptions, Thought};
 use serde::{Deserialize, Serialize};
+use std::borrow::Borrow;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Rows decoded at once.
@@ -99,12 +100,13 @@ impl OwnThoughts {
     }
 
     /// The query's embedding `[hidden]` of what came of its question, not of unit length.
-    pub(super) fn blend(&self, thoughts: &[Thought]) -> Vec<f32> {
-        if let [thought] = thoughts {
+    pub(crate) fn blend<T: Borrow<Thought>>(&self, thoughts: &[T]) -> Vec<f32> {
+        let thoughts: Vec<&Thought> = thoughts.iter().map(T::borrow).collect();
+        if let [thought] = thoughts[..] {
             return thought.embedding.clone();
         }
         let mut sum = vec![0.0; thoughts[0].embedding.len()];
-        for (at, thought) in thoughts.iter().enumerate() {
+        for (at, thought) in thoughts.into_iter().enumerate() {
             let share = match at < self.rollouts {
                 true => (1.0 - self.direct) / self.rollouts as f32,
                 false => self.direct,

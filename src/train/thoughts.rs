@@ -15,21 +15,22 @@ use crate::text::Prompts;
 const THINK_ROWS: usize = 64;
 
 /// Thinks `rollouts` thoughts about every question, in a cache of their own; result
-/// `[question][rollout]`.
+/// `[question][rollout]`, and where `direct` one more that is no thought.
 pub fn think<D: Device>(
     model: &Model<D>,
     prompts: &Prompts,
     questions: &[Question],
     budget: usize,
     rollouts: usize,
+    direct: bool,
     sampling: Sampling,
 ) -> Result<Vec<Vec<Thought>>> {
     let options = ThinkOptions {
         budget,
         sampling,
         rollouts,
-        direct: false,
-        batch: THINK_ROWS.max(rollouts),
+        direct,
+        batch: THINK_ROWS.max(rollouts + usize::from(direct)),
     };
     Reasoner::for_questions(model, prompts, questions, &options)?.think(questions, &options)
 }
@@ -50,7 +51,7 @@ pub fn own_thoughts<D: Device>(
         key: (q * samples) as u64,
     };
     let questions: Vec<Question> = wanted.iter().map(question).collect();
-    let thoughts = think(model, prompts, &questions, budget, samples, sampling)?;
+    let thoughts = think(model, prompts, &questions, budget, samples, false, sampling)?;
     let mut own = vec![Vec::new(); queries.len()];
     for (&q, thoughts) in wanted.iter().zip(thoughts) {
         own[q] = thoughts.into_iter().map(|t| t.tokens).collect();

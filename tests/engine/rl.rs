@@ -45,7 +45,8 @@ impl Step {
         groups.flat_map(|(i, g)| g.thoughts.iter().map(move |t| (i, t)))
     }
 
-    /// Embedding and log-probabilities of every thought, and every item's embedding.
+    /// Log-probabilities of every thought, the embeddings of all thoughts and then of the queries without
+    /// one, each with its group, and every item's embedding.
     fn forward(&self, model: &PlainLlama) -> Forward {
         let p = &self.prompts;
         let mut out = Forward::default();
@@ -57,7 +58,13 @@ impl Step {
             let scores = thought.drawn.iter().enumerate();
             let scores = scores.map(|(i, &t)| model.log_probability(&hidden[query.len() + i], t));
             out.scores.push(scores.collect());
-            out.embeddings.push(hidden[ids.len() - 1].clone());
+            out.embeddings.push((group, hidden[ids.len() - 1].clone()));
+        }
+        for (i, group) in self.groups.iter().enumerate() {
+            let query = [&p.query_prefix[..], &self.batch.samples[i].query, &[p.emb]].concat();
+            let without = group.direct.iter().map(|_| model.hidden(&query));
+            let last = without.map(|hidden| (i, hidden[query.len() - 1].clone()));
+            out.embeddings.extend(last);
         }
         for item in &self.batch.items {
             let ids = [&p.item_prefix[..], &item.ids].concat();
@@ -66,9 +73,10 @@ impl Step {
         out
     }
 
-    /// Scaled similarities of a thought's embedding with its item, first, and with the others that are
+    /// Scaled similarities of an embedding with its item, first, and with the others that are
     /// not relevant to its query.
-    fn similarities(&self, f: &Forward, group: usize, thought: usize) -> Vec<f64> {
+    fn similarities(&self, f: &Forward, at: usize) -> Vec<f64> {
+        let (group, embedding) = (f.embeddings[at].0, &f.embeddings[at].1);
         let sample = &self.batch.samples[group];
         let target = sample.branches[0].target.unwrap() as usize;
         let others = self.batch.items.iter().enumerate();
@@ -76,15 +84,15 @@ impl Step {
             others.filter(|(i, item)| *i != target && !sample.positives.contains(&item.key));
         std::iter::once(target)
             .chain(others.map(|(i, _)| i))
-            .map(|i| cosine(&f.embeddings[thought], &f.items[i]) / TEMPERATURE)
+            .map(|i| cosine(embedding, &f.items[i]) / TEMPERATURE)
             .collect()
     }
 
     /// Rewards (eq. 9-13) of every thought.
     fn rewards(&self, f: &Forward) -> Vec<f64> {
         let n = self.batch.items.len() as f64;
-        let reward = |(i, (group, t)): (usize, (usize, &lrem::reason::Thought))| {
-            let s = self.similarities(f, group, i);
+        let reward = |(i, (_, t)): (usize, (usize, &lrem::reason::Thought))| {
+            let s = self.similarities(f, i);
             let rank = 1.0 + s.iter().filter(|&&x| x > s[0]).count() as f64;
             let format = f64::from(u8::from(t.ending == Ending::Closed));
             let ended = t.ending != Ending::Budget && t.tokens.len() <= BUDGET;
@@ -102,7 +110,7 @@ impl Step {
             (ratio * a).min(ratio.clamp(1.0 - low, 1.0 + high) * a)
         };
         let (mut policy, mut nce, mut apart) = (0.0, 0.0, 0.0);
-        for (i, (group, t)) in self.thoughts().enumerate() {
+        for (i, (_, t)) in self.thoughts().enumerate() {
             let (a, n) = (advantages[i], t.drawn.len() as f64);
             let old = t.log_probabilities.iter().copied().map(f64::from);
             let deltas: Vec<f64> = f.scores[i]
@@ -133,8 +141,10 @@ impl Step {
                 let d = reference - new;
                 apart += weight * (d.exp() - d - 1.0);
             }
-            let s = self.similarities(f, group, i);
-            nce += (log_sum_exp(&s) - s[0]) / thoughts;
+        }
+        for i in 0..f.embeddings.len() {
+            let s = self.similarities(f, i);
+            nce += (log_sum_exp(&s) - s[0]) / f.embeddings.len() as f64;
         }
         WEIGHTS.0 * (policy + kl * apart) + WEIGHTS.1 * nce
     }
@@ -143,7 +153,7 @@ impl Step {
 #[derive(Default)]
 struct Forward {
     scores: Vec<Vec<f64>>,
-    embeddings: Vec<Vec<f64>>,
+    embeddings: Vec<(usize, Vec<f64>)>,
     items: Vec<Vec<f64>>,
 }
 
@@ -165,6 +175,24 @@ fn advantages(variant: Variant, rewards: &[f64], group: usize) -> Vec<f64> {
 
 #[test]
 fn loss_and_gradient_are_those_of_the_equations_in_f64() {
+    let variants = [
+        (Variant::Grpo, 0.0),
+        (Variant::Grpo, 0.3),
+        (Variant::DrGrpo, 0.1),
+        (Variant::Dapo, 0.0),
+        (Variant::Gspo, 0.0),
+        (Variant::Rloo, 0.2),
+    ];
+    check_variants(false, &variants);
+}
+
+/// Where searches blend in the embedding without a thought, it has to find the item too.
+#[test]
+fn a_query_without_a_thought_is_one_more_branch_of_its_group() {
+    check_variants(true, &[(Variant::Grpo, 0.3)]);
+}
+
+fn check_variants(direct: bool, variants: &[(Variant, f64)]) {
     let shop = shop();
     let recipe = recipe(shop.path(), "[thought]\nbudget = 4");
     let (opened, model) = tiny::open(&shop.path().join("base"));
@@ -182,6 +210,7 @@ fn loss_and_gradient_are_those_of_the_equations_in_f64() {
     .unwrap();
     let drawing = Drawing {
         rollouts: 5,
+        direct,
         most: BUDGET + OVERRUN,
         temperature: 2.0,
         seed: 4,
@@ -228,14 +257,7 @@ fn loss_and_gradient_are_those_of_the_equations_in_f64() {
         batch,
         prompts,
     };
-    for (variant, kl) in [
-        (Variant::Grpo, 0.0),
-        (Variant::Grpo, 0.3),
-        (Variant::DrGrpo, 0.1),
-        (Variant::Dapo, 0.0),
-        (Variant::Gspo, 0.0),
-        (Variant::Rloo, 0.2),
-    ] {
+    for &(variant, kl) in variants {
         check(&recipe, &set, &step, &model, variant, kl);
     }
 }
@@ -343,7 +365,7 @@ fn check(
     }
 }
 
-/// Both stages with everything on: several updates, KL, extra items, rewards that search.
+/// Both stages with everything on: several updates, KL, extra items, rewards that search as queries will.
 const EVERYTHING: &str = r#"
     [train]
     batch = 4
@@ -352,6 +374,8 @@ const EVERYTHING: &str = r#"
     precision = "f32"
     [thought]
     budget = 3
+    [query]
+    direct = 0.6
     [rl]
     variant = "dapo"
     steps = 6

@@ -5,7 +5,7 @@ use super::reward::Search;
 use super::rollouts::Group;
 use crate::device::{Device, Result};
 use crate::embed::encode::BATCH_TOKENS;
-use crate::embed::{Encoder, Pooling, Sequence, Side};
+use crate::embed::{Encoder, OwnThoughts, Pooling, Sequence, Side};
 use crate::model::Model;
 use crate::ops::info_nce::InfoNceBatch;
 use crate::text::Prompts;
@@ -25,18 +25,29 @@ pub fn embed<'i, D: Device>(
     Encoder::new(model, prompts, Pooling::Emb, BATCH_TOKENS)?.encode(&items)
 }
 
-/// Searches the catalogue's embeddings with every thought of `groups`, in order.
+/// Searches the catalogue's embeddings with every thought of `groups`, in order, each blended with the
+/// embedding without one as `query` says, if a group has that.
 pub fn search<D: Device>(
     device: &D,
     set: &TrainingSet,
     groups: &[Group],
+    query: OwnThoughts,
     catalogue: &[f32],
 ) -> Result<Vec<Search>> {
     let (items, mut queries, mut targets) = (set.items.len(), Vec::new(), Vec::new());
+    // A thought is judged alone, however many a search takes.
+    let each = OwnThoughts {
+        rollouts: 1,
+        ..query
+    };
     for group in groups {
         for thought in &group.thoughts {
+            let embedding = match &group.direct {
+                Some(direct) => each.blend(&[thought, direct]),
+                None => thought.embedding.clone(),
+            };
             for &row in &set.relevant[group.query as usize] {
-                queries.extend_from_slice(&thought.embedding);
+                queries.extend_from_slice(&embedding);
                 targets.push(row);
             }
         }

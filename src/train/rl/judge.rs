@@ -37,8 +37,9 @@ impl Judge<'_> {
         self.rewards.iter().any(|(_, reward)| reward.searches())
     }
 
-    /// Judges thoughts by the ranks of their embeddings among `items` items and, where rewards ask for
-    /// it, by their searches; both `[thoughts]`, group by group.
+    /// Judges thoughts by the ranks of their embeddings among `items` items, `[embedded]` with those of
+    /// queries without a thought, and, where rewards ask for it, by their searches, `[thoughts]`; both group
+    /// by group.
     pub fn judge(
         &self,
         groups: &[Group],
@@ -49,14 +50,15 @@ impl Judge<'_> {
         let mut judgement = Judgement::default();
         let mut sums = vec![0.0f64; self.rewards.len()];
         let mut at = 0;
+        let mut ranks = ranks.iter().copied();
         for group in groups {
             let first = at;
-            for thought in &group.thoughts {
+            for (thought, rank) in group.thoughts.iter().zip(ranks.by_ref()) {
                 let rollout = Rollout {
                     thought,
                     query: &self.set.queries[group.query as usize],
                     budget: self.budget,
-                    rank: ranks[at],
+                    rank,
                     items,
                     search: searches.map(|s| &s[at]),
                 };
@@ -68,6 +70,9 @@ impl Judge<'_> {
                 }
                 judgement.rewards.push(total);
                 at += 1;
+            }
+            if group.direct.is_some() {
+                ranks.next();
             }
             let rewards = &judgement.rewards[first..];
             judgement.spread += spread(rewards) / groups.len() as f64;

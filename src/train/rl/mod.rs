@@ -6,6 +6,9 @@
 //! rank of each one's item (eq. 12), from which rewards and advantages follow; one backward carries the
 //! policy loss (eq. 14) and InfoNCE into the model (eq. 16). Further updates on the same thoughts repeat
 //! forward and backward with the advantages kept.
+//!
+//! Where searches blend in the embedding without a thought (`[query] direct` in the recipe), so does the one
+//! that rewards a thought by its search of the catalogue, and that embedding is trained beside the thoughts'.
 
 pub mod advantage;
 pub mod catalogue;
@@ -149,6 +152,7 @@ impl<D: Device> Reinforce<'_, D> {
         }
         let drawing = Drawing {
             rollouts: o.rollouts,
+            direct: self.recipe.query.direct > 0.0,
             most: self.recipe.thought.budget + o.overrun,
             temperature: o.temperature,
             seed: seed ^ STAGE,
@@ -185,8 +189,8 @@ impl<D: Device> Reinforce<'_, D> {
         let batch = batch_of(self.prompts, self.set, &groups, self.extra(state));
         let items = batch.items.iter().map(|item| &item.ids);
         let items = catalogue::embed(model, self.prompts, items)?;
-        let thoughts = groups.iter().flat_map(|g| &g.thoughts);
-        let queries: Vec<f32> = thoughts.flat_map(|t| t.embedding.iter().copied()).collect();
+        let embedded = groups.iter().flat_map(Group::embedded);
+        let queries: Vec<f32> = embedded.flat_map(|t| t.embedding.iter().copied()).collect();
         let (d, width) = (&*model.device, model.config.hidden_size);
         // Ranks do not depend on the temperature.
         let found = Comparison::new(d, &batch, 1.0, width, &queries, &items)?.found;
@@ -206,7 +210,8 @@ impl<D: Device> Reinforce<'_, D> {
         judge: &Judge<'_>,
         groups: &[Group],
     ) -> DeviceResult<Option<Vec<reward::Search>>> {
-        let search = || catalogue::search(&*self.model.device, self.set, groups, &state.catalogue);
+        let (d, query) = (&*self.model.device, self.recipe.query);
+        let search = || catalogue::search(d, self.set, groups, query, &state.catalogue);
         judge.searches().then(search).transpose()
     }
 

@@ -16,12 +16,23 @@ pub struct Group {
     pub query: u32,
     pub item: u32,
     pub thoughts: Vec<Thought>,
+    /// The query without a thought, where a search blends it in.
+    pub direct: Option<Thought>,
+}
+
+impl Group {
+    /// All that is embedded, in the order of the batch's branches.
+    pub fn embedded(&self) -> impl Iterator<Item = &Thought> {
+        self.thoughts.iter().chain(&self.direct)
+    }
 }
 
 /// How thoughts are drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Drawing {
     pub rollouts: usize,
+    /// Whether the query is embedded without a thought as well.
+    pub direct: bool,
     /// Tokens after which a thought is cut off.
     pub most: usize,
     pub temperature: f32,
@@ -51,18 +62,28 @@ pub fn sample<D: Device>(
         seed: drawing.seed,
         ..Sampling::GREEDY
     };
-    let (most, rollouts) = (drawing.most, drawing.rollouts);
-    let thoughts = think(model, prompts, &questions, most, rollouts, sampling)?;
-    let group = |(&(query, item), thoughts)| Group {
-        query,
-        item,
-        thoughts,
+    let Drawing {
+        most,
+        rollouts,
+        direct,
+        ..
+    } = drawing;
+    let thoughts = think(model, prompts, &questions, most, rollouts, direct, sampling)?;
+    let group = |(&(query, item), mut thoughts): (&(u32, u32), Vec<Thought>)| {
+        let direct = thoughts.split_off(rollouts).pop();
+        Group {
+            query,
+            item,
+            thoughts,
+            direct,
+        }
     };
     Ok(pairs.iter().zip(thoughts).map(group).collect())
 }
 
 /// The batch of an update: every thought a branch of its query, whose drawn tokens the policy loss
-/// reads and whose embedding has to find the item among the groups' items and `extra` ones.
+/// reads and whose embedding has to find the item among the groups' items and `extra` ones; so does that of
+/// a query without a thought.
 pub fn batch_of(
     prompts: &Prompts,
     set: &TrainingSet,
@@ -73,7 +94,8 @@ pub fn batch_of(
     let samples = groups
         .iter()
         .map(|group| {
-            let target = Some(rows.place(group.item));
+            let item = rows.place(group.item);
+            let target = Some(item);
             let branch = |thought: &Thought| Branch {
                 ids: prompts.branch(&thought.tokens),
                 // `<think>` is given, not drawn.
@@ -83,7 +105,9 @@ pub fn batch_of(
                 },
                 target,
             };
-            let branches = group.thoughts.iter().map(branch).collect();
+            let direct = || Branch::embedding(vec![prompts.emb], item);
+            let without = group.direct.as_ref().map(|_| direct());
+            let branches = group.thoughts.iter().map(branch).chain(without).collect();
             set.sample(group.query as usize, branches)
         })
         .collect();
