@@ -1,0 +1,239 @@
+//! Every op's kernels at the workbench's workloads, shapes of SmolLM2-135M, Qwen2.5-0.5B and Qwen2.5-3B.
+//!
+//! `LREM_BENCH_DEVICE` says where: `simt`, the virtual GPU, where the figure is warp instructions and the same
+//! each time, or `cuda`, where it is the kernel's time on the GPU.
+
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use criterion::{BenchmarkGroup, Criterion, Throughput};
+use half::bf16;
+use lrem::device::Real;
+use lrem::device::cuda::{Cuda, Driver, kernels};
+use lrem::with_contract;
+use lrem::workbench::contracts::OPS;
+use lrem::workbench::{Contract, Draw, Probe, Workload, workload};
+use simt::count::record::Record;
+use std::path::Path;
+use std::time::Duration;
+
+const DEVICE: &str = "LREM_BENCH_DEVICE";
+
+fn main() {
+    match std::env::var(DEVICE).as_deref() {
+        Ok("cuda") => {
+            let mut criterion = Criterion::default().configure_from_args();
+            every_workload(&mut criterion, &Timed);
+            criterion.final_summary();
+        }
+        Ok("simt") | Err(_) => {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let profile = folder.path().join("counts.jsonl");
+            // SAFETY: no other thread runs yet.
+            unsafe {
+                std::env::set_var("SIMT_ARCH", "sm_80");
+                std::env::set_var("SIMT_PROFILE", &profile);
+            }
+            let criterion = Criterion::default().with_measurement(Instructions);
+            // All samples are the same.
+            let mut criterion = criterion
+                .sample_size(10)
+                .warm_up_time(Duration::from_nanos(1))
+                .measurement_time(Duration::from_nanos(1))
+                .configure_from_args();
+            every_workload(&mut criterion, &Counted { profile: &profile });
+            criterion.final_summary();
+        }
+        Ok(other) => panic!("{DEVICE} is `{other}`; expected simt or cuda"),
+    }
+}
+
+/// How the launches of a run are measured.
+trait Meter {
+    type Of: Measurement;
+    const DRIVER: Driver;
+
+    /// Runs, and gives the figure of each instance's first launch.
+    fn launches<T: Real>(
+        &self,
+        device: &Cuda<T>,
+        run: &mut dyn FnMut(),
+    ) -> Vec<(String, <Self::Of as Measurement>::Value)>;
+
+    /// Benchmarks an instance that had `first` before; `again` measures once more.
+    fn bench(
+        group: &mut BenchmarkGroup<'_, Self::Of>,
+        name: String,
+        first: <Self::Of as Measurement>::Value,
+        again: &mut dyn FnMut() -> <Self::Of as Measurement>::Value,
+    );
+}
+
+fn every_workload<M: Meter>(criterion: &mut Criterion<M::Of>, meter: &M) {
+    for op in OPS {
+        let workloads = workload::built_in(op).expect("workloads of every op");
+        let mut group = criterion.benchmark_group(op);
+        for workload in &workloads {
+            with_contract!(op, |C| {
+                at::<C, f32, M>(&mut group, meter, workload);
+                at::<C, bf16, M>(&mut group, meter, workload);
+            });
+        }
+    }
+}
+
+fn at<C: Contract, T: Real, M: Meter>(
+    group: &mut BenchmarkGroup<'_, M::Of>,
+    meter: &M,
+    workload: &Workload,
+) {
+    let shape = workload.shape::<C>().expect("a shape within limits");
+    let device = Cuda::<T>::new(M::DRIVER).expect("a GPU");
+    let mut run = || {
+        let mut probe = Probe::new(&device, f32::NAN);
+        C::run(&shape, Draw::Counted, 0, &mut probe).expect("the op runs");
+    };
+    let costs = C::costs(&shape, size_of::<T>());
+    for (instance, first) in meter.launches(&device, &mut run) {
+        let name = instance.trim_end_matches(T::NAME).trim_end_matches('_');
+        if let Some(cost) = costs.iter().find(|cost| cost.kernel == name) {
+            group.throughput(Throughput::Bytes(cost.bytes));
+        }
+        let mut again = || {
+            let launches = meter.launches(&device, &mut run);
+            let found = launches.into_iter().find(|(name, _)| *name == instance);
+            found.expect("the same launches each time").1
+        };
+        M::bench(
+            group,
+            format!("{instance}/{}", workload.uuid),
+            first,
+            &mut again,
+        );
+    }
+}
+
+/// Time on an NVIDIA GPU.
+struct Timed;
+
+impl Meter for Timed {
+    type Of = WallTime;
+    const DRIVER: Driver = Driver::Nvidia;
+
+    fn launches<T: Real>(
+        &self,
+        device: &Cuda<T>,
+        run: &mut dyn FnMut(),
+    ) -> Vec<(String, Duration)> {
+        device.context().time_launches();
+        run();
+        firsts(device.context().launch_times().expect("launches that end"))
+    }
+
+    fn bench(
+        group: &mut BenchmarkGroup<'_, WallTime>,
+        name: String,
+        _: Duration,
+        again: &mut dyn FnMut() -> Duration,
+    ) {
+        group.bench_function(name, |b| b.iter_custom(|n| (0..n).map(|_| again()).sum()));
+    }
+}
+
+/// Counts on the virtual GPU.
+struct Counted<'p> {
+    profile: &'p Path,
+}
+
+impl Meter for Counted<'_> {
+    type Of = Instructions;
+    const DRIVER: Driver = Driver::Simt;
+
+    fn launches<T: Real>(&self, _: &Cuda<T>, run: &mut dyn FnMut()) -> Vec<(String, u64)> {
+        let lines = || std::fs::read_to_string(self.profile).unwrap_or_default();
+        let before = lines().len();
+        run();
+        let records = lines();
+        let records = records[before..]
+            .lines()
+            .map(|line| serde_json::from_str::<Record>(line).expect("a record a line"));
+        let instance = |symbol: &str| kernels().iter().find(|k| k.entry == symbol);
+        let named = |r: Record| {
+            Some((
+                instance(&r.kernel)?.instance.to_string(),
+                r.instructions.warp,
+            ))
+        };
+        firsts(records.filter_map(named).collect())
+    }
+
+    fn bench(
+        group: &mut BenchmarkGroup<'_, Instructions>,
+        name: String,
+        first: u64,
+        _: &mut dyn FnMut() -> u64,
+    ) {
+        group.bench_function(name, |b| b.iter_custom(|n| n * first));
+    }
+}
+
+/// Each instance's first launch.
+fn firsts<V>(launches: Vec<(String, V)>) -> Vec<(String, V)> {
+    let mut firsts: Vec<(String, V)> = Vec::new();
+    for (instance, value) in launches {
+        if !firsts.iter().any(|(seen, _)| *seen == instance) {
+            firsts.push((instance, value));
+        }
+    }
+    firsts
+}
+
+/// Warp instructions.
+struct Instructions;
+
+impl Measurement for Instructions {
+    type Intermediate = ();
+    type Value = u64;
+    fn start(&self) {}
+    fn end(&self, (): ()) -> u64 {
+        0
+    }
+    fn add(&self, a: &u64, b: &u64) -> u64 {
+        a + b
+    }
+    fn zero(&self) -> u64 {
+        0
+    }
+    fn to_f64(&self, value: &u64) -> f64 {
+        *value as f64
+    }
+    fn formatter(&self) -> &dyn ValueFormatter {
+        self
+    }
+}
+
+impl ValueFormatter for Instructions {
+    fn scale_values(&self, typical: f64, values: &mut [f64]) -> &'static str {
+        let (unit, scale) = match typical {
+            t if t >= 1e6 => ("M instructions", 1e-6),
+            t if t >= 1e3 => ("k instructions", 1e-3),
+            _ => ("instructions", 1.0),
+        };
+        values.iter_mut().for_each(|v| *v *= scale);
+        unit
+    }
+    fn scale_throughputs(
+        &self,
+        _: f64,
+        throughput: &Throughput,
+        values: &mut [f64],
+    ) -> &'static str {
+        let bytes = match throughput {
+            Throughput::Bytes(n) => *n as f64,
+            _ => 0.0,
+        };
+        values.iter_mut().for_each(|v| *v = bytes / *v);
+        "bytes an instruction"
+    }
+    fn scale_for_machines(&self, _: &mut [f64]) -> &'static str {
+        "instructions"
+    }
+}
