@@ -1,6 +1,6 @@
 //! Linear with master weights: forward, with a bias and on top of what is there, and both gradients.
 
-use super::{magnitudes, normals, wide};
+use super::{magnitudes, normals, onto, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::linear::{LinearShape, Weight, reference};
 use crate::ops::philox::PhiloxStream;
@@ -84,7 +84,8 @@ impl Contract for LinearContract {
         let mut y = probe.sum_reals(&there)?;
         device.linear(*s, &x_in, Weight::Master(&*w_in), None, &mut y, true)?;
         let want = reference::linear(*s, &wide(&x), &wide(&w), None);
-        let (want, error) = onto(want, error, &there, D::Real::ROUNDING);
+        let relative = 4.0 * ULP + D::Real::ROUNDING;
+        let (want, error) = onto(&want, &error, &there, relative);
         probe.take_reals("y on top", &y, want, error)?;
         probe.summed();
 
@@ -105,23 +106,12 @@ impl Contract for LinearContract {
         let (dw_there, db_there) = (start(6, n * k), start(7, n));
         let (mut dw, mut db) = (probe.sum_floats(&dw_there)?, probe.sum_floats(&db_there)?);
         device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db))?;
-        let (want, error) = onto(wide_dw, scaled(&size.1, m), &dw_there, 0.0);
+        let (want, error) = onto(&wide_dw, &scaled(&size.1, m), &dw_there, 4.0 * ULP);
         probe.take_floats("dweight", &dw, want, error)?;
         probe.summed();
-        let (want, error) = onto(wide_db, scaled(&size.2, m), &db_there, 0.0);
+        let (want, error) = onto(&wide_db, &scaled(&size.2, m), &db_there, 4.0 * ULP);
         probe.take_floats("dbias", &db, want, error)?;
         probe.summed();
         Ok(())
     }
-}
-
-/// A sum and its error on top of what is there.
-fn onto(want: Vec<f64>, error: Vec<f64>, there: &[f32], rounding: f64) -> (Vec<f64>, Vec<f64>) {
-    let sums = want.iter().zip(there).map(|(w, &at)| w + f64::from(at));
-    let sums: Vec<f64> = sums.collect();
-    let more = |((e, &at), w): ((&f64, &f32), &f64)| {
-        e + (4.0 * ULP + rounding) * (f64::from(at.abs()) + w.abs())
-    };
-    let error = error.iter().zip(there).zip(&want).map(more).collect();
-    (sums, error)
 }

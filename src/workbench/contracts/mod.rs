@@ -23,7 +23,7 @@ pub use info_nce::InfoNceContract;
 pub use kv_store::KvStoreContract;
 pub use linear::LinearContract;
 pub use linear_cross_entropy::LinearCrossEntropyContract;
-pub use numbers::{heads, magnitudes, normals, to_bf16, wide};
+pub use numbers::{heads, magnitudes, normals, onto, to_bf16, wide};
 pub use pool::PoolContract;
 pub use qk_norm::QkNormContract;
 pub use rms_norm::RmsNormContract;
