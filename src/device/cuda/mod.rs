@@ -36,7 +36,7 @@ mod weight;
 pub use allocator::Usage;
 pub use context::Context;
 pub use driver::Driver;
-pub use edited::{FOLDER as KERNEL_FOLDER, assemble, use_kernels_of};
+pub use edited::{Edited, FOLDER as KERNEL_FOLDER, assemble, use_kernels_of};
 pub use kernels::{Cubin, Kernel, compiler, kernel, kernels, sources};
 pub use memory::CudaBuffer;
 pub use weight::CudaWeight;
