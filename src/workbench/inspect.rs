@@ -19,6 +19,8 @@ pub struct Inspection {
     pub verdicts: Vec<Verdict>,
     /// Hash of every case's outputs, to compare with a run in another order.
     pub digests: Vec<u64>,
+    /// Kernel instances that were launched.
+    pub launched: Vec<String>,
     /// What it could not do without, where only the model's shape was run.
     pub costs: Vec<Cost>,
 }
@@ -34,6 +36,7 @@ pub fn inspect<C: Contract, T: Real>(seed: u64, model_only: bool) -> Result<Insp
         shapes: Vec::new(),
         verdicts: Vec::new(),
         digests: Vec::new(),
+        launched: Vec::new(),
         costs: Vec::new(),
     };
     if model_only {
@@ -45,6 +48,7 @@ pub fn inspect<C: Contract, T: Real>(seed: u64, model_only: bool) -> Result<Insp
         return Ok(inspection);
     }
     let cases = check::<C, _>(&device, seed);
+    inspection.launched = device.context().launched();
     inspection.verdicts = diagnose(&cases);
     for case in &cases {
         let mut hash = Xxh3::new();

@@ -72,6 +72,11 @@ impl Workspace {
         found.map(|(name, _)| name.as_str())
     }
 
+    /// The kernel instances of the file.
+    pub fn instances(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
+    }
+
     /// The folder, for `LREM_KERNEL_DIR`.
     pub fn path(&self) -> &Path {
         self.folder.path()

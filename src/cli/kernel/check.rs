@@ -3,14 +3,16 @@
 
 use super::counts::{Counted, counted};
 use super::no_contract;
+use super::outcome::Outcome;
 use crate::cli::Error;
 use clap::Args;
 use half::bf16;
 use lrem::device::cuda::KERNEL_FOLDER;
 use lrem::with_contract;
-use lrem::workbench::contracts::OPS;
-use lrem::workbench::{Inspection, Reason, Verdict, Workspace, WorkspaceError, inspect as look};
-use serde::Serialize;
+use lrem::workbench::contracts::op_of;
+use lrem::workbench::{
+    Contract, Inspection, Reason, Verdict, Workspace, WorkspaceError, inspect as look,
+};
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -21,7 +23,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub struct CheckArgs {
     /// The kernel file; its `// instance:` lines name the kernels that it stands for.
     file: PathBuf,
-    /// The op that it does; by default the file's name.
+    /// The op that it does, or a kernel file of that op's; by default the file's name.
     #[arg(long)]
     op: Option<String>,
     /// Draws the shapes and inputs; fresh each time by default.
@@ -55,29 +57,20 @@ enum Look {
 struct Seen {
     verdicts: Vec<Verdict>,
     shapes: Vec<String>,
-    kernels: Vec<Counted>,
-}
-
-/// All that came out.
-#[derive(Serialize)]
-struct Outcome {
-    file: String,
-    op: String,
-    seed: u64,
-    accepted: bool,
-    verdicts: Vec<Verdict>,
-    shapes: Vec<String>,
-    seconds: f64,
+    unlaunched: Vec<String>,
     kernels: Vec<Counted>,
 }
 
 /// The child's part: prints an [`Inspection`] for each type of activations.
 pub fn inspect(args: &InspectArgs) -> Result<(), Error> {
     let (seed, model_only) = (args.seed, args.model_only);
-    let looks = with_contract!(args.op.as_str(), |C| [
-        look::<C, f32>(seed, model_only)?,
-        look::<C, bf16>(seed, model_only)?
-    ]);
+    let looks = with_contract!(args.op.as_str(), |C| {
+        let mut looks = vec![look::<C, f32>(seed, model_only)?];
+        if C::TYPED {
+            looks.push(look::<C, bf16>(seed, model_only)?);
+        }
+        looks
+    });
     let looks = looks.ok_or_else(|| no_contract(&args.op))?;
     let mut out = std::io::stdout().lock();
     for inspection in looks {
@@ -91,21 +84,19 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
     let text = std::fs::read_to_string(&args.file)
         .map_err(|error| format!("{}: {error}", args.file.display()))?;
     let stem = args.file.file_stem().unwrap_or_default();
-    let op = args
+    let name = args
         .op
         .clone()
         .unwrap_or_else(|| stem.to_string_lossy().into_owned());
-    if !OPS.contains(&op.as_str()) {
-        return Err(no_contract(&op));
-    }
+    let op = op_of(&name).ok_or_else(|| no_contract(&name))?;
     let drawn = || {
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |t| t.as_nanos() as u64)
     };
     let seed = args.seed.unwrap_or_else(drawn);
-    let seen = match Workspace::new(&op, &args.file) {
-        Ok(workspace) => examine(&op, seed, &workspace, &text)?,
+    let seen = match Workspace::new(op, &args.file) {
+        Ok(workspace) => examine(op, seed, &workspace, &text)?,
         Err(WorkspaceError::Compile(said)) => Seen {
             verdicts: vec![Verdict {
                 reason: Reason::Compile,
@@ -123,9 +114,10 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
         verdicts: seen.verdicts,
         shapes: seen.shapes,
         seconds: started.elapsed().as_secs_f64(),
+        unlaunched: seen.unlaunched,
         kernels: seen.kernels,
     };
-    print(&outcome, args.json)?;
+    outcome.print(args.json)?;
     match outcome.accepted {
         true => Ok(()),
         false => Err(format!("{}: refused", outcome.file).into()),
@@ -186,6 +178,15 @@ fn examine(op: &str, seed: u64, workspace: &Workspace, text: &str) -> Result<See
             .first()
             .map(|look| look.shapes.clone())
             .unwrap_or_default(),
+        unlaunched: workspace
+            .instances()
+            .filter(|name| {
+                !checked
+                    .iter()
+                    .any(|look| look.launched.iter().any(|l| l == name))
+            })
+            .map(str::to_owned)
+            .collect(),
         kernels: counted(&logs.path().join("counts.jsonl"), counts, text, workspace),
     })
 }
@@ -267,36 +268,4 @@ fn order(rising: &[Inspection], falling: &[Inspection]) -> Option<Verdict> {
         }
     }
     None
-}
-
-fn print(outcome: &Outcome, json: bool) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        writeln!(out, "{}", serde_json::to_string(outcome)?)?;
-        return Ok(());
-    }
-    let Outcome {
-        file,
-        op,
-        seed,
-        seconds,
-        ..
-    } = outcome;
-    let verdict = if outcome.accepted {
-        "accepted"
-    } else {
-        "refused"
-    };
-    writeln!(
-        out,
-        "{file} as {op}: {verdict} ({} shapes, seed {seed}, {seconds:.1} s)",
-        outcome.shapes.len()
-    )?;
-    for verdict in &outcome.verdicts {
-        writeln!(out, "  {verdict}")?;
-    }
-    for kernel in &outcome.kernels {
-        write!(out, "\n{kernel}")?;
-    }
-    Ok(())
 }

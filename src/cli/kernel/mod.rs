@@ -3,10 +3,12 @@
 mod check;
 mod counts;
 mod new;
+mod outcome;
 mod show;
 
 use super::Error;
 use clap::Subcommand;
+use lrem::workbench::contracts::OPS;
 use lrem::workbench::sources;
 
 #[derive(Subcommand)]
@@ -36,8 +38,10 @@ pub fn run(command: KernelCommand) -> Result<(), Error> {
 
 /// An error that names the ops which have a contract, for one that has none.
 fn no_contract(op: &str) -> Error {
-    let ops = lrem::workbench::contracts::OPS.join(", ");
-    format!("op `{op}` has no contract; expected one of {ops}").into()
+    let files = OPS.iter().flat_map(|(_, files)| *files).copied();
+    let files: Vec<&str> = files.collect();
+    let files = files.join(", ");
+    format!("op `{op}` has no contract; expected one of {files}").into()
 }
 
 /// The text of an op's kernel file, as it was built in.

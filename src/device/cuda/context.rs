@@ -7,6 +7,7 @@ use super::staging::Staging;
 use crate::device::{DeviceError, Result};
 use cudarc::driver::sys::CUdevice_attribute::*;
 use cudarc::driver::{DriverError, result, sys};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The first architecture with what the kernels use: bf16 products, asynchronous copies to shared
@@ -30,6 +31,7 @@ pub struct Context {
     allocator: Mutex<Allocator>,
     staging: Mutex<Option<Staging>>,
     modules: Mutex<Modules>,
+    launched: Mutex<BTreeSet<String>>,
 }
 
 // SAFETY: handles of the driver, which any thread may use after it has made the context current; what
@@ -93,6 +95,7 @@ impl Context {
             allocator: Mutex::default(),
             staging: Mutex::default(),
             modules: Mutex::default(),
+            launched: Mutex::default(),
         })
     }
 
@@ -159,6 +162,18 @@ impl Context {
     pub(super) fn function(&self, instance: &str) -> Result<sys::CUfunction> {
         self.bind()?;
         lock(&self.modules).function(self.driver, self.capability, instance)
+    }
+
+    /// The kernel instances that have been launched.
+    pub fn launched(&self) -> Vec<String> {
+        lock(&self.launched).iter().cloned().collect()
+    }
+
+    pub(super) fn note_launch(&self, instance: &str) {
+        let mut launched = lock(&self.launched);
+        if !launched.contains(instance) {
+            launched.insert(instance.to_owned());
+        }
     }
 }
 
