@@ -20,12 +20,19 @@ pub struct Instance {
     pub expression: String,
 }
 
-/// One `kernels/<op>.cu`.
+/// One `kernels/<op>.cu`, or a file that stands for it.
 pub struct Source {
     pub op: String,
     pub path: PathBuf,
     pub text: String,
     pub instances: Vec<Instance>,
+}
+
+impl Source {
+    /// Whether an instance of that name is among its own.
+    pub fn has(&self, name: &str) -> bool {
+        self.instances.iter().any(|instance| instance.name == name)
+    }
 }
 
 /// Every `.cu` file of a folder, sorted by name. Errors name file and line.
@@ -46,9 +53,7 @@ pub fn read_all(folder: &Path) -> Result<Vec<Source>, String> {
             .map_err(|error| format!("{}: {error}", path.display()))?;
         let instances = parse(&path, &text)?;
         for Instance { name, .. } in &instances {
-            let earlier = sources
-                .iter()
-                .find(|source| source.instances.iter().any(|other| other.name == *name));
+            let earlier = sources.iter().find(|source| source.has(name));
             if let Some(earlier) = earlier {
                 return Err(format!(
                     "{}: instance {name} is already in {}",

@@ -9,9 +9,9 @@ use lrem::workbench::{check, diagnose};
 
 #[test]
 fn every_instruction_set_keeps_every_contract() {
-    for op in OPS {
+    for (op, _) in OPS {
         for (seed, device) in (1..).zip(devices()) {
-            let cases = with_contract!(op, |C| check::<C, _>(&device, seed));
+            let cases = with_contract!(*op, |C| check::<C, _>(&device, seed));
             let verdicts = diagnose(&cases.expect("a contract"));
             assert!(verdicts.is_empty(), "{op} on {device:?}: {verdicts:?}");
         }

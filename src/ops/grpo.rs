@@ -29,7 +29,7 @@ pub enum Ratio {
 }
 
 /// How the terms are averaged: the weight `w_rt` of a token among `R` thoughts of `n_r` tokens.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub enum Average {
     /// `1/(R·n_r)`: every thought counts the same.
     Thoughts,

@@ -128,6 +128,17 @@ pub mod reference {
         -some.map(|p| p * p.ln()).sum::<f64>()
     }
 
+    /// The tokens that are not banned, best first; equally likely ones by id.
+    pub fn ranked(logits: &[f64], banned: &[u32]) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..logits.len())
+            .filter(|&i| !banned.contains(&(i as u32)))
+            .collect();
+        // Adding 0 makes 0 of −0.
+        let logit = |i: usize| logits[i] + 0.0;
+        order.sort_by(|&a, &b| logit(b).total_cmp(&logit(a)).then(a.cmp(&b)));
+        order
+    }
+
     /// The distribution that a token is drawn from.
     pub fn distribution(logits: &[f64], sampling: &Sampling, banned: &[u32]) -> Vec<f64> {
         let temperature = match sampling.temperature {
@@ -135,19 +146,11 @@ pub mod reference {
             t => f64::from(t),
         };
         let mut p = probabilities(logits, temperature, banned);
-        let mut order: Vec<usize> = (0..p.len())
-            .filter(|&i| !banned.contains(&(i as u32)))
-            .collect();
-        // Adding 0 makes 0 of −0.
-        let logit = |i: usize| logits[i] + 0.0;
-        order.sort_by(|&a, &b| logit(b).total_cmp(&logit(a)).then(a.cmp(&b)));
+        let mut order = ranked(logits, banned);
         let keep = |p: Vec<f64>, kept: &[usize]| {
-            let kept = |i: usize| kept.contains(&i);
-            normalised(
-                (0..p.len())
-                    .map(|i| if kept(i) { p[i] } else { 0.0 })
-                    .collect(),
-            )
+            let mut of_kept = vec![0.0; p.len()];
+            kept.iter().for_each(|&i| of_kept[i] = p[i]);
+            normalised(of_kept)
         };
         if sampling.temperature == 0.0 {
             return keep(p, &order[..1]);

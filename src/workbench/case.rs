@@ -17,6 +17,8 @@ pub enum Draw {
     Smallest,
     /// Any shape, odd ones included.
     Any,
+    /// A shape that kernels for many rows are launched at; any shape where there are none.
+    Many,
     /// Numbers whose squares leave half precision's range.
     Large,
     /// Infinities and NaNs among the numbers.
@@ -32,7 +34,7 @@ impl Draw {
         Draw::Any,
         Draw::Any,
         Draw::Any,
-        Draw::Any,
+        Draw::Many,
         Draw::Large,
         Draw::NotFinite,
     ];
@@ -43,6 +45,7 @@ impl Draw {
             Draw::Counted | Draw::Model => "a model's shape",
             Draw::Smallest => "the smallest shape",
             Draw::Any => "a drawn shape",
+            Draw::Many => "many rows",
             Draw::Large => "large numbers",
             Draw::NotFinite => "infinities and NaNs",
         }
@@ -56,6 +59,9 @@ pub trait Contract {
 
     /// Name of the op and of its file in `kernels/`.
     const OP: &'static str;
+
+    /// Whether its kernels work on activations, and so are checked in each of their types.
+    const TYPED: bool = true;
 
     /// Draws a shape.
     fn shape(draw: Draw, random: &mut PhiloxStream) -> Self::Shape;

@@ -155,7 +155,7 @@ fn pattern(cases: &[Checked], wrong: &[(Draw, String)]) -> Option<(Reason, Strin
     let reason = match first {
         Draw::NotFinite => Reason::NotFinite,
         Draw::Large => Reason::Overflow,
-        Draw::Any | Draw::Smallest if !at(Draw::Model) => Reason::ShapeBound,
+        Draw::Any | Draw::Many | Draw::Smallest if !at(Draw::Model) => Reason::ShapeBound,
         _ => Reason::Wrong,
     };
     let of_case = |case: &&Checked| wrong.iter().any(|w| w.1.contains(&case.shape));

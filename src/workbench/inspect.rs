@@ -25,6 +25,8 @@ pub struct Inspection {
     pub verdicts: Vec<Verdict>,
     /// Hash of every case's outputs, to compare with a run in another order.
     pub digests: Vec<u64>,
+    /// Kernel instances that were launched.
+    pub launched: Vec<String>,
     /// Of one shape alone: what the op could not do without.
     pub costs: Vec<Cost>,
     /// Of one shape alone: how far off the results were.
@@ -44,6 +46,7 @@ pub fn inspect<C: Contract, T: Real>(driver: Driver, seed: u64) -> Result<Inspec
         real: T::NAME.into(),
         device: device.context().name.clone(),
         verdicts: diagnose(&cases),
+        launched: device.context().launched(),
         ..Inspection::default()
     };
     for case in &cases {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 /// An output, as it came and as it should have.
 #[derive(Clone, Debug)]
 pub struct Output {
-    pub name: &'static str,
+    pub name: String,
     pub got: Vec<f32>,
     pub want: Vec<f64>,
     /// How far off each number may be.
@@ -48,12 +48,12 @@ pub enum Before {
 /// An input that was read after the op.
 #[derive(Clone, Debug)]
 pub struct Input {
-    pub name: &'static str,
+    pub name: String,
     pub given: Vec<f32>,
     pub after: Vec<f32>,
 }
 
-type Kept<T> = Vec<(&'static str, Vec<f32>, Rc<T>)>;
+type Kept<T> = Vec<(String, Vec<f32>, Rc<T>)>;
 
 /// The buffers of one run of an op.
 pub struct Probe<'d, D: Memory> {
@@ -77,17 +77,17 @@ impl<'d, D: Memory> Probe<'d, D> {
     }
 
     /// Activations that the op reads.
-    pub fn reals(&mut self, name: &'static str, x: &[f32]) -> Result<Rc<Activation<D>>> {
+    pub fn reals(&mut self, name: impl Into<String>, x: &[f32]) -> Result<Rc<Activation<D>>> {
         let buffer = Rc::new(self.device.upload(&stored::<D::Real>(x))?);
         self.reals
-            .push((name, rounded::<D::Real>(x), buffer.clone()));
+            .push((name.into(), rounded::<D::Real>(x), buffer.clone()));
         Ok(buffer)
     }
 
     /// f32 numbers that the op reads.
-    pub fn floats(&mut self, name: &'static str, x: &[f32]) -> Result<Rc<D::Buffer<f32>>> {
+    pub fn floats(&mut self, name: impl Into<String>, x: &[f32]) -> Result<Rc<D::Buffer<f32>>> {
         let buffer = Rc::new(self.device.upload(x)?);
-        self.floats.push((name, x.to_vec(), buffer.clone()));
+        self.floats.push((name.into(), x.to_vec(), buffer.clone()));
         Ok(buffer)
     }
 
@@ -116,7 +116,7 @@ impl<'d, D: Memory> Probe<'d, D> {
     /// the device's type.
     pub fn take_reals(
         &mut self,
-        name: &'static str,
+        name: impl Into<String>,
         buffer: &Activation<D>,
         want: Vec<f64>,
         tolerance: Vec<f64>,
@@ -132,7 +132,7 @@ impl<'d, D: Memory> Probe<'d, D> {
     /// Hands over f32 numbers that the op wrote, within `tolerance` of `want`.
     pub fn take_floats(
         &mut self,
-        name: &'static str,
+        name: impl Into<String>,
         buffer: &D::Buffer<f32>,
         want: Vec<f64>,
         tolerance: Vec<f64>,
@@ -142,15 +142,20 @@ impl<'d, D: Memory> Probe<'d, D> {
         Ok(())
     }
 
-    /// Hands over numbers that the op gave back, which are exact.
-    pub fn take_host(&mut self, name: &'static str, got: Vec<f32>, want: Vec<f64>) {
-        let exact = vec![0.0; want.len()];
-        self.take(name, got, want, exact);
+    /// Hands over numbers that the op gave back, within `tolerance` of `want`.
+    pub fn take_host(
+        &mut self,
+        name: impl Into<String>,
+        got: Vec<f32>,
+        want: Vec<f64>,
+        tolerance: Vec<f64>,
+    ) {
+        self.take(name, got, want, tolerance);
         self.summed();
     }
 
     /// Hands over a number that the op gave back.
-    pub fn take_number(&mut self, name: &'static str, got: f64, want: f64, tolerance: f64) {
+    pub fn take_number(&mut self, name: impl Into<String>, got: f64, want: f64, tolerance: f64) {
         // In f32 as all outputs, so a rounding of it on top.
         let tolerance = tolerance + f64::from(f32::EPSILON) * want.abs();
         self.take(name, vec![got as f32], vec![want], vec![tolerance]);
@@ -164,9 +169,15 @@ impl<'d, D: Memory> Probe<'d, D> {
         }
     }
 
-    fn take(&mut self, name: &'static str, got: Vec<f32>, want: Vec<f64>, tolerance: Vec<f64>) {
+    fn take(
+        &mut self,
+        name: impl Into<String>,
+        got: Vec<f32>,
+        want: Vec<f64>,
+        tolerance: Vec<f64>,
+    ) {
         self.outputs.push(Output {
-            name,
+            name: name.into(),
             got,
             want,
             tolerance,

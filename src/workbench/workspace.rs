@@ -15,7 +15,8 @@ pub struct Workspace {
     folder: tempfile::TempDir,
     file: PathBuf,
     shown: String,
-    ptx: String,
+    /// Instances and their symbols.
+    entries: Vec<(String, String)>,
 }
 
 /// Why there is no workspace.
@@ -54,28 +55,27 @@ impl Workspace {
             file,
             folder,
             shown: path.display().to_string(),
-            ptx: String::new(),
+            entries: Vec::new(),
         };
-        if is_ptx {
-            workspace.ptx = std::fs::read_to_string(path)?;
-        } else {
-            let ptx = cuda::assemble(&workspace.file);
-            workspace.ptx = ptx.map_err(|said| WorkspaceError::Compile(workspace.shown(&said)))?;
+        let edited = cuda::assemble(&workspace.file);
+        let edited = edited.map_err(|said| WorkspaceError::Compile(workspace.shown(&said)))?;
+        if !is_ptx {
             let compiled = workspace.folder.path().join(format!("{op}.ptx"));
-            std::fs::write(compiled, &workspace.ptx)?;
+            std::fs::write(compiled, &edited.ptx)?;
         }
+        workspace.entries = edited.entries;
         Ok(workspace)
     }
 
     /// The kernel instance that a symbol of the file is, as its `// instance:` lines say.
     pub fn instance(&self, symbol: &str) -> Option<&str> {
-        let lines = self
-            .ptx
-            .lines()
-            .filter_map(|line| line.strip_prefix("// instance:"));
-        let mut pairs = lines.filter_map(|line| line.split_once('='));
-        let found = pairs.find(|(_, found)| found.trim() == symbol);
-        found.map(|(name, _)| name.trim())
+        let found = self.entries.iter().find(|(_, found)| found == symbol);
+        found.map(|(name, _)| name.as_str())
+    }
+
+    /// The kernel instances of the file.
+    pub fn instances(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
     }
 
     /// The machine code of every instance in the file for `arch`, such as `sm_80`; none of a `.ptx` file, which

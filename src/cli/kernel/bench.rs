@@ -43,10 +43,10 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
         (None, Some(op)) => KernelSource::built_in(op)?,
         (None, None) => return Err("expected a kernel file or --op".into()),
     };
-    let (op, name) = (source.op.clone(), source.name.clone());
-    let workloads = args.at.workloads(&op)?;
+    let (op, name) = (source.op, source.name.clone());
+    let workloads = args.at.workloads(op)?;
     let mut trace = match &args.trace {
-        Some(path) => Some(Trace::open(path, &op, &name)?),
+        Some(path) => Some(Trace::open(path, op, &name)?),
         None => None,
     };
     let side = match Side::new(source) {
@@ -62,7 +62,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
         Err(error) => return Err(error.into()),
     };
     let reference = match &trace {
-        Some(_) => Some(Side::new(KernelSource::built_in(&op)?)?),
+        Some(_) => Some(Side::new(KernelSource::built_in(op)?)?),
         None => None,
     };
     if !args.json {
@@ -75,7 +75,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
         if !right {
             wrong.push(workload.uuid.as_str());
         }
-        print(args.json, &op, &name, workload, &figures)?;
+        print(args.json, op, &name, workload, &figures)?;
         if let (Some(trace), Some(reference)) = (&mut trace, &reference) {
             let reference = reference.figures(workload, args.at.device)?;
             let outcome = match &figures {

@@ -4,13 +4,12 @@
 use super::counts::{Counted, counted};
 use super::looks::{self, Gpu, Look, first_error};
 use super::machine_code::{ARCH, MachineCode};
+use super::outcome::Outcome;
 use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
 use lrem::workbench::{Inspection, Reason, Verdict, Workspace, WorkspaceError};
-use serde::Serialize;
 use serde_json::Value;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -20,7 +19,7 @@ pub struct CheckArgs {
     /// The kernel file, `.cu` or `.ptx`, whose `// instance:` lines name the kernels that it stands for; or a
     /// solution: a folder with `solution.json`, or such a file.
     file: PathBuf,
-    /// The op that it does; by default the file's name.
+    /// The op that it does, or a kernel file of that op's; by default the file's name.
     #[arg(long)]
     op: Option<String>,
     /// Draws the shapes and inputs; fresh each time by default.
@@ -39,19 +38,7 @@ pub struct CheckArgs {
 struct Seen {
     verdicts: Vec<Verdict>,
     shapes: Vec<String>,
-    kernels: Vec<Counted>,
-}
-
-/// All that came out.
-#[derive(Serialize)]
-struct Outcome {
-    file: String,
-    op: String,
-    seed: u64,
-    accepted: bool,
-    verdicts: Vec<Verdict>,
-    shapes: Vec<String>,
-    seconds: f64,
+    unlaunched: Vec<String>,
     kernels: Vec<Counted>,
 }
 
@@ -77,15 +64,16 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
     };
     let outcome = Outcome {
         file: source.name.clone(),
-        op: source.op.clone(),
+        op: source.op,
         seed,
         accepted: seen.verdicts.is_empty(),
         verdicts: seen.verdicts,
         shapes: seen.shapes,
         seconds: started.elapsed().as_secs_f64(),
+        unlaunched: seen.unlaunched,
         kernels: seen.kernels,
     };
-    print(&outcome, args.json)?;
+    outcome.print(args.json)?;
     match outcome.accepted {
         true => Ok(()),
         false => Err(format!("{}: refused", outcome.file).into()),
@@ -111,7 +99,7 @@ fn examine(
     }
     let children: Vec<Child> = wanted
         .into_iter()
-        .map(|look| looks::start(look, &source.op, seed, workspace))
+        .map(|look| looks::start(look, source.op, seed, workspace))
         .collect::<Result<_, Error>>()?;
     // While they run.
     let code = workspace.machine_code(ARCH)?;
@@ -159,6 +147,15 @@ fn examine(
             .first()
             .map(|look| look.shapes.clone())
             .unwrap_or_default(),
+        unlaunched: workspace
+            .instances()
+            .filter(|name| {
+                !checked
+                    .iter()
+                    .any(|look| look.launched.iter().any(|l| l == name))
+            })
+            .map(str::to_owned)
+            .collect(),
         kernels,
     })
 }
@@ -199,36 +196,4 @@ fn order(rising: &[Inspection], falling: &[Inspection]) -> Option<Verdict> {
         }
     }
     None
-}
-
-fn print(outcome: &Outcome, json: bool) -> Result<(), Error> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        writeln!(out, "{}", serde_json::to_string(outcome)?)?;
-        return Ok(());
-    }
-    let Outcome {
-        file,
-        op,
-        seed,
-        seconds,
-        ..
-    } = outcome;
-    let verdict = if outcome.accepted {
-        "accepted"
-    } else {
-        "refused"
-    };
-    writeln!(
-        out,
-        "{file} as {op}: {verdict} ({} shapes, seed {seed}, {seconds:.1} s)",
-        outcome.shapes.len()
-    )?;
-    for verdict in &outcome.verdicts {
-        writeln!(out, "  {verdict}")?;
-    }
-    for kernel in &outcome.kernels {
-        write!(out, "\n{kernel}")?;
-    }
-    Ok(())
 }

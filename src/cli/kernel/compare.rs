@@ -66,12 +66,12 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
     let [base, new] = open(args)?.map(Side::new);
     let (base, new) = (base?, new?);
     if base.source.op != new.source.op {
-        let (a, b) = (&base.source.op, &new.source.op);
+        let (a, b) = (base.source.op, new.source.op);
         return Err(format!("BASE is of {a} and NEW of {b}; expected two of one op").into());
     }
-    let op = base.source.op.clone();
+    let op = base.source.op;
     let (mut rows, mut wrong) = (Vec::new(), Vec::new());
-    for workload in args.at.workloads(&op)? {
+    for workload in args.at.workloads(op)? {
         let [a, b] = both(&base, &new, &workload, args.at.device)?;
         for (side, figures) in [(&base, &a), (&new, &b)] {
             let name = &side.source.name;
@@ -93,7 +93,7 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
     let finite = |ratio: &f64| ratio.is_finite();
     let predicted = geometric_mean(rows.iter().map(|row| row.predicted).filter(finite));
     let comparison = Comparison {
-        op: &op,
+        op,
         base: &base.source.name,
         new: &new.source.name,
         rows: &rows,
@@ -116,9 +116,9 @@ fn open(args: &CompareArgs) -> Result<[KernelSource; 2], Error> {
         false => Ok(None),
     };
     let [base, new] = [file(&args.base)?, file(&args.new)?];
-    let known = base.as_ref().or(new.as_ref()).map(|s| s.op.clone());
-    let op = known.or(args.op.clone());
-    let of = |source: Option<KernelSource>| match (source, &op) {
+    let known = base.as_ref().or(new.as_ref()).map(|s| s.op);
+    let op = args.op.as_deref().or(known);
+    let of = |source: Option<KernelSource>| match (source, op) {
         (Some(source), _) => Ok(source),
         (None, Some(op)) => KernelSource::built_in(op),
         (None, None) => Err("expected --op where both are built in".into()),

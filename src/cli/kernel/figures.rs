@@ -73,7 +73,7 @@ impl Side {
     ) -> Result<Result<Figures, String>, Error> {
         let logs = tempfile::tempdir()?;
         let profile = logs.path().join("counts.jsonl");
-        let (op, seed) = (&self.source.op, workload.seed()?);
+        let (op, seed) = (self.source.op, workload.seed()?);
         let counts = Look::Counts(&profile, Some(workload));
         let counts = looks::start(counts, op, seed, &self.workspace)?;
         let seen = match looks::finish(counts, &self.workspace)? {

@@ -4,9 +4,10 @@
 use crate::cli::Error;
 use clap::{Args, ValueEnum};
 use half::bf16;
+use lrem::device::Real;
 use lrem::device::cuda::{Driver, KERNEL_FOLDER};
 use lrem::with_contract;
-use lrem::workbench::{Inspection, Workload, Workspace, inspect, measure};
+use lrem::workbench::{Contract, Inspection, Workload, Workspace, inspect, measure};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -65,15 +66,22 @@ pub fn child(args: &InspectArgs) -> Result<(), Error> {
         .map(serde_json::from_str)
         .transpose()?;
     let workload = workload.as_ref();
-    let looks = with_contract!(args.op.as_str(), |C| match given {
-        Some(_) => [
-            measure::<C, f32>(driver, workload, args.seed)?,
-            measure::<C, bf16>(driver, workload, args.seed)?,
-        ],
-        None => [
-            inspect::<C, f32>(driver, args.seed)?,
-            inspect::<C, bf16>(driver, args.seed)?,
-        ],
+    let looks = with_contract!(args.op.as_str(), |C| {
+        let mut looks = vec![look::<C, f32>(
+            driver,
+            given.is_some(),
+            workload,
+            args.seed,
+        )?];
+        if C::TYPED {
+            looks.push(look::<C, bf16>(
+                driver,
+                given.is_some(),
+                workload,
+                args.seed,
+            )?);
+        }
+        looks
     });
     let looks = looks.ok_or_else(|| super::no_contract(&args.op))?;
     let mut out = std::io::stdout().lock();
@@ -81,6 +89,18 @@ pub fn child(args: &InspectArgs) -> Result<(), Error> {
         writeln!(out, "{}", serde_json::to_string(&inspection)?)?;
     }
     Ok(())
+}
+
+fn look<C: Contract, T: Real>(
+    driver: Driver,
+    one_shape: bool,
+    workload: Option<&Workload>,
+    seed: u64,
+) -> Result<Inspection, Error> {
+    Ok(match one_shape {
+        true => measure::<C, T>(driver, workload, seed)?,
+        false => inspect::<C, T>(driver, seed)?,
+    })
 }
 
 /// Starts a look at the kernels in `workspace`, with inputs drawn by `seed` where no workload says so.

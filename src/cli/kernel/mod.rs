@@ -8,6 +8,7 @@ mod figures;
 mod looks;
 mod machine_code;
 mod new;
+mod outcome;
 mod page;
 mod show;
 mod source;
@@ -15,6 +16,7 @@ mod trace;
 
 use super::Error;
 use clap::Subcommand;
+use lrem::workbench::contracts::OPS;
 use lrem::workbench::sources;
 
 #[derive(Subcommand)]
@@ -53,8 +55,10 @@ pub fn run(command: KernelCommand) -> Result<(), Error> {
 
 /// An error that names the ops which have a contract, for one that has none.
 fn no_contract(op: &str) -> Error {
-    let ops = lrem::workbench::contracts::OPS.join(", ");
-    format!("op `{op}` has no contract; expected one of {ops}").into()
+    let files = OPS.iter().flat_map(|(_, files)| *files).copied();
+    let files: Vec<&str> = files.collect();
+    let files = files.join(", ");
+    format!("op `{op}` has no contract; expected one of {files}").into()
 }
 
 /// The text of an op's kernel file, as it was built in.

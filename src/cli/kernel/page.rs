@@ -24,41 +24,47 @@ pub struct PagesArgs {
 pub fn write(args: &PagesArgs) -> Result<(), Error> {
     std::fs::create_dir_all(&args.folder)
         .map_err(|error| format!("{}: {error}", args.folder.display()))?;
-    let wanted = |op: &&str| args.ops.is_empty() || args.ops.iter().any(|o| o == op);
-    for op in OPS.into_iter().filter(wanted) {
+    let wanted = |op: &str| args.ops.is_empty() || args.ops.iter().any(|o| o == op);
+    for (op, files) in OPS.iter().filter(|(op, _)| wanted(op)) {
         let path = args.folder.join(format!("{op}.md"));
-        std::fs::write(&path, page(op)?).map_err(|error| format!("{}: {error}", path.display()))?;
+        std::fs::write(&path, page(op, files)?)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         println!("wrote {}", path.display());
     }
     Ok(())
 }
 
-/// The page of an op in Markdown.
-fn page(op: &str) -> Result<String, Error> {
+/// The page of an op in Markdown; its kernels are in `files`.
+fn page(op: &str, files: &[&str]) -> Result<String, Error> {
     let mut text = format!("# {op}\n\n");
     if let Some(contract) = contract(op) {
         writeln!(text, "{}", head(contract, "//!"))?;
     }
-    writeln!(
-        text,
-        "## Kernels\n\n```text\n{}```\n",
-        head(built_in(op)?, "//")
-    )?;
-    writeln!(
-        text,
-        "## Counts\n\nOf `lrem kernel bench --op {op}`, on the virtual GPU as sm_80: bytes that have to cross HBM's pins, \
-         over those that the op cannot do without; sectors of global memory and wavefronts of shared memory over what \
-         the same accesses need at best; the time of the work by the model, without launching, and what limits it. \
-         Error is the largest of any output, over what the op's error analysis allows.\n"
-    )?;
-    let side = Side::new(KernelSource::built_in(op)?)?;
+    let sides = files
+        .iter()
+        .map(|file| Ok(Side::new(KernelSource::built_in(file)?)?));
+    let sides = sides.collect::<Result<Vec<Side>, Error>>()?;
+    writeln!(text, "## Kernels\n")?;
+    for file in files {
+        writeln!(text, "```text\n{}```\n", head(built_in(file)?, "//"))?;
+    }
+    writeln!(text, "## Counts\n\n{COUNTS}\n")?;
     for workload in At::default().workloads(op)? {
-        let figures = side.figures(&workload, Gpu::Simt)?;
-        let figures = figures.map_err(|said| format!("{op} at {}: {said}", workload.uuid))?;
-        section(&mut text, &workload.uuid, &figures)?;
+        for (side, file) in sides.iter().zip(files) {
+            let figures = side.figures(&workload, Gpu::Simt)?;
+            let figures = figures.map_err(|said| format!("{file} at {}: {said}", workload.uuid))?;
+            if !figures.kernels.is_empty() {
+                section(&mut text, &workload.uuid, &figures)?;
+            }
+        }
     }
     Ok(text)
 }
+
+const COUNTS: &str = "Of `lrem kernel bench`, on the virtual GPU as sm_80: bytes that have to cross HBM's pins, \
+over those that the op cannot do without; sectors of global memory and wavefronts of shared memory over what the \
+same accesses need at best; the time of the work by the model, without launching, and what limits it. Local are \
+loads and stores of spilled registers. Error is the largest of any output, over what the op's error analysis allows.";
 
 fn section(text: &mut String, workload: &str, figures: &Figures) -> std::fmt::Result {
     writeln!(

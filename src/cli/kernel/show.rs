@@ -1,10 +1,10 @@
-//! `lrem kernel list` and `show`: ops, their contracts and their kernels.
+//! `lrem kernel list` and `show`: kernel files, the contracts of their ops and their kernels.
 
 use super::{built_in, head};
 use crate::cli::Error;
 use clap::Args;
 use lrem::device::cuda;
-use lrem::workbench::contracts::OPS;
+use lrem::workbench::contracts::op_of;
 use std::collections::BTreeMap;
 use std::io::Write;
 
@@ -26,9 +26,9 @@ pub fn list() -> Result<(), Error> {
             .push(kernel.instance);
     }
     let mut out = std::io::stdout().lock();
-    for (op, instances) in &instances {
-        let contract = if OPS.contains(op) { "contract" } else { "" };
-        writeln!(out, "{op:<24} {:>3} kernels  {contract}", instances.len())?;
+    for (file, instances) in &instances {
+        let op = op_of(file).map_or(String::new(), |op| format!("contract {op}"));
+        writeln!(out, "{file:<24} {:>3} kernels  {op}", instances.len())?;
     }
     if instances.is_empty() {
         return Err("this program was built without NVRTC and has no kernels; run `make setup`, then build again".into());
@@ -50,31 +50,33 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
 
 /// The file of an op's contract in `src/ops/`.
 pub fn contract(op: &str) -> Option<&'static str> {
-    let found = CONTRACTS.iter().find(|(name, _)| *name == op);
+    let op = op_of(op).unwrap_or(op);
+    let found = CONTRACTS.iter().find(|(ops, _)| ops.contains(&op));
     found.map(|(_, text)| *text)
 }
 
 macro_rules! contracts {
-    ($($op:literal),*) => {
-        /// The files of the ops' contracts.
-        const CONTRACTS: &[(&str, &str)] = &[
-            $(($op, include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/ops/", $op, ".rs"))),)*
-        ];
+    ($($file:literal $(for $($op:literal),+)?;)*) => {
+        /// The files of the ops' contracts, and the ops in each.
+        const CONTRACTS: &[(&[&str], &str)] = &[$((
+            &[$file $(, $($op),+)?],
+            include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/ops/", $file, ".rs")),
+        )),*];
     };
 }
-contracts!(
-    "adamw",
-    "attention",
-    "embedding",
-    "grpo",
-    "info_nce",
-    "kv_store",
-    "linear",
-    "linear_cross_entropy",
-    "pool",
-    "rms_norm",
-    "rope",
-    "sample",
-    "swiglu",
-    "top_k"
-);
+contracts! {
+    "adamw";
+    "attention" for "attention_combine";
+    "embedding";
+    "grpo";
+    "info_nce";
+    "kv_store";
+    "linear" for "linear_int8";
+    "linear_cross_entropy";
+    "pool";
+    "rms_norm";
+    "rope" for "qk_norm";
+    "sample";
+    "swiglu";
+    "top_k";
+}

@@ -5,7 +5,7 @@
 
 use super::no_contract;
 use crate::cli::Error;
-use lrem::workbench::contracts::OPS;
+use lrem::workbench::contracts::op_of;
 use lrem::workbench::{Workspace, WorkspaceError};
 use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
@@ -17,7 +17,7 @@ const SOLUTION: &str = "solution.json";
 pub struct KernelSource {
     /// What it is called: the path that was given, or a solution's name.
     pub name: String,
-    pub op: String,
+    pub op: &'static str,
     pub text: String,
     file: PathBuf,
     /// Where the sources of a solution were written out.
@@ -46,7 +46,8 @@ struct SourceFile {
 }
 
 impl KernelSource {
-    /// Opens a kernel file, for `op` or else for the op that the file is named after; or a solution.
+    /// Opens a kernel file, for `op`, which may be a kernel file of it, or else for the op that the file is
+    /// named after; or a solution.
     ///
     /// # Errors
     /// Names the file or field that is wrong.
@@ -59,20 +60,20 @@ impl KernelSource {
             return KernelSource::solution(&manifest, op);
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let op = op.unwrap_or(&stem).to_string();
-        KernelSource::of(path.display().to_string(), op, path.to_path_buf(), None)
+        let name = path.display().to_string();
+        KernelSource::of(name, op.unwrap_or(&stem), path.to_path_buf(), None)
     }
 
-    /// The kernels of `op` that the program was built with.
+    /// The kernels of a file in `kernels/`, named without its ending, that the program was built with.
     ///
     /// # Errors
     /// Names the ops that there are.
-    pub fn built_in(op: &str) -> Result<KernelSource, Error> {
-        let text = super::built_in(op)?;
+    pub fn built_in(name: &str) -> Result<KernelSource, Error> {
+        let text = super::built_in(name)?;
         let folder = tempfile::tempdir()?;
-        let file = folder.path().join(format!("{op}.cu"));
+        let file = folder.path().join(format!("{name}.cu"));
         std::fs::write(&file, text)?;
-        KernelSource::of("built in".into(), op.into(), file, Some(folder))
+        KernelSource::of("built in".into(), name, file, Some(folder))
     }
 
     fn solution(manifest: &Path, op: Option<&str>) -> Result<KernelSource, Error> {
@@ -98,7 +99,7 @@ impl KernelSource {
         let entry = spec.entry_point.split("::").next().unwrap_or_default();
         let beside = manifest.parent().unwrap_or(Path::new("."));
         if sources.is_empty() {
-            return KernelSource::of(name, definition, beside.join(entry), None);
+            return KernelSource::of(name, &definition, beside.join(entry), None);
         }
         let folder = tempfile::tempdir()?;
         for source in &sources {
@@ -122,18 +123,16 @@ impl KernelSource {
             ))
             .into());
         }
-        KernelSource::of(name, definition, file, Some(folder))
+        KernelSource::of(name, &definition, file, Some(folder))
     }
 
     fn of(
         name: String,
-        op: String,
+        op: &str,
         file: PathBuf,
         unpacked: Option<tempfile::TempDir>,
     ) -> Result<KernelSource, Error> {
-        if !OPS.contains(&op.as_str()) {
-            return Err(no_contract(&op));
-        }
+        let op = op_of(op).ok_or_else(|| no_contract(op))?;
         let text = std::fs::read_to_string(&file)
             .map_err(|error| format!("{}: {error}", file.display()))?;
         Ok(KernelSource {
@@ -150,6 +149,6 @@ impl KernelSource {
     /// # Errors
     /// What the compiler says, and where files cannot be written.
     pub fn workspace(&self) -> Result<Workspace, WorkspaceError> {
-        Workspace::new(&self.op, &self.file)
+        Workspace::new(self.op, &self.file)
     }
 }

@@ -8,6 +8,7 @@ use super::staging::Staging;
 use crate::device::{DeviceError, Result};
 use cudarc::driver::sys::CUdevice_attribute::*;
 use cudarc::driver::{DriverError, result, sys};
+use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The first architecture with what the kernels use: bf16 products, asynchronous copies to shared
@@ -32,6 +33,7 @@ pub struct Context {
     staging: Mutex<Option<Staging>>,
     modules: Mutex<Modules>,
     times: Mutex<LaunchTimes>,
+    launched: Mutex<BTreeSet<String>>,
 }
 
 // SAFETY: handles of the driver, which any thread may use after it has made the context current; what
@@ -96,6 +98,7 @@ impl Context {
             staging: Mutex::default(),
             modules: Mutex::default(),
             times: Mutex::default(),
+            launched: Mutex::default(),
         })
     }
 
@@ -166,6 +169,18 @@ impl Context {
 
     pub(super) fn times(&self) -> MutexGuard<'_, LaunchTimes> {
         lock(&self.times)
+    }
+
+    /// The kernel instances that have been launched.
+    pub fn launched(&self) -> Vec<String> {
+        lock(&self.launched).iter().cloned().collect()
+    }
+
+    pub(super) fn note_launch(&self, instance: &str) {
+        let mut launched = lock(&self.launched);
+        if !launched.contains(instance) {
+            launched.insert(instance.to_owned());
+        }
     }
 }
 

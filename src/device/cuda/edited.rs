@@ -21,10 +21,12 @@ mod toolkit;
 /// A folder with `.cu` files, and the headers that they include.
 pub const FOLDER: &str = "LREM_KERNEL_DIR";
 
-/// A file compiled to PTX, and the symbol of each of its instances.
-pub(super) struct Edited {
+/// A file as PTX.
+pub struct Edited {
+    /// The file's name without its ending.
     pub op: String,
     pub ptx: String,
+    /// Instances and their symbols.
     pub entries: Vec<(String, String)>,
 }
 
@@ -49,36 +51,31 @@ pub(super) fn compile(instance: &str) -> Result<Option<Edited>> {
 }
 
 fn find(folder: &Path, instance: &str) -> std::result::Result<Option<Edited>, String> {
-    let has = |all: &[instances::Instance]| all.iter().any(|i| i.name == instance);
     for path in files(folder, "ptx")? {
-        let ptx = read(&path)?;
-        let found = instances::parse(&path, &ptx)?;
-        if has(&found) {
-            let entries = found.into_iter().map(|i| (i.name, i.expression)).collect();
-            let op = path.file_stem().unwrap_or_default().to_string_lossy();
-            return Ok(Some(Edited {
-                op: op.into_owned(),
-                ptx,
-                entries,
-            }));
+        let source = source(&path)?;
+        if source.has(instance) {
+            return Ok(Some(as_it_is(source)));
         }
     }
     let sources = instances::read_all(folder)?;
-    let source = sources.into_iter().find(|source| has(&source.instances));
+    let source = sources.into_iter().find(|source| source.has(instance));
     source.map(|source| compiled(folder, source)).transpose()
 }
 
-/// Compiles the kernel file `path` with the headers beside it: PTX that says in `// instance:` lines, as
-/// the file does, which symbol is which kernel. A `.ptx` file in the folder of `LREM_KERNEL_DIR` that
-/// says so is taken as it is.
+/// The kernel file `path` as PTX that says in `// instance:` lines, as the file does, which symbol is which
+/// kernel: a `.cu` file is compiled with the headers beside it, a `.ptx` file is taken as it is.
 ///
 /// # Errors
 /// What is wrong with the file, as the compiler words it, with file and line; a missing compiler.
-pub fn assemble(path: &Path) -> std::result::Result<String, String> {
+pub fn assemble(path: &Path) -> std::result::Result<Edited, String> {
     let source = source(path)?;
-    let Edited { ptx, entries, .. } = compiled(parent(path), source)?;
+    if path.extension().is_some_and(|ending| ending == "ptx") {
+        return Ok(as_it_is(source));
+    }
+    let mut edited = compiled(parent(path), source)?;
     let line = |(name, symbol): &(String, String)| format!("// instance: {name} = {symbol}\n");
-    Ok(entries.iter().map(line).collect::<String>() + &ptx)
+    edited.ptx = edited.entries.iter().map(line).collect::<String>() + &edited.ptx;
+    Ok(edited)
 }
 
 /// The machine code of the kernel file `path` for `arch`, such as `sm_80`: each instance with what is in it.
@@ -105,18 +102,25 @@ fn parent(path: &Path) -> &Path {
 }
 
 fn source(path: &Path) -> std::result::Result<instances::Source, String> {
-    let text = read(path)?;
-    let op = path.file_stem().unwrap_or_default().to_string_lossy();
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
+    let name = path.file_stem().unwrap_or_default();
     Ok(instances::Source {
-        op: op.into_owned(),
+        op: name.to_string_lossy().into_owned(),
         instances: instances::parse(path, &text)?,
         path: path.to_path_buf(),
         text,
     })
 }
 
-fn read(path: &Path) -> std::result::Result<String, String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
+/// A source that is PTX: what its instances are of are symbols.
+fn as_it_is(source: instances::Source) -> Edited {
+    let entries = source.instances.into_iter();
+    Edited {
+        op: source.op,
+        ptx: source.text,
+        entries: entries.map(|i| (i.name, i.expression)).collect(),
+    }
 }
 
 /// The folder's files of that ending, in the order of their names.

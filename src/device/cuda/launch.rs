@@ -119,6 +119,7 @@ impl Launch<'_> {
             unsafe { result::function::set_function_attribute(self.function, which, bytes) }
                 .map_err(failed(&error))?;
         }
+        self.context.note_launch(&self.instance);
         let words = self.words.as_mut_ptr();
         // SAFETY: every start lies within `words`, which outlives the call.
         let at = |&start: &usize| unsafe { words.add(start).cast::<c_void>() };

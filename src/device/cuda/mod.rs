@@ -37,7 +37,7 @@ mod weight;
 pub use allocator::Usage;
 pub use context::Context;
 pub use driver::Driver;
-pub use edited::{FOLDER as KERNEL_FOLDER, assemble, machine_code, sass, use_kernels_of};
+pub use edited::{Edited, FOLDER as KERNEL_FOLDER, assemble, machine_code, sass, use_kernels_of};
 pub use kernels::{Cubin, Kernel, compiler, kernel, kernels, sources};
 pub use memory::CudaBuffer;
 pub use weight::CudaWeight;

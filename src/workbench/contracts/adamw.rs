@@ -22,6 +22,7 @@ pub struct AdamWShape {
 impl Contract for AdamWContract {
     type Shape = AdamWShape;
     const OP: &'static str = "adamw";
+    const TYPED: bool = false;
 
     fn shape(draw: Draw, random: &mut PhiloxStream) -> AdamWShape {
         let lengths = match draw {

@@ -1,10 +1,12 @@
-//! Attention over packed sequences with trunks, forward and backward.
+//! Attention over packed sequences with trunks, forward and backward, and over a cache.
 
 use super::attention_bounds::bounds;
+use super::attention_cache::{Cached, decode};
 use super::{heads, limits, normals, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::attention::{Heads, KeysValues, reference};
 use crate::ops::forest::Forest;
+use crate::ops::linear::WeightFormat;
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Contract, Cost, Draw, Probe};
 use serde::{Deserialize, Serialize};
@@ -37,8 +39,9 @@ impl Contract for AttentionContract {
                 ],
             },
             Draw::Model => AttentionShape {
-                heads: heads(3, 1, 64),
-                parts: vec![(20, None), (5, Some(0)), (6, Some(1))],
+                heads: heads(2, 1, 64),
+                // Keys of more than a tile.
+                parts: vec![(70, None), (5, Some(0)), (6, Some(1))],
             },
             Draw::Smallest => AttentionShape {
                 heads: heads(1, 1, 2),
@@ -52,7 +55,7 @@ impl Contract for AttentionContract {
                 for i in 0..1 + random.below(4) {
                     let parent = (i > 0 && random.below(4) > 0).then(|| random.below(i));
                     parts.push((
-                        [1, 2 + random.below(18), 20 + random.below(30)][random.below(3)],
+                        [1, 2 + random.below(8), 10 + random.below(20)][random.below(3)],
                         parent,
                     ));
                 }
@@ -90,48 +93,91 @@ impl Contract for AttentionContract {
 
     fn run<D: Device>(
         s: &AttentionShape,
-        _: Draw,
+        draw: Draw,
         seed: u64,
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
-        // What an infinite score is worth is not the contract's.
-        let draw = Draw::Any;
-        let (h, forest, device) = (&s.heads, Forest::packed(&s.parts), probe.device);
-        let tokens = forest.tokens();
-        let [q_dim, kv_dim] = [h.q_dim(), h.kv_dim()];
-        let x = [(1, q_dim), (2, kv_dim), (3, kv_dim), (4, q_dim)]
-            .map(|(stream, width)| normals(draw, seed, stream, tokens * width));
-        let all = [0, 1, 2, 3].map(|i| wide(&x[i]));
-        let limit = bounds(h, &forest, &all, D::Real::ROUNDING);
-        let [q, k, v, dout] = &all;
-        let (want, want_lse) = reference::attention(h, &forest, q, k, v);
-        let gradients: [Vec<f64>; 3] =
-            reference::attention_backward(h, &forest, q, k, v, dout).into();
-
-        let qkv = probe.reals("qkv", &join(h, [&x[0], &x[1], &x[2]]))?;
-        let mut out = probe.new_reals(tokens * q_dim)?;
-        let mut lse = probe.new_floats(tokens * h.num_heads)?;
-        device.attention(
-            h,
-            &forest,
-            &qkv,
-            KeysValues::Packed,
-            &mut out,
-            Some(&mut lse),
-        )?;
-        let dout = probe.reals("dout", &x[3])?;
-        let mut dqkv = probe.new_reals(tokens * h.qkv_dim())?;
-        device.attention_backward(h, &forest, &qkv, &out, &lse, &dout, &mut dqkv)?;
-        probe.take_reals("out", &out, want, limit.out)?;
-        probe.take_floats("lse", &lse, want_lse, limit.lse)?;
-        let [dq, dk, dv] = &gradients;
-        let errors = join(h, [&limit.dqueries, &limit.dkeys, &limit.dvalues]);
-        probe.take_reals("dqkv", &dqkv, join(h, [dq, dk, dv]), errors)
+        packed(s, seed, "", probe)?;
+        // A device of bf16 may have kernels by the size of a head and of the batch.
+        if draw == Draw::Many && probe.device.training_format() == WeightFormat::Bf16 {
+            many(seed, probe)?;
+        }
+        // The last of every segment at least, and the whole of some.
+        let mut random = PhiloxStream::new(seed, 10);
+        let new = s.parts.iter().map(|&(len, _)| match random.below(3) {
+            0 => len,
+            1 => 1 + random.below(len),
+            _ => 1,
+        });
+        let cached = Cached::new(&s.parts, &new.collect::<Vec<_>>(), seed);
+        decode(&s.heads, &cached, seed, true, probe)
     }
 }
 
+/// Forward and backward of a packed batch.
+fn packed<D: Device>(
+    s: &AttentionShape,
+    seed: u64,
+    of: &str,
+    probe: &mut Probe<'_, D>,
+) -> Result<()> {
+    let (h, forest, device) = (&s.heads, Forest::packed(&s.parts), probe.device);
+    let tokens = forest.tokens();
+    let [q_dim, kv_dim] = [h.q_dim(), h.kv_dim()];
+    // What an infinite score is worth is not the contract's.
+    let x = [(1, q_dim), (2, kv_dim), (3, kv_dim), (4, q_dim)]
+        .map(|(stream, width)| normals(Draw::Any, seed, stream, tokens * width));
+    let all = [0, 1, 2, 3].map(|i| wide(&x[i]));
+    let limit = bounds(h, &forest, &all, D::Real::ROUNDING);
+    let [q, k, v, dout] = &all;
+    let (want, want_lse) = reference::attention(h, &forest, q, k, v);
+    let gradients: [Vec<f64>; 3] = reference::attention_backward(h, &forest, q, k, v, dout).into();
+
+    let qkv = probe.reals(format!("qkv{of}"), &join(h, [&x[0], &x[1], &x[2]]))?;
+    let mut out = probe.new_reals(tokens * q_dim)?;
+    let mut lse = probe.new_floats(tokens * h.num_heads)?;
+    let kv = KeysValues::Packed;
+    device.attention(h, &forest, &qkv, kv, &mut out, Some(&mut lse))?;
+    let dout = probe.reals(format!("dout{of}"), &x[3])?;
+    let mut dqkv = probe.new_reals(tokens * h.qkv_dim())?;
+    device.attention_backward(h, &forest, &qkv, &out, &lse, &dout, &mut dqkv)?;
+    probe.take_reals(format!("out{of}"), &out, want, limit.out)?;
+    probe.take_floats(format!("lse{of}"), &lse, want_lse, limit.lse)?;
+    let [dq, dk, dv] = &gradients;
+    let errors = join(h, [&limit.dqueries, &limit.dkeys, &limit.dvalues]);
+    probe.take_reals(format!("dqkv{of}"), &dqkv, join(h, [dq, dk, dv]), errors)
+}
+
+/// Heads of every size that tensor cores may have a kernel for; so many rows that see a key that their
+/// gradients of it are shared among blocks; a batch that fills a GPU, whose rows see two keys at most.
+fn many<D: Device>(seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
+    for (of, heads, tokens) in [
+        (" of heads of 80", heads(2, 1, 80), 66),
+        (" of heads of 96", heads(2, 1, 96), 66),
+        (" of heads of 128", heads(2, 1, 128), 66),
+        (" of a large group", heads(256, 1, 64), 9),
+    ] {
+        let parts = vec![(tokens, None)];
+        packed(&AttentionShape { heads, parts }, seed, of, probe)?;
+    }
+    let (h, forest) = (heads(33 * 327, 327, 64), Forest::packed(&[(2, None)]));
+    let x = [(5, h.q_dim()), (6, h.kv_dim()), (7, h.kv_dim())]
+        .map(|(stream, width)| normals(Draw::Any, seed, stream, 2 * width));
+    let nothing = vec![0.0; x[0].len()];
+    let all = [wide(&x[0]), wide(&x[1]), wide(&x[2]), nothing];
+    let limit = bounds(&h, &forest, &all, D::Real::ROUNDING);
+    let (want, _) = reference::attention(&h, &forest, &all[0], &all[1], &all[2]);
+    let qkv = probe.reals("qkv of many heads", &join(&h, [&x[0], &x[1], &x[2]]))?;
+    let mut out = probe.new_reals(x[0].len())?;
+    let kv = KeysValues::Packed;
+    probe
+        .device
+        .attention(&h, &forest, &qkv, kv, &mut out, None)?;
+    probe.take_reals("out of many heads", &out, want, limit.out)
+}
+
 /// Rows of queries, keys and values side by side.
-fn join<T: Copy>(h: &Heads, [queries, keys, values]: [&[T]; 3]) -> Vec<T> {
+pub(super) fn join<T: Copy>(h: &Heads, [queries, keys, values]: [&[T]; 3]) -> Vec<T> {
     let rows = queries.chunks_exact(h.q_dim());
     let kv = keys
         .chunks_exact(h.kv_dim())

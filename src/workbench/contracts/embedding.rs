@@ -1,6 +1,6 @@
 //! Embedding lookup from a master table and from packed ones, and its gradient.
 
-use super::{limits, magnitudes, normals, wide};
+use super::{limits, magnitudes, normals, onto, wide};
 use crate::device::{Device, Result};
 use crate::ops::embedding::reference;
 use crate::ops::linear::{Weight, WeightFormat};
@@ -109,16 +109,9 @@ impl Contract for EmbeddingContract {
         let start = normals(Draw::Any, seed, 1, vocab * hidden);
         let gradient = reference::embedding_backward(vocab, hidden, &wide(&dout), &ids);
         let sizes = reference::embedding_backward(vocab, hidden, &magnitudes(&dout), &ids);
-        let want: Vec<f64> = gradient
-            .iter()
-            .zip(&start)
-            .map(|(g, &at)| g + f64::from(at))
-            .collect();
-        let sizes = sizes
-            .iter()
-            .zip(&start)
-            .map(|(size, at)| size + f64::from(at.abs()));
-        let error = sizes.map(|size| tokens as f64 * ULP * size).collect();
+        let relative = tokens as f64 * ULP;
+        let error: Vec<f64> = sizes.iter().map(|size| relative * size).collect();
+        let (want, error) = onto(&gradient, &error, &start, relative);
         let dout_in = probe.reals("dout", &dout)?;
         let mut dtable = probe.sum_floats(&start)?;
         device.embedding_backward(vocab, hidden, &dout_in, &ids, &mut dtable)?;

@@ -24,6 +24,7 @@ pub struct InfoNceShape {
 impl Contract for InfoNceContract {
     type Shape = InfoNceShape;
     const OP: &'static str = "info_nce";
+    const TYPED: bool = false;
 
     fn shape(draw: Draw, random: &mut PhiloxStream) -> InfoNceShape {
         let (queries, items, hidden) = match draw {

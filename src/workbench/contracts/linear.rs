@@ -1,8 +1,10 @@
-//! Linear with master weights: forward, with a bias and on top of what is there, and both gradients.
+//! Linear with master weights and with packed ones in f32 and bf16: forward, with a bias and on top of what
+//! is there, logits, and both gradients.
 
-use super::{limits, magnitudes, normals, wide};
+use super::linear_many::products;
+use super::{limits, magnitudes, normals, onto, to_bf16, wide};
 use crate::device::{Device, Real, Result};
-use crate::ops::linear::{LinearShape, Weight, reference};
+use crate::ops::linear::{LinearShape, Weight, WeightFormat, reference};
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Contract, Cost, Draw, Probe};
 
@@ -21,10 +23,12 @@ impl Contract for LinearContract {
             Draw::Counted => (128, 576, 576),
             Draw::Model => (5, 192, 576),
             Draw::Smallest => (1, 1, 1),
+            // More rows than decoding has, of multiples of 16 bytes.
+            Draw::Many => (72, 136, 40),
             // Around the tiles, and rows that start at no multiple of 16 bytes.
             _ => (
-                [1 + random.below(14), 90 + random.below(40)][random.below(2)],
-                [1 + random.below(70), 64, 250 + random.below(50)][random.below(3)],
+                [1 + random.below(14), 60 + random.below(10)][random.below(2)],
+                [1 + random.below(70), 64, 120 + random.below(15)][random.below(3)],
                 [1 + random.below(70), 64, 120 + random.below(15)][random.below(3)],
             ),
         };
@@ -62,36 +66,34 @@ impl Contract for LinearContract {
         );
         let start = |stream: u64, len: usize| normals(Draw::Any, seed, stream, len);
 
-        // A rounding of the sum of the products' magnitudes for each of them.
-        let sizes = reference::linear(
-            *s,
-            &magnitudes(&x),
-            &magnitudes(&w),
-            Some(&magnitudes(&bias)),
-        );
-        let error: Vec<f64> = sizes
-            .iter()
-            .map(|size| (k as f64 + 6.0) * ULP * size)
-            .collect();
         let (x_in, w_in) = (probe.reals("x", &x)?, probe.floats("weight", &w)?);
         let bias_in = probe.floats("bias", &bias)?;
-        let mut y = probe.new_reals(m * n)?;
-        device.linear(
-            *s,
-            &x_in,
-            Weight::Master(&*w_in),
-            Some(&*bias_in),
-            &mut y,
-            false,
-        )?;
-        let want = reference::linear(*s, &wide(&x), &wide(&w), Some(&wide(&bias)));
-        probe.take_reals("y", &y, want, error.clone())?;
+        // The numbers of `w` are those of bf16; these are not, so that packing rounds them.
+        let fine: Vec<f32> = w.iter().map(|v| v * 1.003).collect();
+        let rounded: Vec<f32> = fine.iter().copied().map(to_bf16).collect();
+        let single = device.pack(&w, n, k, WeightFormat::F32)?;
+        let half = device.pack(&fine, n, k, WeightFormat::Bf16)?;
+        for (of, weight, w) in [
+            ("", Weight::Master(&*w_in), &w),
+            (" of packed f32", Weight::Packed(&single), &w),
+            (" of packed bf16", Weight::Packed(&half), &rounded),
+        ] {
+            let mut y = probe.new_reals(m * n)?;
+            device.linear(*s, &x_in, weight, Some(&*bias_in), &mut y, false)?;
+            let (want, error) = product(*s, &x, w, Some(&bias));
+            probe.take_reals(format!("y{of}"), &y, want, error)?;
+            let mut logits = probe.new_floats(m * n)?;
+            device.logits(*s, &x_in, weight, &mut logits)?;
+            let (want, error) = product(*s, &x, w, None);
+            probe.take_floats(format!("logits{of}"), &logits, want, error)?;
+        }
 
         let there = start(5, m * n);
         let mut y = probe.sum_reals(&there)?;
         device.linear(*s, &x_in, Weight::Master(&*w_in), None, &mut y, true)?;
-        let want = reference::linear(*s, &wide(&x), &wide(&w), None);
-        let (want, error) = onto(want, error, &there, D::Real::ROUNDING);
+        let (want, error) = product(*s, &x, &w, None);
+        let relative = 4.0 * ULP + D::Real::ROUNDING;
+        let (want, error) = onto(&want, &error, &there, relative);
         probe.take_reals("y on top", &y, want, error)?;
         probe.summed();
 
@@ -112,23 +114,26 @@ impl Contract for LinearContract {
         let (dw_there, db_there) = (start(6, n * k), start(7, n));
         let (mut dw, mut db) = (probe.sum_floats(&dw_there)?, probe.sum_floats(&db_there)?);
         device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db))?;
-        let (want, error) = onto(wide_dw, scaled(&size.1, m), &dw_there, 0.0);
+        let (want, error) = onto(&wide_dw, &scaled(&size.1, m), &dw_there, 4.0 * ULP);
         probe.take_floats("dweight", &dw, want, error)?;
         probe.summed();
-        let (want, error) = onto(wide_db, scaled(&size.2, m), &db_there, 0.0);
+        let (want, error) = onto(&wide_db, &scaled(&size.2, m), &db_there, 4.0 * ULP);
         probe.take_floats("dbias", &db, want, error)?;
         probe.summed();
-        Ok(())
+        match draw {
+            Draw::Many => products(seed, probe),
+            _ => Ok(()),
+        }
     }
 }
 
-/// A sum and its error on top of what is there.
-fn onto(want: Vec<f64>, error: Vec<f64>, there: &[f32], rounding: f64) -> (Vec<f64>, Vec<f64>) {
-    let sums = want.iter().zip(there).map(|(w, &at)| w + f64::from(at));
-    let sums: Vec<f64> = sums.collect();
-    let more = |((e, &at), w): ((&f64, &f32), &f64)| {
-        e + (4.0 * ULP + rounding) * (f64::from(at.abs()) + w.abs())
+/// `x · wᵀ + bias`, and its error: a rounding of the sum of the products' magnitudes for each of them.
+pub fn product(s: LinearShape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> (Vec<f64>, Vec<f64>) {
+    let of = |numbers: fn(&[f32]) -> Vec<f64>| {
+        let bias = bias.map(numbers);
+        reference::linear(s, &numbers(x), &numbers(w), bias.as_deref())
     };
-    let error = error.iter().zip(there).zip(&want).map(more).collect();
-    (sums, error)
+    let roundings = (s.k as f64 + 6.0) * ULP;
+    let errors = of(magnitudes).iter().map(|size| roundings * size).collect();
+    (of(wide), errors)
 }

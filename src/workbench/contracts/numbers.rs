@@ -33,6 +33,14 @@ pub fn magnitudes(x: &[f32]) -> Vec<f64> {
     x.iter().map(|v| f64::from(v.abs())).collect()
 }
 
+/// What a result becomes on top of what is there, and its error: more by `relative` of both magnitudes.
+pub fn onto(want: &[f64], error: &[f64], there: &[f32], relative: f64) -> (Vec<f64>, Vec<f64>) {
+    let sums = want.iter().zip(there).map(|(w, &at)| w + f64::from(at));
+    let more = |((e, &at), w): ((&f64, &f32), &f64)| e + relative * (f64::from(at.abs()) + w.abs());
+    let errors = error.iter().zip(there).zip(want).map(more);
+    (sums.collect(), errors.collect())
+}
+
 /// Heads of attention.
 pub fn heads(num_heads: usize, num_kv_heads: usize, head_dim: usize) -> Heads {
     Heads {

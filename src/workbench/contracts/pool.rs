@@ -1,6 +1,6 @@
 //! Pooling and its backward, with embeddings in f32 and in the activations' type.
 
-use super::{limits, magnitudes, normals, wide};
+use super::{limits, magnitudes, normals, onto, wide};
 use crate::device::{Device, Result};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::pool::{PoolPlan, reference};
@@ -86,17 +86,8 @@ impl Contract for PoolContract {
         probe.take_reals("out as activations", &out, want, error)?;
 
         let gradient = reference::pool_backward(&plan, s.hidden, s.rows, &wide(&dout));
-        let want: Vec<f64> = gradient
-            .iter()
-            .zip(&start)
-            .map(|(g, &at)| g + f64::from(at))
-            .collect();
         let sizes = reference::pool_backward(&sizes, s.hidden, s.rows, &magnitudes(&dout));
-        let sizes = sizes
-            .iter()
-            .zip(&start)
-            .map(|(s, at)| s + f64::from(at.abs()));
-        let error = scaled(sizes.collect());
+        let (want, error) = onto(&gradient, &scaled(sizes), &start, terms * ULP);
         let dout_in = probe.floats("dout", &dout)?;
         let mut dx = probe.sum_reals(&start)?;
         device.pool_backward(&plan, s.hidden, &dout_in, &mut dx)?;

@@ -1,7 +1,7 @@
 //! The norm of every query and key head, and its backward.
 
 use super::rms_norm::{gradient_errors, norm_error};
-use super::{heads, limits, normals, wide};
+use super::{heads, limits, normals, onto, wide};
 use crate::device::{Device, Result};
 use crate::ops::attention::Heads;
 use crate::ops::philox::PhiloxStream;
@@ -113,11 +113,7 @@ impl Contract for QkNormContract {
         for (((name, got, gradient), start), of_w) in
             weights.into_iter().zip(&starts).zip(of_weights)
         {
-            let sums = gradient.iter().zip(start).map(|(g, &at)| g + f64::from(at));
-            let want: Vec<f64> = sums.collect();
-            let more = want.iter().zip(start).zip(of_w);
-            let error = more.map(|((w, at), e)| e + ULP * rows * (f64::from(at.abs()) + w.abs()));
-            let error = error.collect();
+            let (want, error) = onto(&gradient, &of_w, start, rows * ULP);
             probe.take_floats(name, &got, want, error)?;
             probe.summed();
         }

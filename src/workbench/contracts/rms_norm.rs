@@ -1,6 +1,6 @@
 //! RMSNorm, plain, fused with the residual addition, and its backward.
 
-use super::{limits, magnitudes, normals, to_bf16, wide};
+use super::{limits, magnitudes, normals, onto, to_bf16, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::rms_norm::{NormShape, reference};
@@ -93,20 +93,11 @@ impl Contract for RmsNormContract {
             reference::rms_norm_backward(*s, &wide_x, &wide_w, &wide(&dy));
         let [error_x, error_w] = gradient_errors(s.eps, &x, &w, &dy);
         // What is already there, and the sums with it.
-        let start = |sum: f64, there: f32| {
-            ULP * (s.rows as f64 + 2.0) * (f64::from(there.abs()) + sum.abs())
-        };
-        let onto = |gradient: Vec<f64>, start_at: &[f32], errors: Vec<f64>| {
-            let sums = gradient.iter().zip(start_at);
-            let want: Vec<f64> = sums.map(|(g, &there)| g + f64::from(there)).collect();
-            let more = errors.iter().zip(&want).zip(start_at);
-            let error = more.map(|((e, &w), &there)| e + start(w, there)).collect();
-            (want, error)
-        };
-        let (want, error) = onto(gradient_x, &start_x, error_x);
+        let relative = (s.rows as f64 + 2.0) * ULP;
+        let (want, error) = onto(&gradient_x, &error_x, &start_x, relative);
         probe.take_reals("dx", &dx, want, error)?;
         probe.summed();
-        let (want, error) = onto(gradient_w, &start_w, error_w);
+        let (want, error) = onto(&gradient_w, &error_w, &start_w, relative);
         probe.take_floats("dweight", &dw, want, error)?;
         probe.summed();
         Ok(())

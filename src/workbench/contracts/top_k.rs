@@ -23,12 +23,15 @@ pub struct TopKShape {
 impl Contract for TopKContract {
     type Shape = TopKShape;
     const OP: &'static str = "top_k";
+    const TYPED: bool = false;
 
     fn shape(draw: Draw, random: &mut PhiloxStream) -> TopKShape {
         let (queries, items, hidden, k) = match draw {
             Draw::Counted => (32, 1600, 576, 10),
             Draw::Model => (4, 200, 576, 10),
             Draw::Smallest => (1, 1, 1, 1),
+            // Enough for a block of many queries, rows of multiples of 16 bytes.
+            Draw::Many => (20, 150, 40, 7),
             _ => (
                 1 + random.below(24),
                 1 + random.below(300),
@@ -73,28 +76,37 @@ impl Contract for TopKContract {
             hidden,
             k,
         } = *s;
-        // Small integers are exact in every format, and tie often.
-        let integers = |stream: u64, len: usize| -> Vec<f32> {
+        // Small integers are exact in every format, and tie often; with 127 among those that share a scale,
+        // in int8 too.
+        let integers = |stream: u64, rows: usize| -> Vec<f32> {
             let mut random = PhiloxStream::new(seed, stream);
-            (0..len).map(|_| random.below(7) as f32 - 3.0).collect()
+            let mut number = |i: usize| match i % hidden % 32 {
+                0 => 127.0,
+                _ => random.below(7) as f32 - 3.0,
+            };
+            (0..rows * hidden).map(&mut number).collect()
         };
-        let (rows, item_rows) = (integers(0, queries * hidden), integers(1, items * hidden));
+        let (rows, item_rows) = (integers(0, queries), integers(1, items));
         let want = reference::top_k(hidden, &wide(&rows), &wide(&item_rows), k);
         let query_rows = probe.floats("queries", &rows)?;
-        for (format, indices, scores) in [
-            (WeightFormat::F32, "indices", "scores"),
-            (WeightFormat::Bf16, "indices of bf16", "scores of bf16"),
+        for (of, format) in [
+            ("", WeightFormat::F32),
+            (" of bf16", WeightFormat::Bf16),
+            (" of int8", WeightFormat::Int8),
         ] {
             let packed = probe.device.pack(&item_rows, items, hidden, format)?;
             let hits = probe
                 .device
                 .top_k(queries, hidden, &query_rows, items, &packed, k)?;
             let hits: Vec<_> = hits.into_iter().flatten().collect();
+            let exact = vec![0.0; queries * k.min(items)];
             let best = || want.iter().flatten();
             let index = hits.iter().map(|hit| hit.index as f32).collect();
-            probe.take_host(indices, index, best().map(|hit| f64::from(hit.0)).collect());
+            let want_index = best().map(|hit| f64::from(hit.0)).collect();
+            probe.take_host(format!("indices{of}"), index, want_index, exact.clone());
             let score = hits.iter().map(|hit| hit.score).collect();
-            probe.take_host(scores, score, best().map(|hit| hit.1).collect());
+            let want_score = best().map(|hit| hit.1).collect();
+            probe.take_host(format!("scores{of}"), score, want_score, exact);
         }
         Ok(())
     }

@@ -1,0 +1,75 @@
+//! Linear's products that are so large that a GPU takes its largest tiles, or cuts the depth into parts.
+
+use super::linear::product;
+use super::{normals, onto};
+use crate::device::{Device, Result};
+use crate::ops::linear::{LinearShape, Weight, WeightFormat};
+use crate::workbench::{Draw, Probe};
+
+const ULP: f64 = f32::EPSILON as f64;
+
+/// Tiles of 128 × 128 that fill a GPU, little behind each of their elements.
+const LARGE: LinearShape = LinearShape {
+    m: 1016,
+    n: 1000,
+    k: 8,
+};
+/// Rows that gradients of weights and biases sum in parts, of a bias in more than a warp adds up.
+const ROWS: usize = 33 * 256 + 10;
+
+/// Runs them and hands what comes out to the probe.
+pub fn products<D: Device>(seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
+    let device = probe.device;
+    let LinearShape { m, n, k } = LARGE;
+    let drawn = |stream: u64, len: usize| normals(Draw::Any, seed, stream, len);
+    // Of f32 there are no larger tiles.
+    if device.training_format() == WeightFormat::Bf16 {
+        let (x, w) = (drawn(21, m * k), drawn(22, n * k));
+        let (x_in, w_in) = (probe.reals("tall x", &x)?, probe.floats("tall weight", &w)?);
+        let (want, error) = product(LARGE, &x, &w, None);
+        let weight = Weight::Master(&*w_in);
+        let mut y = probe.new_reals(m * n)?;
+        device.linear(LARGE, &x_in, weight, None, &mut y, false)?;
+        probe.take_reals("tall y", &y, want.clone(), error.clone())?;
+        let mut logits = probe.new_floats(m * n)?;
+        device.logits(LARGE, &x_in, weight, &mut logits)?;
+        probe.take_floats("tall logits", &logits, want.clone(), error.clone())?;
+
+        // The product with the other operand's rows as columns: wᵀ stands for the weight.
+        let shape = LinearShape { m, n: k, k: n };
+        let turned_in = probe.floats("wide weight", &transposed(&w, k))?;
+        let mut dx = probe.new_reals(m * n)?;
+        device.linear_backward_input(shape, &x_in, &turned_in, &mut dx, false)?;
+        probe.take_reals("wide dx", &dx, want, error)?;
+    }
+
+    let (dy, x) = (drawn(23, ROWS * k), drawn(24, ROWS * k));
+    let (dy_in, x_in) = (probe.reals("deep dy", &dy)?, probe.reals("deep x", &x)?);
+    let (dw_there, db_there) = (drawn(25, k * k), drawn(26, k));
+    let (mut dw, mut db) = (probe.sum_floats(&dw_there)?, probe.sum_floats(&db_there)?);
+    let shape = LinearShape { m: ROWS, n: k, k };
+    device.linear_backward_weight(shape, &dy_in, &x_in, &mut dw, Some(&mut db))?;
+    let columns = transposed(&dy, k);
+    for (name, got, right, there) in [
+        ("deep dweight", &dw, transposed(&x, k), &dw_there),
+        ("deep dbias", &db, vec![1.0; ROWS], &db_there),
+    ] {
+        let depth = LinearShape {
+            m: k,
+            n: right.len() / ROWS,
+            k: ROWS,
+        };
+        let (want, error) = product(depth, &columns, &right, None);
+        let (want, error) = onto(&want, &error, there, 4.0 * ULP);
+        probe.take_floats(name, got, want, error)?;
+        probe.summed();
+    }
+    Ok(())
+}
+
+/// Columns of rows of `width` as rows.
+fn transposed(x: &[f32], width: usize) -> Vec<f32> {
+    let rows = x.len() / width;
+    let element = |i: usize| x[i % rows * width + i / rows];
+    (0..x.len()).map(element).collect()
+}
