@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn errors_are_measured_against_what_is_allowed() {
         let output = |got: &[f32], want: &[f64]| Output {
-            name: "y",
+            name: "y".into(),
             got: got.to_vec(),
             want: want.to_vec(),
             tolerance: vec![0.5; want.len()],

@@ -7,6 +7,8 @@
 
 mod case;
 mod check;
+// For the tests of modules below.
+#[cfg_attr(test, macro_use)]
 pub mod contracts;
 mod diagnose;
 mod errors;

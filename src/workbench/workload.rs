@@ -155,7 +155,6 @@ fn parse(file: &str, text: &str, op: &str) -> Result<Vec<Workload>, String> {
 #[cfg(test)]
 mod tests {
     use super::{built_in, parse};
-    use crate::with_contract;
     use crate::workbench::contracts::OPS;
 
     #[test]

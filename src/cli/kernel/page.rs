@@ -3,7 +3,7 @@
 use super::counts::Counted;
 use super::figures::{At, Figures, Side};
 use super::looks::Gpu;
-use super::show::contract;
+use super::show::{checked, contract};
 use super::source::KernelSource;
 use super::{built_in, head};
 use crate::cli::Error;
@@ -39,6 +39,9 @@ fn page(op: &str, files: &[&str]) -> Result<String, Error> {
     let mut text = format!("# {op}\n\n");
     if let Some(contract) = contract(op) {
         writeln!(text, "{}", head(contract, "//!"))?;
+    }
+    if let Some(checked) = checked(op) {
+        writeln!(text, "## Check\n\n{}", head(checked, "//!"))?;
     }
     let sides = files
         .iter()

@@ -45,7 +45,17 @@ pub fn run(args: &ShowArgs) -> Result<(), Error> {
     if let Some(contract) = contract(&args.op) {
         writeln!(out, "{}", head(contract, "//!"))?;
     }
+    if let Some(checked) = checked(&args.op) {
+        writeln!(out, "{}", head(checked, "//!"))?;
+    }
     Ok(write!(out, "{}", head(text, "//"))?)
+}
+
+/// The file in `src/workbench/contracts/` of what is checked of an op, and how closely.
+pub fn checked(op: &str) -> Option<&'static str> {
+    let op = op_of(op)?;
+    let found = CHECKED.iter().find(|(name, _)| *name == op);
+    found.map(|(_, text)| *text)
 }
 
 /// The file of an op's contract in `src/ops/`.
@@ -79,4 +89,35 @@ contracts! {
     "sample";
     "swiglu";
     "top_k";
+}
+
+macro_rules! checked {
+    ($($op:literal)*) => {
+        /// The files of the workbench's contracts.
+        const CHECKED: &[(&str, &str)] = &[$((
+            $op,
+            include_str!(concat!(
+                env!("CARGO_MANIFEST_DIR"), "/src/workbench/contracts/", $op, ".rs"
+            )),
+        )),*];
+    };
+}
+checked! {
+    "adamw" "attention" "attention_combine" "embedding" "grpo" "info_nce" "kv_store" "linear"
+    "linear_cross_entropy" "linear_int8" "pool" "qk_norm" "rms_norm" "rope" "sample" "swiglu" "top_k"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{checked, contract};
+    use lrem::workbench::contracts::OPS;
+
+    #[test]
+    fn every_op_says_what_it_does_and_how_closely_it_is_checked() {
+        for (op, _) in OPS {
+            assert!(contract(op).is_some(), "{op}");
+            let checked = checked(op).unwrap_or_default();
+            assert!(checked.contains("//! Tolerance. "), "{op}");
+        }
+    }
 }

@@ -1,4 +1,7 @@
 //! AdamW over several tensors, and the sum of squares.
+//!
+//! Tolerance. Moments may be off by four roundings of what they are made of, parameters by sixteen of the update and by
+//! their own.
 
 use super::{limits, normals, wide};
 use crate::device::{Device, Result};

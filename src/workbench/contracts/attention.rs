@@ -1,4 +1,8 @@
 //! Attention over packed sequences with trunks, forward and backward, and over a cache.
+//!
+//! Tolerance. A score may be off by a rounding for each element of a head, which is a relative error of its
+//! exponential; the output, the log-sum-exp and the gradients follow term by term (`attention_bounds`). bf16
+//! rounds probabilities before they are multiplied, which counts as well.
 
 use super::attention_bounds::bounds;
 use super::attention_cache::{Cached, decode};

@@ -1,5 +1,7 @@
 //! Attention of decoding: few tokens that see much, a trunk that they share and spans of their own, which a
 //! GPU splits into pieces and combines.
+//!
+//! Tolerance. As of attention: pieces and their combination add a rounding each.
 
 use super::attention_cache::{Cached, decode};
 use super::{heads, limits};

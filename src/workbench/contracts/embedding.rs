@@ -1,4 +1,7 @@
 //! Embedding lookup from a master table and from packed ones, and its gradient.
+//!
+//! Tolerance. Looked-up rows are exact, from int8 within half a step of its scale; an element of the gradient is off
+//! by a rounding of the sum of magnitudes for each token.
 
 use super::{limits, magnitudes, normals, onto, wide};
 use crate::device::{Device, Result};

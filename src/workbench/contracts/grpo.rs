@@ -1,4 +1,7 @@
 //! The policy loss over sampled thoughts and its gradient, by every ratio, with and without a reference.
+//!
+//! Tolerance. A ratio may be off by the roundings of its exponent and of the exponential; where that straddles a
+//! clip, either side is right.
 
 use super::{limits, normals, wide};
 use crate::device::{Device, Result};

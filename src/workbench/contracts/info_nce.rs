@@ -1,4 +1,7 @@
 //! In-batch InfoNCE, forward and both gradients.
+//!
+//! Tolerance. A similarity over the temperature may be off by two roundings for each element; the loss and the
+//! gradients follow from that and from a rounding for each term of their sums.
 
 use super::{limits, normals, wide};
 use crate::device::{Device, Result};

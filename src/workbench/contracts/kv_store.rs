@@ -1,4 +1,6 @@
 //! The cache write.
+//!
+//! Tolerance. Exact: a copy.
 
 use super::{limits, normals, wide};
 use crate::device::{Device, Result};

@@ -1,5 +1,8 @@
 //! Linear with master weights and with packed ones in f32 and bf16: forward, with a bias and on top of what
 //! is there, logits, and both gradients.
+//!
+//! Tolerance. A product of k terms may be off by k + 6 roundings of the sum of their magnitudes, whatever the order that
+//! they are added in (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1).
 
 use super::linear_many::products;
 use super::{limits, magnitudes, normals, onto, to_bf16, wide};

@@ -1,4 +1,8 @@
 //! Linear + cross-entropy, forward and both gradients.
+//!
+//! Tolerance. A logit may be off by k + 2 roundings of the largest product of norms, its exponential relatively by as
+//! much; gradients add the rounding of probabilities that tensor cores take in bf16, and the roundings of
+//! their sums.
 
 use super::{limits, normals, onto, wide};
 use crate::device::{Device, Result};

@@ -1,4 +1,6 @@
 //! Linear with weights in int8: the quantisation, and products with what it keeps.
+//!
+//! Tolerance. As of linear, on the weights that are stored; what quantisation itself loses is held to half a step.
 
 use super::linear::product;
 use super::{LinearContract, magnitudes, normals, onto, wide};

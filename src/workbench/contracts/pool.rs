@@ -1,4 +1,6 @@
 //! Pooling and its backward, with embeddings in f32 and in the activations' type.
+//!
+//! Tolerance. A rounding of the sum of magnitudes for each row that is pooled.
 
 use super::{limits, magnitudes, normals, onto, wide};
 use crate::device::{Device, Result};

@@ -1,4 +1,6 @@
 //! The norm of every query and key head, and its backward.
+//!
+//! Tolerance. As of RMSNorm, over the elements of a head.
 
 use super::rms_norm::{gradient_errors, norm_error};
 use super::{heads, limits, normals, onto, wide};

@@ -1,4 +1,6 @@
 //! Rotary position embedding, forward and backward.
+//!
+//! Tolerance. Two roundings of the larger product of each pair.
 
 use super::{limits, magnitudes, normals, wide};
 use crate::device::{Device, Result};

@@ -1,4 +1,7 @@
 //! Sampling: greedy, and drawn from what top-k, top-p, min-p and all of them keep.
+//!
+//! Tolerance. A token is right where the draw, within the roundings of its exponentials and of their sums, may
+//! fall on it, with the filters anywhere in theirs (`sample_bounds`).
 
 use super::sample_bounds::Row;
 use super::{limits, normals};

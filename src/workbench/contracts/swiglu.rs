@@ -1,4 +1,7 @@
 //! SwiGLU and its backward.
+//!
+//! Tolerance. Six roundings of the output, ten and eight of the gradients' terms: of the exponential, the sum, the
+//! quotient and the products.
 
 use super::{limits, normals, to_bf16, wide};
 use crate::device::{Device, Result};

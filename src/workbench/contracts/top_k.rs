@@ -1,4 +1,6 @@
 //! Exact top-k search: indices and scores, equal scores in the order of their index.
+//!
+//! Tolerance. None: the integers that are drawn have exact scores in every format, and equal ones go by index.
 
 use super::{limits, wide};
 use crate::device::{Device, Result};
