@@ -1,5 +1,7 @@
-//! The engine's workloads, defined once for `lrem bench engine`, the criterion suite and the
-//! comparison with other engines.
+//! Measuring: the engine's workloads, and the comparison of two builds ([`compare`]).
+//!
+//! The workloads are defined once for `lrem bench engine`, the criterion suite and the comparison with
+//! other engines.
 //!
 //! | name | work | unit |
 //! |---|---|---|
@@ -8,6 +10,9 @@
 //! | `decode batch B` | 16 greedy tokens a sequence after a context of 64, without its prefill | tok/s |
 //! | `cold-start step 16 pairs` | forward, backward and AdamW of 16 pairs: a query of 12 tokens below instructions of 64 with a thought of 16, an item of 24 below 16 | pairs/s |
 //! | `RL step 4 queries x 8` | 8 thoughts of 16 tokens sampled for each of 4 such queries, then forward, backward and AdamW of the policy loss and InfoNCE over all of them | queries/s |
+
+pub mod compare;
+pub mod criterion;
 
 mod cold_start;
 mod decode;
@@ -43,4 +48,16 @@ fn prompts(random: &mut PhiloxStream, vocab: usize) -> Prompts {
         end_think,
         emb,
     }
+}
+
+/// The middle value, or the mean of the middle two. `values` must not be empty.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    median_of_sorted(&sorted)
+}
+
+fn median_of_sorted(sorted: &[f64]) -> f64 {
+    let (below, above) = ((sorted.len() - 1) / 2, sorted.len() / 2);
+    (sorted[below] + sorted[above]) / 2.0
 }

@@ -1,6 +1,7 @@
 //! The report of a study: tables in the paper's layout, plots, queries side by side; as one HTML page
 //! that opens offline, as Markdown and as CSV.
 
+mod bars;
 mod cell;
 mod curves;
 mod page;
@@ -11,6 +12,7 @@ mod table;
 mod tables;
 mod totals;
 
+pub use bars::{Bar, BarChart, Look};
 pub use cell::{Cell, Latency, QueryResult};
 pub use curves::{Curve, read_curves};
 pub use scale::Axis;

@@ -44,7 +44,10 @@ impl Scale {
         };
         let (from, to) = (low_at - margin, high_at + margin);
         let ticks = match axis.logarithmic {
-            true => factors(from.exp(), to.exp()),
+            true => match factors(from.exp(), to.exp()) {
+                few if few.len() < 3 => steps(from.exp(), to.exp()),
+                ticks => ticks,
+            },
             false => steps(from, to),
         };
         Some(Scale {

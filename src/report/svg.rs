@@ -15,7 +15,7 @@ const RIGHT: f64 = 440.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 310.0;
 
-const COLOURS: [&str; 8] = [
+pub(super) const COLOURS: [&str; 8] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#8a8a00",
 ];
 const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
@@ -179,7 +179,7 @@ impl Series {
 }
 
 /// A circle, square, triangle or diamond around a point.
-fn symbol(out: &mut String, index: usize, x: f64, y: f64, colour: &str, filled: bool) {
+pub(super) fn symbol(out: &mut String, index: usize, x: f64, y: f64, colour: &str, filled: bool) {
     let fill = if filled { colour } else { "#fff" };
     let style = format!("fill=\"{fill}\" stroke=\"{colour}\" stroke-width=\"1.3\"");
     let _ = match index % 4 {

@@ -1,6 +1,7 @@
 //! The built command, from outside: what it prints, what it writes, how it ends.
 
 mod ablate;
+mod bench;
 mod errors;
 mod gpu;
 mod kernel;

@@ -1,8 +1,8 @@
-//! `lrem bench`: throughput of the engine's workloads on this machine.
+//! `lrem bench engine`: throughput of the engine's workloads on this machine.
 
-use super::Error;
-use super::common::{self, AnyDevice, DeviceName, on_device};
-use clap::{Args, Subcommand};
+use crate::cli::Error;
+use crate::cli::common::{self, AnyDevice, DeviceName, on_device};
+use clap::Args;
 use lrem::bench::{ColdStartStep, DECODED, Decode, Encode, PAIRS, QUERIES, ROLLOUTS, RlStep};
 use lrem::device::Device;
 use lrem::embed::ModelFolder;
@@ -12,12 +12,6 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
-
-#[derive(Subcommand)]
-pub enum BenchCommand {
-    /// Prefill, embedding, decoding and the steps of both trainings, end to end.
-    Engine(EngineArgs),
-}
 
 #[derive(Args)]
 pub struct EngineArgs {
@@ -38,13 +32,7 @@ pub struct EngineArgs {
     device: DeviceName,
 }
 
-pub fn run(command: BenchCommand) -> Result<(), Error> {
-    match command {
-        BenchCommand::Engine(args) => engine(&args),
-    }
-}
-
-fn engine(args: &EngineArgs) -> Result<(), Error> {
+pub fn run(args: &EngineArgs) -> Result<(), Error> {
     let folder = common::open(&args.model)?;
     let opened = args.device.for_training(Precision::Bf16)?;
     if !args.json {
