@@ -317,3 +317,22 @@ fn a_workload_that_is_wrong_is_named_by_file_and_line() {
         assert!(said.contains(expected), "{said}");
     }
 }
+
+/// Of two ops, as the others take longer; the counts are those of the compiler that `make setup` fetches.
+#[test]
+fn the_pages_are_those_of_the_kernels() {
+    if lrem::device::cuda::compiler() != Some("12.9") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut pages = kernel(&["pages", "--op", "swiglu", "--op", "kv_store"]);
+    assert!(pages.arg(folder.path()).output().unwrap().status.success());
+    for name in ["swiglu.md", "kv_store.md"] {
+        let [written, committed] = [folder.path(), &root().join("docs/ops")]
+            .map(|folder| std::fs::read_to_string(folder.join(name)).unwrap());
+        assert!(
+            written == committed,
+            "`lrem kernel pages docs/ops` changes {name}"
+        );
+    }
+}
