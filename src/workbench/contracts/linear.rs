@@ -27,12 +27,12 @@ impl Contract for LinearContract {
             Draw::Model => (5, 192, 576),
             Draw::Smallest => (1, 1, 1),
             // More rows than decoding has, of multiples of 16 bytes.
-            Draw::Many => (72, 136, 40),
+            Draw::Many => (72, 136, 104),
             // Around the tiles, and rows that start at no multiple of 16 bytes.
             _ => (
                 [1 + random.below(14), 60 + random.below(10)][random.below(2)],
                 [1 + random.below(70), 64, 120 + random.below(15)][random.below(3)],
-                [1 + random.below(70), 64, 120 + random.below(15)][random.below(3)],
+                [1 + random.below(70), 100 + random.below(35)][random.below(2)],
             ),
         };
         LinearShape { m, n, k }

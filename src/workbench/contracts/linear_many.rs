@@ -8,10 +8,10 @@ use crate::workbench::{Draw, Probe};
 
 const ULP: f64 = f32::EPSILON as f64;
 
-/// Tiles of 128 × 128 that fill a GPU, little behind each of their elements.
+/// Tiles of 128 × 128 that fill a GPU: half of each of them, and little behind every element.
 const LARGE: LinearShape = LinearShape {
-    m: 1016,
-    n: 1000,
+    m: 65,
+    n: 8072,
     k: 8,
 };
 /// Rows that gradients of weights and biases sum in parts, of a bias in more than a warp adds up.
@@ -25,22 +25,25 @@ pub fn products<D: Device>(seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
     // Of f32 there are no larger tiles.
     if device.training_format() == WeightFormat::Bf16 {
         let (x, w) = (drawn(21, m * k), drawn(22, n * k));
-        let (x_in, w_in) = (probe.reals("tall x", &x)?, probe.floats("tall weight", &w)?);
+        let (x_in, w_in) = (
+            probe.reals("large x", &x)?,
+            probe.floats("large weight", &w)?,
+        );
         let (want, error) = product(LARGE, &x, &w, None);
         let weight = Weight::Master(&*w_in);
         let mut y = probe.new_reals(m * n)?;
         device.linear(LARGE, &x_in, weight, None, &mut y, false)?;
-        probe.take_reals("tall y", &y, want.clone(), error.clone())?;
+        probe.take_reals("large y", &y, want.clone(), error.clone())?;
         let mut logits = probe.new_floats(m * n)?;
         device.logits(LARGE, &x_in, weight, &mut logits)?;
-        probe.take_floats("tall logits", &logits, want.clone(), error.clone())?;
+        probe.take_floats("large logits", &logits, want.clone(), error.clone())?;
 
         // The product with the other operand's rows as columns: wᵀ stands for the weight.
         let shape = LinearShape { m, n: k, k: n };
-        let turned_in = probe.floats("wide weight", &transposed(&w, k))?;
+        let turned_in = probe.floats("turned weight", &transposed(&w, k))?;
         let mut dx = probe.new_reals(m * n)?;
         device.linear_backward_input(shape, &x_in, &turned_in, &mut dx, false)?;
-        probe.take_reals("wide dx", &dx, want, error)?;
+        probe.take_reals("large dx", &dx, want, error)?;
     }
 
     let (dy, x) = (drawn(23, ROWS * k), drawn(24, ROWS * k));
