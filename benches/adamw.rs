@@ -16,7 +16,6 @@ fn adamw(c: &mut Criterion) {
         gradient_scale: 0.5,
     };
     let mut group = c.benchmark_group("adamw");
-    group.sample_size(10);
     for millions in [1, 32] {
         let len = millions << 20;
         let (mut p, g) = (vec![0.1f32; len], vec![1e-3f32; len]);
@@ -42,5 +41,9 @@ fn adamw(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, adamw);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = adamw
+}
 criterion_main!(benches);

@@ -102,7 +102,6 @@ fn decode(group: &mut BenchmarkGroup<'_, WallTime>, rows: usize) {
 
 fn attention(c: &mut Criterion) {
     let mut group = c.benchmark_group("attention");
-    group.sample_size(10);
     packed(&mut group, "512 tokens", &[(512, None)]);
     let rollouts = [vec![(256, None)], vec![(32, Some(0)); 16]].concat();
     packed(&mut group, "16 rollouts below a trunk", &rollouts);
@@ -111,5 +110,9 @@ fn attention(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, attention);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = attention
+}
 criterion_main!(benches);

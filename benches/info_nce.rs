@@ -23,9 +23,7 @@ fn info_nce(c: &mut Criterion) {
     let output = device.info_nce(&batch, &queries, &items).unwrap();
     let flops = 2 * (batch.queries * batch.items * batch.hidden) as u64;
     let mut group = c.benchmark_group("info_nce");
-    group
-        .sample_size(10)
-        .throughput(Throughput::Elements(flops));
+    group.throughput(Throughput::Elements(flops));
     group.bench_function("forward", |b| {
         b.iter(|| device.info_nce(&batch, &queries, &items).unwrap());
     });
@@ -47,5 +45,9 @@ fn info_nce(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, info_nce);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = info_nce
+}
 criterion_main!(benches);

@@ -30,9 +30,6 @@ fn inference(c: &mut Criterion) {
         for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
             let packed = device.pack(&w, n, HIDDEN, format).unwrap();
             let mut group = c.benchmark_group(format!("linear/{name}/{format:?}"));
-            group
-                .sample_size(10)
-                .measurement_time(Duration::from_secs(2));
             for &m in &rows {
                 let shape = LinearShape { m, n, k: HIDDEN };
                 let (x, mut y) = (normals(m * HIDDEN), vec![0.0; m * n]);
@@ -57,9 +54,6 @@ fn training(c: &mut Criterion) {
     for multiply in [Multiply::F32, Multiply::Bf16] {
         let device = Cpu::new(multiply);
         let mut group = c.benchmark_group(format!("linear/gate_up/training {multiply:?}"));
-        group
-            .sample_size(10)
-            .measurement_time(Duration::from_secs(2));
         group.throughput(flops(shape));
         group.bench_function("forward", |b| {
             b.iter(|| {
@@ -86,5 +80,9 @@ fn training(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, inference, training);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(2));
+    targets = inference, training
+}
 criterion_main!(benches);

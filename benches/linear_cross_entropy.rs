@@ -21,7 +21,6 @@ fn linear_cross_entropy(c: &mut Criterion) {
     let (mut dhidden, mut dw) = (vec![0.0; hidden.len()], vec![0.0; w.len()]);
     let flops = 2 * (shape.m * shape.n * shape.k) as u64;
     let mut group = c.benchmark_group("linear_cross_entropy");
-    group.sample_size(10);
     for multiply in [Multiply::F32, Multiply::Bf16] {
         let device = Cpu::new(multiply);
         group.throughput(Throughput::Elements(flops));
@@ -52,5 +51,9 @@ fn linear_cross_entropy(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, linear_cross_entropy);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = linear_cross_entropy
+}
 criterion_main!(benches);

@@ -26,7 +26,6 @@ fn pool(c: &mut Criterion) {
         ("last token", PoolPlan::pick(&last, 1.0)),
     ];
     let mut group = c.benchmark_group("pool");
-    group.sample_size(10);
     for (name, plan) in &plans {
         let (terms, rows) = (plan.rows.len() as u64, plan.len() as u64);
         let row_bytes = 4 * HIDDEN as u64;
@@ -41,5 +40,9 @@ fn pool(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, pool);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = pool
+}
 criterion_main!(benches);

@@ -8,7 +8,6 @@ use lrem::ops::rms_norm::{NormShape, RmsNorm};
 fn rms_norm(c: &mut Criterion) {
     let device = Cpu::new(Multiply::F32);
     let mut group = c.benchmark_group("rms_norm");
-    group.sample_size(10);
     for rows in [1, 512] {
         let shape = NormShape {
             rows,
@@ -45,5 +44,9 @@ fn rms_norm(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, rms_norm);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = rms_norm
+}
 criterion_main!(benches);

@@ -25,7 +25,6 @@ fn rope(c: &mut Criterion) {
         positions: 512,
     };
     let mut group = c.benchmark_group("rope");
-    group.sample_size(10);
     for tokens in [1, 512] {
         let positions: Vec<u32> = (0..tokens as u32).collect();
         let mut random = PhiloxStream::new(0, 0);
@@ -69,5 +68,9 @@ fn rope(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, rope);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = rope
+}
 criterion_main!(benches);

@@ -11,7 +11,6 @@ const INTERMEDIATE: usize = 1536;
 fn swiglu(c: &mut Criterion) {
     let device = Cpu::new(Multiply::F32);
     let mut group = c.benchmark_group("swiglu");
-    group.sample_size(10);
     for rows in [1, 512] {
         let len = rows * INTERMEDIATE;
         let mut random = PhiloxStream::new(0, 0);
@@ -37,5 +36,9 @@ fn swiglu(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, swiglu);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = swiglu
+}
 criterion_main!(benches);

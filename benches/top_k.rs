@@ -15,7 +15,6 @@ fn top_k(c: &mut Criterion) {
     for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
         let packed = device.pack(&rows, items, hidden, format).unwrap();
         let mut group = c.benchmark_group(format!("top_k/{format:?}"));
-        group.sample_size(10);
         for n in [1, 64] {
             group.throughput(Throughput::Elements(2 * (n * items * hidden) as u64));
             group.bench_function(format!("{n} queries"), |b| {
@@ -29,5 +28,9 @@ fn top_k(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, top_k);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = top_k
+}
 criterion_main!(benches);
