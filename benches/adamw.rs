@@ -1,4 +1,5 @@
-//! AdamW over a million and over 32 million parameters, in bytes moved a second.
+//! AdamW over a million and over 32 million parameters, in flops and in bytes moved a
+//! second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
@@ -20,7 +21,10 @@ fn adamw(c: &mut Criterion) {
         let len = millions << 20;
         let (mut p, g) = (vec![0.1f32; len], vec![1e-3f32; len]);
         let (mut m, mut v) = (vec![1e-3f32; len], vec![1e-6f32; len]);
-        group.throughput(Throughput::Bytes(28 * len as u64));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: 16 * len as u64,
+            bytes: 28 * len as u64,
+        });
         group.bench_function(format!("update {millions} M"), |b| {
             b.iter(|| {
                 let tensor = AdamWTensor {
@@ -34,7 +38,10 @@ fn adamw(c: &mut Criterion) {
                 device.adamw(&step, &mut [tensor]).unwrap()
             });
         });
-        group.throughput(Throughput::Bytes(4 * len as u64));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: 2 * len as u64,
+            bytes: 4 * len as u64,
+        });
         group.bench_function(format!("sum of squares {millions} M"), |b| {
             b.iter(|| device.sum_of_squares(&[(len, &g)]).unwrap());
         });

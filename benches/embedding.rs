@@ -37,7 +37,10 @@ fn embedding(c: &mut Criterion) {
             });
         }
     }
-    group.throughput(Throughput::Bytes((12 * out.len()) as u64));
+    group.throughput(Throughput::ElementsAndBytes {
+        elements: out.len() as u64,
+        bytes: 12 * out.len() as u64,
+    });
     group.bench_function("backward 512", |b| {
         b.iter(|| {
             device
