@@ -4,10 +4,10 @@ DEVICE ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance bench peers
+.PHONY: help setup build demo test conformance bench bench-compare-proof peers
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
 	@echo "DEVICE=cpu|cuda|simt chooses the device of the demo; by default the CPU."
 
 setup: ## fetch NVRTC, CUDA's headers and the demo's base model into .cache/
@@ -34,6 +34,9 @@ conformance: setup ## run large kernels, and programs nobody here wrote, on the 
 
 bench: setup ## run the benchmarks of every op and of the engine
 	$(CARGO) bench --workspace
+
+bench-compare-proof: build ## compare a build with itself and with one slowed by 5 %, 20 times each
+	@scripts/bench-compare-proof.sh
 
 peers: setup build ## compare with torch and llama.cpp on this machine; prints a table
 	@benches/peers/setup.sh

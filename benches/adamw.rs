@@ -1,4 +1,5 @@
-//! AdamW over a million and over 32 million parameters, in bytes moved a second.
+//! AdamW over a million and over 32 million parameters, in flops and in bytes moved a
+//! second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
@@ -16,12 +17,14 @@ fn adamw(c: &mut Criterion) {
         gradient_scale: 0.5,
     };
     let mut group = c.benchmark_group("adamw");
-    group.sample_size(10);
     for millions in [1, 32] {
         let len = millions << 20;
         let (mut p, g) = (vec![0.1f32; len], vec![1e-3f32; len]);
         let (mut m, mut v) = (vec![1e-3f32; len], vec![1e-6f32; len]);
-        group.throughput(Throughput::Bytes(28 * len as u64));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: 16 * len as u64,
+            bytes: 28 * len as u64,
+        });
         group.bench_function(format!("update {millions} M"), |b| {
             b.iter(|| {
                 let tensor = AdamWTensor {
@@ -35,12 +38,19 @@ fn adamw(c: &mut Criterion) {
                 device.adamw(&step, &mut [tensor]).unwrap()
             });
         });
-        group.throughput(Throughput::Bytes(4 * len as u64));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: 2 * len as u64,
+            bytes: 4 * len as u64,
+        });
         group.bench_function(format!("sum of squares {millions} M"), |b| {
             b.iter(|| device.sum_of_squares(&[(len, &g)]).unwrap());
         });
     }
 }
 
-criterion_group!(benches, adamw);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = adamw
+}
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! Attention with the heads of a 135M model (9 query heads, 3 key heads of 64 elements): a long
 //! sequence, rollouts below a shared trunk, and a step of decoding from the cache.
 //!
-//! Throughput is in flops of the products: 4 · head_dim · num_heads · visible keys forward (as in
+//! Throughput is in bytes moved, and in flops of the products: 4 · head_dim · num_heads · visible keys forward (as in
 //! FlashAttention, 2.5 times that backward).
 
 use criterion::measurement::WallTime;
@@ -20,6 +20,14 @@ const HEADS: Heads = Heads {
 fn normals(len: usize) -> Vec<f32> {
     let mut random = PhiloxStream::new(0, 0);
     (0..len).map(|_| random.normal()).collect()
+}
+
+/// Flops, and bytes of `floats` that move.
+fn work(flops: u64, floats: usize) -> Throughput {
+    Throughput::ElementsAndBytes {
+        elements: flops,
+        bytes: 4 * floats as u64,
+    }
 }
 
 fn flops(forest: &Forest) -> u64 {
@@ -43,7 +51,7 @@ fn packed(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, parts: &[(usize,
     );
     let (mut out, mut dqkv) = (dout.clone(), qkv.clone());
     let mut lse = vec![0.0; tokens * HEADS.num_heads];
-    group.throughput(Throughput::Elements(flops(&forest)));
+    group.throughput(work(flops(&forest), qkv.len() + out.len() + lse.len()));
     group.bench_function(format!("{name} forward"), |b| {
         b.iter(|| {
             let lse = Some(&mut lse);
@@ -52,7 +60,10 @@ fn packed(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, parts: &[(usize,
                 .unwrap();
         });
     });
-    group.throughput(Throughput::Elements(flops(&forest) * 5 / 2));
+    group.throughput(work(
+        flops(&forest) * 5 / 2,
+        2 * (qkv.len() + out.len()) + lse.len(),
+    ));
     group.bench_function(format!("{name} backward"), |b| {
         b.iter(|| {
             device
@@ -86,7 +97,7 @@ fn decode(group: &mut BenchmarkGroup<'_, WallTime>, rows: usize) {
         normals(rows * HEADS.qkv_dim()),
         vec![0.0; rows * HEADS.q_dim()],
     );
-    group.throughput(Throughput::Elements(flops(&forest)));
+    group.throughput(work(flops(&forest), 2 * (cache.len() + out.len())));
     group.bench_function(format!("decode {rows}"), |b| {
         b.iter(|| {
             let kv = KeysValues::Cache {
@@ -102,7 +113,6 @@ fn decode(group: &mut BenchmarkGroup<'_, WallTime>, rows: usize) {
 
 fn attention(c: &mut Criterion) {
     let mut group = c.benchmark_group("attention");
-    group.sample_size(10);
     packed(&mut group, "512 tokens", &[(512, None)]);
     let rollouts = [vec![(256, None)], vec![(32, Some(0)); 16]].concat();
     packed(&mut group, "16 rollouts below a trunk", &rollouts);
@@ -111,5 +121,9 @@ fn attention(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, attention);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = attention
+}
 criterion_main!(benches);

@@ -19,7 +19,6 @@ fn embedding(c: &mut Criterion) {
     let packed = [WeightFormat::Bf16, WeightFormat::Int8]
         .map(|format| device.pack(&table, VOCAB, HIDDEN, format).unwrap());
     let mut group = c.benchmark_group("embedding");
-    group.sample_size(10);
     for tokens in [1, 512] {
         let ids = &ids[..tokens];
         group.throughput(Throughput::Bytes((4 * tokens * HIDDEN) as u64));
@@ -38,7 +37,10 @@ fn embedding(c: &mut Criterion) {
             });
         }
     }
-    group.throughput(Throughput::Bytes((12 * out.len()) as u64));
+    group.throughput(Throughput::ElementsAndBytes {
+        elements: out.len() as u64,
+        bytes: 12 * out.len() as u64,
+    });
     group.bench_function("backward 512", |b| {
         b.iter(|| {
             device
@@ -48,5 +50,9 @@ fn embedding(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, embedding);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = embedding
+}
 criterion_main!(benches);

@@ -22,9 +22,6 @@ fn engine(c: &mut Criterion) {
     let device = Arc::new(Cpu::new(Multiply::Bf16));
     let folder = ModelFolder::open(&path, &NewTokens::default()).unwrap();
     let mut group = c.benchmark_group("engine");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(8));
     for format in [WeightFormat::Bf16, WeightFormat::Int8] {
         let model = folder.load(device.clone(), Some(format), CONTEXT).unwrap();
         for (name, sequences, len) in [("prefill 512", 1, 512), ("embed 64x24", 64, 24)] {
@@ -56,5 +53,9 @@ fn engine(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, engine);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(8));
+    targets = engine
+}
 criterion_main!(benches);

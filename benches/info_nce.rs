@@ -22,14 +22,19 @@ fn info_nce(c: &mut Criterion) {
     let (mut dqueries, mut ditems) = (queries.clone(), items.clone());
     let output = device.info_nce(&batch, &queries, &items).unwrap();
     let flops = 2 * (batch.queries * batch.items * batch.hidden) as u64;
+    let bytes = 4 * (queries.len() + items.len()) as u64;
     let mut group = c.benchmark_group("info_nce");
-    group
-        .sample_size(10)
-        .throughput(Throughput::Elements(flops));
+    group.throughput(Throughput::ElementsAndBytes {
+        elements: flops,
+        bytes,
+    });
     group.bench_function("forward", |b| {
         b.iter(|| device.info_nce(&batch, &queries, &items).unwrap());
     });
-    group.throughput(Throughput::Elements(3 * flops));
+    group.throughput(Throughput::ElementsAndBytes {
+        elements: 3 * flops,
+        bytes: 2 * bytes,
+    });
     group.bench_function("backward", |b| {
         b.iter(|| {
             device
@@ -47,5 +52,9 @@ fn info_nce(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, info_nce);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = info_nce
+}
 criterion_main!(benches);

@@ -25,7 +25,6 @@ fn kv_store(c: &mut Criterion) {
     let mut slots: Vec<u32> = (0..CAPACITY as u32).collect();
     random.shuffle(&mut slots);
     let mut group = c.benchmark_group("kv_store");
-    group.sample_size(10);
     for tokens in [1, 64, 512] {
         let slots = &slots[..tokens];
         group.throughput(Throughput::Bytes((16 * tokens * HEADS.kv_dim()) as u64));
@@ -39,5 +38,9 @@ fn kv_store(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, kv_store);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = kv_store
+}
 criterion_main!(benches);

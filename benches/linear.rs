@@ -16,8 +16,13 @@ fn normals(len: usize) -> Vec<f32> {
     (0..len).map(|_| random.normal()).collect()
 }
 
-fn flops(shape: LinearShape) -> Throughput {
-    Throughput::Elements(2 * (shape.m * shape.n * shape.k) as u64)
+/// Flops and bytes, where an element of the weight takes `weight` bytes.
+fn work(shape: LinearShape, weight: f64) -> Throughput {
+    let LinearShape { m, n, k } = shape;
+    Throughput::ElementsAndBytes {
+        elements: 2 * (m * n * k) as u64,
+        bytes: (4 * m * (n + k)) as u64 + ((n * k) as f64 * weight) as u64,
+    }
 }
 
 fn inference(c: &mut Criterion) {
@@ -29,14 +34,17 @@ fn inference(c: &mut Criterion) {
         let w = normals(n * HIDDEN);
         for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
             let packed = device.pack(&w, n, HIDDEN, format).unwrap();
+            let weight = match format {
+                WeightFormat::F32 => 4.0,
+                WeightFormat::Bf16 => 2.0,
+                // A byte, and a scale for 32 of them.
+                WeightFormat::Int8 => 1.125,
+            };
             let mut group = c.benchmark_group(format!("linear/{name}/{format:?}"));
-            group
-                .sample_size(10)
-                .measurement_time(Duration::from_secs(2));
             for &m in &rows {
                 let shape = LinearShape { m, n, k: HIDDEN };
                 let (x, mut y) = (normals(m * HIDDEN), vec![0.0; m * n]);
-                group.throughput(flops(shape));
+                group.throughput(work(shape, weight));
                 group.bench_function(format!("{m} rows"), |b| {
                     let w = Weight::Packed(&packed);
                     b.iter(|| device.linear(shape, &x, w, None, &mut y, false).unwrap());
@@ -57,10 +65,7 @@ fn training(c: &mut Criterion) {
     for multiply in [Multiply::F32, Multiply::Bf16] {
         let device = Cpu::new(multiply);
         let mut group = c.benchmark_group(format!("linear/gate_up/training {multiply:?}"));
-        group
-            .sample_size(10)
-            .measurement_time(Duration::from_secs(2));
-        group.throughput(flops(shape));
+        group.throughput(work(shape, 4.0));
         group.bench_function("forward", |b| {
             b.iter(|| {
                 let w = Weight::Master(&w);
@@ -76,6 +81,8 @@ fn training(c: &mut Criterion) {
             });
         });
         let mut dw = vec![0.0; n * k];
+        // The gradient is added to.
+        group.throughput(work(shape, 8.0));
         group.bench_function("backward by the weight", |b| {
             b.iter(|| {
                 device
@@ -86,5 +93,9 @@ fn training(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, inference, training);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(2));
+    targets = inference, training
+}
 criterion_main!(benches);

@@ -20,11 +20,14 @@ fn linear_cross_entropy(c: &mut Criterion) {
     let (mut nll, mut lse) = (vec![0.0; shape.m], vec![0.0; shape.m]);
     let (mut dhidden, mut dw) = (vec![0.0; hidden.len()], vec![0.0; w.len()]);
     let flops = 2 * (shape.m * shape.n * shape.k) as u64;
+    let bytes = 4 * (hidden.len() + w.len()) as u64;
     let mut group = c.benchmark_group("linear_cross_entropy");
-    group.sample_size(10);
     for multiply in [Multiply::F32, Multiply::Bf16] {
         let device = Cpu::new(multiply);
-        group.throughput(Throughput::Elements(flops));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: flops,
+            bytes,
+        });
         group.bench_function(format!("forward {multiply:?}"), |b| {
             b.iter(|| {
                 device
@@ -32,7 +35,10 @@ fn linear_cross_entropy(c: &mut Criterion) {
                     .unwrap();
             });
         });
-        group.throughput(Throughput::Elements(3 * flops));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: 3 * flops,
+            bytes: 4 * (2 * hidden.len() + 3 * w.len()) as u64,
+        });
         group.bench_function(format!("backward {multiply:?}"), |b| {
             b.iter(|| {
                 device
@@ -52,5 +58,9 @@ fn linear_cross_entropy(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, linear_cross_entropy);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = linear_cross_entropy
+}
 criterion_main!(benches);

@@ -26,20 +26,30 @@ fn pool(c: &mut Criterion) {
         ("last token", PoolPlan::pick(&last, 1.0)),
     ];
     let mut group = c.benchmark_group("pool");
-    group.sample_size(10);
     for (name, plan) in &plans {
         let (terms, rows) = (plan.rows.len() as u64, plan.len() as u64);
         let row_bytes = 4 * HIDDEN as u64;
-        group.throughput(Throughput::Bytes(row_bytes * (terms + rows)));
+        let flops = 2 * HIDDEN as u64 * terms;
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: flops,
+            bytes: row_bytes * (terms + rows),
+        });
         group.bench_function(format!("{name} forward"), |b| {
             b.iter(|| device.pool(plan, HIDDEN, &x, &mut out, false).unwrap());
         });
-        group.throughput(Throughput::Bytes(row_bytes * (2 * terms + rows)));
+        group.throughput(Throughput::ElementsAndBytes {
+            elements: flops,
+            bytes: row_bytes * (2 * terms + rows),
+        });
         group.bench_function(format!("{name} backward"), |b| {
             b.iter(|| device.pool_backward(plan, HIDDEN, &out, &mut dx).unwrap());
         });
     }
 }
 
-criterion_group!(benches, pool);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = pool
+}
 criterion_main!(benches);

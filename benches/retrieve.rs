@@ -35,7 +35,6 @@ fn retrieve(c: &mut Criterion) {
     let items = rows(&mut random, ITEMS, &centres);
     let queries = rows(&mut random, QUERIES, &centres);
     let mut group = c.benchmark_group("retrieve");
-    group.sample_size(10);
     group.throughput(Throughput::Elements(QUERIES as u64));
     for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
         let index = ExactIndex::new(&device, HIDDEN, &items, format).unwrap();
@@ -49,5 +48,9 @@ fn retrieve(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, retrieve);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = retrieve
+}
 criterion_main!(benches);

@@ -1,5 +1,5 @@
 //! RoPE and the q/k norm on 9 query and 3 key heads of 64 elements, for one row (decoding) and for
-//! 512, in bytes moved a second.
+//! 512, in flops and in bytes moved a second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
@@ -13,6 +13,14 @@ const HEADS: Heads = Heads {
     head_dim: 64,
 };
 
+/// Flops, and bytes of `floats` that move.
+fn work(flops: usize, floats: usize) -> Throughput {
+    Throughput::ElementsAndBytes {
+        elements: flops as u64,
+        bytes: 4 * floats as u64,
+    }
+}
+
 fn rope(c: &mut Criterion) {
     let device = Cpu::new(Multiply::F32);
     let half = HEADS.head_dim / 2;
@@ -25,7 +33,6 @@ fn rope(c: &mut Criterion) {
         positions: 512,
     };
     let mut group = c.benchmark_group("rope");
-    group.sample_size(10);
     for tokens in [1, 512] {
         let positions: Vec<u32> = (0..tokens as u32).collect();
         let mut random = PhiloxStream::new(0, 0);
@@ -34,7 +41,7 @@ fn rope(c: &mut Criterion) {
         let (mut rows, qkv) = (normals(len), normals(len));
         let (q, k) = (normals(HEADS.head_dim), normals(HEADS.head_dim));
         let rotated = tokens * (HEADS.q_dim() + HEADS.kv_dim());
-        group.throughput(Throughput::Bytes(8 * rotated as u64));
+        group.throughput(work(3 * rotated, 2 * rotated));
         group.bench_function(format!("rotate {tokens}"), |b| {
             b.iter(|| device.rope(&HEADS, &table, &positions, &mut rows).unwrap());
         });
@@ -45,7 +52,7 @@ fn rope(c: &mut Criterion) {
                     .unwrap()
             });
         });
-        group.throughput(Throughput::Bytes(8 * len as u64));
+        group.throughput(work(4 * rotated, 2 * len));
         group.bench_function(format!("q/k norm {tokens}"), |b| {
             b.iter(|| {
                 device
@@ -54,7 +61,7 @@ fn rope(c: &mut Criterion) {
             });
         });
         let (mut dq, mut dk) = (q.clone(), k.clone());
-        group.throughput(Throughput::Bytes(12 * len as u64));
+        group.throughput(work(12 * rotated, 3 * len));
         group.bench_function(format!("q/k norm backward {tokens}"), |b| {
             b.iter(|| {
                 // In place: its own output would shrink or grow from run to run.
@@ -69,5 +76,9 @@ fn rope(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, rope);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = rope
+}
 criterion_main!(benches);

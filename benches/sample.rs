@@ -43,7 +43,7 @@ fn sample(c: &mut Criterion) {
         for rows in [1, 64] {
             let keys: Vec<(u64, u32)> = (0..rows).map(|i| (i, 0)).collect();
             let mut group = c.benchmark_group(format!("sample/{name}/{rows}"));
-            group.sample_size(10).throughput(Throughput::Elements(rows));
+            group.throughput(Throughput::Elements(rows));
             for (setting, sampling) in &settings {
                 group.bench_function(*setting, |b| {
                     b.iter(|| {
@@ -57,5 +57,9 @@ fn sample(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, sample);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = sample
+}
 criterion_main!(benches);

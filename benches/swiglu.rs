@@ -1,5 +1,5 @@
-//! SwiGLU over rows of 1,536 gates and ups, for one row (decoding) and for 512, in bytes moved a
-//! second.
+//! SwiGLU over rows of 1,536 gates and ups, for one row (decoding) and for 512, in flops and in
+//! bytes moved a second.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
@@ -8,17 +8,24 @@ use lrem::ops::swiglu::SwiGlu;
 
 const INTERMEDIATE: usize = 1536;
 
+/// Flops, and bytes of `floats` that move.
+fn work(flops: usize, floats: usize) -> Throughput {
+    Throughput::ElementsAndBytes {
+        elements: flops as u64,
+        bytes: 4 * floats as u64,
+    }
+}
+
 fn swiglu(c: &mut Criterion) {
     let device = Cpu::new(Multiply::F32);
     let mut group = c.benchmark_group("swiglu");
-    group.sample_size(10);
     for rows in [1, 512] {
         let len = rows * INTERMEDIATE;
         let mut random = PhiloxStream::new(0, 0);
         let mut normals = |len: usize| -> Vec<f32> { (0..len).map(|_| random.normal()).collect() };
         let (gate_up, dout) = (normals(2 * len), normals(len));
         let (mut out, mut dgate_up) = (dout.clone(), gate_up.clone());
-        group.throughput(Throughput::Bytes(12 * len as u64));
+        group.throughput(work(4 * len, 3 * len));
         group.bench_function(format!("forward {rows}"), |b| {
             b.iter(|| {
                 device
@@ -26,7 +33,7 @@ fn swiglu(c: &mut Criterion) {
                     .unwrap()
             });
         });
-        group.throughput(Throughput::Bytes(20 * len as u64));
+        group.throughput(work(11 * len, 5 * len));
         group.bench_function(format!("backward {rows}"), |b| {
             b.iter(|| {
                 device
@@ -37,5 +44,9 @@ fn swiglu(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, swiglu);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = swiglu
+}
 criterion_main!(benches);

@@ -14,10 +14,18 @@ fn top_k(c: &mut Criterion) {
     let (rows, queries) = (normals(items * hidden), normals(64 * hidden));
     for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
         let packed = device.pack(&rows, items, hidden, format).unwrap();
+        let element = match format {
+            WeightFormat::F32 => 4.0,
+            WeightFormat::Bf16 => 2.0,
+            // A byte, and a scale for 32 of them.
+            WeightFormat::Int8 => 1.125,
+        };
         let mut group = c.benchmark_group(format!("top_k/{format:?}"));
-        group.sample_size(10);
         for n in [1, 64] {
-            group.throughput(Throughput::Elements(2 * (n * items * hidden) as u64));
+            group.throughput(Throughput::ElementsAndBytes {
+                elements: 2 * (n * items * hidden) as u64,
+                bytes: ((items * hidden) as f64 * element) as u64 + (4 * n * hidden) as u64,
+            });
             group.bench_function(format!("{n} queries"), |b| {
                 b.iter(|| {
                     device
@@ -29,5 +37,9 @@ fn top_k(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, top_k);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(10);
+    targets = top_k
+}
 criterion_main!(benches);

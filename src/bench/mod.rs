@@ -1,4 +1,5 @@
-//! Measuring: the engine's workloads, and the comparison of two builds ([`compare`]).
+//! Measuring: the engine's workloads, the comparison of two builds ([`compare`]), and how much of the
+//! machine the ops use ([`roofline`]).
 //!
 //! The workloads are defined once for `lrem bench engine`, the criterion suite and the comparison with
 //! other engines.
@@ -13,6 +14,7 @@
 
 pub mod compare;
 pub mod criterion;
+pub mod roofline;
 
 mod cold_start;
 mod decode;

@@ -1,4 +1,5 @@
-//! `lrem bench compare`: on criterion folders made by hand, and on executables that act as criterion's do.
+//! `lrem bench compare` and `roofline`: on criterion folders made by hand, and on executables that act as
+//! criterion's do.
 
 use super::{Shop, failed, succeeded};
 use serde_json::Value;
@@ -261,4 +262,29 @@ fn executables_that_are_none_of_criterions_are_named() {
         path("good").display()
     );
     failed(output("bench compare good good --rounds 5"), 1, &message);
+}
+
+#[test]
+fn ops_that_count_flops_and_bytes_are_on_the_roofline() {
+    let shop = Shop::make();
+    benchmark(&shop, "results", "g/bytes alone", "new", 1000.0);
+    let output = shop.command("bench roofline results").output().unwrap();
+    let message = "results: no benchmark whose name contains `` counts flops and bytes; expected \
+                   `Throughput::ElementsAndBytes`";
+    failed(output, 1, message);
+    benchmark(&shop, "results", "g/both", "new", 1000.0);
+    let about = "{\"full_id\": \"g/both\", \"throughput\": {\"ElementsAndBytes\": {\"elements\": 8000, \
+                 \"bytes\": 4000}}}";
+    shop.write("results/g/both/new/benchmark.json", about);
+    let printed = shop.prints("bench roofline results --svg plot.svg");
+    let rows: Vec<&str> = printed.lines().collect();
+    assert!(
+        rows[1].starts_with("1  g/both     2.00") && rows[1].contains("8.00"),
+        "{printed}"
+    );
+    assert!(
+        rows.len() == 3 && rows[2].contains("GFLOP/s in f32"),
+        "{printed}"
+    );
+    assert!(shop.text("plot.svg").contains("roof in f32"));
 }

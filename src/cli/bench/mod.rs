@@ -2,6 +2,7 @@
 
 mod compare;
 mod engine;
+mod roofline;
 
 use super::Error;
 use clap::Subcommand;
@@ -20,12 +21,18 @@ pub enum BenchCommand {
     /// current folder. Where other processes are busy, run them with LREM_THREADS=1: what two threads
     /// take depends on both cores being free at once.
     Compare(compare::CompareArgs),
+    /// Measure this processor's peaks, and what share of them each benchmarked op reaches.
+    ///
+    /// The peaks take a few seconds. Other processes lower them, and the benchmarks' speeds at other times:
+    /// only on an idle machine do the shares say something.
+    Roofline(roofline::RooflineArgs),
 }
 
 pub fn run(command: BenchCommand) -> Result<(), Error> {
     match command {
         BenchCommand::Engine(args) => engine::run(&args),
         BenchCommand::Compare(args) => compare::run(&args),
+        BenchCommand::Roofline(args) => roofline::run(&args),
     }
 }
 
