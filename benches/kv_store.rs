@@ -1,37 +1,37 @@
-//! Writing the keys and values of 3 heads of 64 elements to a cache of 4,096 rows, for one token, a
+//! Writing the keys and values of three models' heads to a cache of 4,096 rows, for one token, a
 //! batch of 64 and a prompt of 512, in bytes moved a second.
+
+mod shared;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::ops::attention::Heads;
 use lrem::ops::kv_store::KvStore;
 use lrem::ops::philox::PhiloxStream;
+use shared::{MODELS, Model, normals};
 
-const HEADS: Heads = Heads {
-    num_heads: 9,
-    num_kv_heads: 3,
-    head_dim: 64,
-};
 const CAPACITY: usize = 4096;
 
 fn kv_store(c: &mut Criterion) {
+    MODELS.iter().for_each(|model| of(c, model));
+}
+
+fn of(c: &mut Criterion, model: &Model) {
     let device = Cpu::new(Multiply::F32);
     let mut random = PhiloxStream::new(0, 0);
-    let qkv: Vec<f32> = (0..512 * HEADS.qkv_dim())
-        .map(|_| random.normal())
-        .collect();
-    let mut keys = vec![0.0; CAPACITY * HEADS.kv_dim()];
+    let heads = model.heads;
+    let qkv = normals(512 * heads.qkv_dim());
+    let mut keys = vec![0.0; CAPACITY * heads.kv_dim()];
     let mut values = keys.clone();
     let mut slots: Vec<u32> = (0..CAPACITY as u32).collect();
     random.shuffle(&mut slots);
-    let mut group = c.benchmark_group("kv_store");
+    let mut group = c.benchmark_group(format!("kv_store/{}", model.name));
     for tokens in [1, 64, 512] {
         let slots = &slots[..tokens];
-        group.throughput(Throughput::Bytes((16 * tokens * HEADS.kv_dim()) as u64));
+        group.throughput(Throughput::Bytes((16 * tokens * heads.kv_dim()) as u64));
         group.bench_function(format!("{tokens} tokens"), |b| {
             b.iter(|| {
                 device
-                    .kv_store(&HEADS, &qkv, slots, &mut keys, &mut values)
+                    .kv_store(&heads, &qkv, slots, &mut keys, &mut values)
                     .unwrap()
             });
         });

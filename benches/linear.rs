@@ -1,20 +1,16 @@
-//! Linear with the shapes of a 135M model: the gate and up projections and the head in every packed
-//! format, for one row (decoding), 64 and 512; and a training step's products.
+//! Linear with the shapes of three models: the gate and up projections, and of the smallest the head, in
+//! every packed format, for one row (decoding), 64 and 512; and a training step's products.
+
+mod shared;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat};
-use lrem::ops::philox::PhiloxStream;
+use shared::{MODELS, Model, normals};
 use std::time::Duration;
 
-const HIDDEN: usize = 576;
-const GATE_UP: usize = 2 * 1536;
+/// Of the smallest model.
 const VOCAB: usize = 49_155;
-
-fn normals(len: usize) -> Vec<f32> {
-    let mut random = PhiloxStream::new(0, 0);
-    (0..len).map(|_| random.normal()).collect()
-}
 
 /// Flops and bytes, where an element of the weight takes `weight` bytes.
 fn work(shape: LinearShape, weight: f64) -> Throughput {
@@ -27,13 +23,18 @@ fn work(shape: LinearShape, weight: f64) -> Throughput {
 
 fn inference(c: &mut Criterion) {
     let device = Cpu::new(Multiply::F32);
-    for (name, n, rows) in [
-        ("gate_up", GATE_UP, vec![1, 64, 512]),
-        ("head", VOCAB, vec![1, 64]),
-    ] {
-        let w = normals(n * HIDDEN);
+    let gate_up = |m: &Model| (format!("{}/gate_up", m.name), m.hidden, 2 * m.intermediate);
+    let head = |m: &Model| (format!("{}/head", m.name), m.hidden, VOCAB);
+    let weights = MODELS.iter().map(gate_up).chain([head(&MODELS[0])]);
+    for (name, k, n) in weights {
+        let rows = if n == VOCAB {
+            &[1, 64][..]
+        } else {
+            &[1, 64, 512]
+        };
+        let w = normals(n * k);
         for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
-            let packed = device.pack(&w, n, HIDDEN, format).unwrap();
+            let packed = device.pack(&w, n, k, format).unwrap();
             let weight = match format {
                 WeightFormat::F32 => 4.0,
                 WeightFormat::Bf16 => 2.0,
@@ -41,9 +42,9 @@ fn inference(c: &mut Criterion) {
                 WeightFormat::Int8 => 1.125,
             };
             let mut group = c.benchmark_group(format!("linear/{name}/{format:?}"));
-            for &m in &rows {
-                let shape = LinearShape { m, n, k: HIDDEN };
-                let (x, mut y) = (normals(m * HIDDEN), vec![0.0; m * n]);
+            for &m in rows {
+                let shape = LinearShape { m, n, k };
+                let (x, mut y) = (normals(m * k), vec![0.0; m * n]);
                 group.throughput(work(shape, weight));
                 group.bench_function(format!("{m} rows"), |b| {
                     let w = Weight::Packed(&packed);
@@ -55,16 +56,23 @@ fn inference(c: &mut Criterion) {
 }
 
 fn training(c: &mut Criterion) {
+    MODELS.iter().for_each(|model| steps(c, model));
+}
+
+fn steps(c: &mut Criterion, model: &Model) {
     let shape = LinearShape {
         m: 512,
-        n: GATE_UP,
-        k: HIDDEN,
+        n: 2 * model.intermediate,
+        k: model.hidden,
     };
     let LinearShape { m, n, k } = shape;
     let (x, w, mut y) = (normals(m * k), normals(n * k), normals(m * n));
     for multiply in [Multiply::F32, Multiply::Bf16] {
         let device = Cpu::new(multiply);
-        let mut group = c.benchmark_group(format!("linear/gate_up/training {multiply:?}"));
+        let mut group = c.benchmark_group(format!(
+            "linear/{}/gate_up/training {multiply:?}",
+            model.name
+        ));
         group.throughput(work(shape, 4.0));
         group.bench_function("forward", |b| {
             b.iter(|| {

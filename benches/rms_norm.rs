@@ -1,31 +1,23 @@
-//! RMSNorm over rows of 576 elements, for one row (decoding) and for 512, in flops and in bytes
+//! RMSNorm over rows of three models' width, for one row (decoding) and for 512, in flops and in bytes
 //! moved a second.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lrem::device::cpu::{Cpu, Multiply};
-use lrem::ops::philox::PhiloxStream;
-use lrem::ops::rms_norm::{NormShape, RmsNorm};
+mod shared;
 
-/// Flops, and bytes of `floats` that move.
-fn work(flops: usize, floats: usize) -> Throughput {
-    Throughput::ElementsAndBytes {
-        elements: flops as u64,
-        bytes: 4 * floats as u64,
-    }
-}
+use criterion::{Criterion, criterion_group, criterion_main};
+use lrem::device::cpu::{Cpu, Multiply};
+use lrem::ops::rms_norm::{NormShape, RmsNorm};
+use shared::{MODELS, normals, work};
 
 fn rms_norm(c: &mut Criterion) {
     let device = Cpu::new(Multiply::F32);
-    let mut group = c.benchmark_group("rms_norm");
-    for rows in [1, 512] {
+    for (model, rows) in MODELS.iter().flat_map(|m| [(m, 1), (m, 512)]) {
+        let mut group = c.benchmark_group(format!("rms_norm/{}", model.name));
         let shape = NormShape {
             rows,
-            dim: 576,
+            dim: model.hidden,
             eps: 1e-5,
         };
         let len = rows * shape.dim;
-        let mut random = PhiloxStream::new(0, 0);
-        let mut normals = |len: usize| -> Vec<f32> { (0..len).map(|_| random.normal()).collect() };
         let (x, delta, w) = (normals(len), normals(len), normals(shape.dim));
         let (mut sum, mut y, mut dw) = (x.clone(), x.clone(), w.clone());
         group.throughput(work(4 * len, 2 * len));

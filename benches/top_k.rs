@@ -1,16 +1,20 @@
-//! Top-10 search among 20,000 items, for one query and for 64.
+//! Top-10 search among 20,000 items of three models' width, for one query and for 64.
+
+mod shared;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::linear::{Linear, WeightFormat};
-use lrem::ops::philox::PhiloxStream;
 use lrem::ops::top_k::TopK;
+use shared::{MODELS, Model, normals};
 
 fn top_k(c: &mut Criterion) {
+    MODELS.iter().for_each(|model| of(c, model));
+}
+
+fn of(c: &mut Criterion, model: &Model) {
     let device = Cpu::new(Multiply::F32);
-    let (items, hidden) = (20_000, 576);
-    let mut random = PhiloxStream::new(0, 0);
-    let mut normals = |len: usize| -> Vec<f32> { (0..len).map(|_| random.normal()).collect() };
+    let (items, hidden) = (20_000, model.hidden);
     let (rows, queries) = (normals(items * hidden), normals(64 * hidden));
     for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
         let packed = device.pack(&rows, items, hidden, format).unwrap();
@@ -20,7 +24,7 @@ fn top_k(c: &mut Criterion) {
             // A byte, and a scale for 32 of them.
             WeightFormat::Int8 => 1.125,
         };
-        let mut group = c.benchmark_group(format!("top_k/{format:?}"));
+        let mut group = c.benchmark_group(format!("top_k/{}/{format:?}", model.name));
         for n in [1, 64] {
             group.throughput(Throughput::ElementsAndBytes {
                 elements: 2 * (n * items * hidden) as u64,
