@@ -5,13 +5,13 @@ mod common;
 use common::devices;
 use lrem::with_contract;
 use lrem::workbench::contracts::OPS;
-use lrem::workbench::{check, diagnose};
+use lrem::workbench::{Runs, check, diagnose};
 
 #[test]
 fn every_instruction_set_keeps_every_contract() {
     for (op, _) in OPS {
         for (seed, device) in (1..).zip(devices()) {
-            let cases = with_contract!(*op, |C| check::<C, _>(&device, seed));
+            let cases = with_contract!(*op, |C| check::<C, _>(&device, seed, Runs::All));
             let verdicts = diagnose(&cases.expect("a contract"));
             assert!(verdicts.is_empty(), "{op} on {device:?}: {verdicts:?}");
         }

@@ -17,13 +17,29 @@ pub struct Checked {
     pub draw: Draw,
     /// The shape, as it prints.
     pub shape: String,
-    /// With the first inputs over each poison, with other inputs of the same shape, and the first again.
+    /// With the first inputs over each poison, with other inputs of the same shape, and the first again; less
+    /// of it where less was asked for.
     pub runs: Vec<Ran>,
+}
+
+/// How often a case is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// As often as it takes to tell how a kernel is wrong; cases of many rows, the slow ones, over both poisons
+    /// alone.
+    All,
+    /// Once, for what comes out.
+    Once,
 }
 
 /// Runs the cases of a contract that `seed` draws. A device that has failed once is not asked again, as
 /// CUDA's errors stay.
-pub fn check<C: Contract, D: Device>(device: &D, seed: u64) -> Vec<Checked> {
+pub fn check<C: Contract, D: Device>(device: &D, seed: u64, runs: Runs) -> Vec<Checked> {
+    let most = |draw: Draw| match (runs, draw) {
+        (Runs::Once, _) => 1,
+        (Runs::All, Draw::Many) => POISONS.len(),
+        (Runs::All, _) => usize::MAX,
+    };
     let mut checked = Vec::new();
     for (index, draw) in Draw::CHECKED.into_iter().enumerate() {
         let mut random = PhiloxStream::new(seed, index as u64);
@@ -31,7 +47,8 @@ pub fn check<C: Contract, D: Device>(device: &D, seed: u64) -> Vec<Checked> {
         let mut runs = Vec::new();
         let [first, other] = [0, 1].map(|_| u64::from(random.next_u32()) << 8);
         let [nan, number] = POISONS;
-        for (inputs, poison) in [(first, nan), (first, number), (other, nan), (first, nan)] {
+        let plan = [(first, nan), (first, number), (other, nan), (first, nan)];
+        for (inputs, poison) in plan.into_iter().take(most(draw)) {
             let ran = run::<C, D>(device, &shape, draw, inputs, poison);
             let failed = ran.is_err();
             runs.push(ran);

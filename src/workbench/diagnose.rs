@@ -97,11 +97,13 @@ pub fn diagnose(cases: &[Checked]) -> Vec<Verdict> {
                 .and_then(|r| r.as_ref().ok())
                 .map(|r| &r.1)
         };
-        let [Some(first), Some(second), Some(again)] = [0, 1, 3].map(outputs) else {
+        let [Some(first), Some(second), again] = [0, 1, 3].map(outputs) else {
             continue;
         };
-        for ((a, b), c) in first.iter().zip(second).zip(again) {
-            if let Some(at) = differs(&a.got, &c.got) {
+        for (i, (a, b)) in first.iter().zip(second).enumerate() {
+            if let Some(c) = again.and_then(|again| again.get(i))
+                && let Some(at) = differs(&a.got, &c.got)
+            {
                 let (one, other) = (a.got[at], c.got[at]);
                 let seen = format!("{}[{at}] is {one}, then {other}, at {place}", a.name);
                 add(Reason::Unsteady, seen);

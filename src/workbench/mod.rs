@@ -19,7 +19,7 @@ pub mod workload;
 mod workspace;
 
 pub use case::{Contract, Cost, Draw};
-pub use check::{Checked, Ran, check};
+pub use check::{Checked, Ran, Runs, check};
 pub use diagnose::{Reason, Verdict, diagnose};
 pub use errors::Errors;
 pub use inspect::{Inspection, inspect, measure};

@@ -2,7 +2,7 @@
 //! falling order, with everything counted, and on a GPU where one is asked for.
 
 use super::counts::{Counted, counted};
-use super::looks::{self, Gpu, Look, first_error};
+use super::looks::{self, Activations, Gpu, Look, first_error};
 use super::machine_code::{ARCH, MachineCode};
 use super::outcome::Outcome;
 use super::source::KernelSource;
@@ -88,12 +88,15 @@ fn examine(
     device: Gpu,
 ) -> Result<Seen, Error> {
     let logs = tempfile::tempdir()?;
-    let [found, profile] = ["findings.jsonl", "counts.jsonl"].map(|name| logs.path().join(name));
-    let mut wanted = vec![
-        Look::Sanitizer(&found),
-        Look::Falling,
-        Look::Counts(&profile, None),
-    ];
+    let profile = logs.path().join("counts.jsonl");
+    // The sanitizer takes longest, and one thread.
+    let types = Activations::of(source.op).iter().copied();
+    let found = |i: usize| logs.path().join(format!("findings-{i}.jsonl"));
+    let found: Vec<(PathBuf, Activations)> =
+        types.enumerate().map(|(i, t)| (found(i), t)).collect();
+    let sanitized = found.iter().map(|(path, t)| Look::Sanitizer(path, *t));
+    let mut wanted: Vec<Look<'_>> = sanitized.collect();
+    wanted.extend([Look::Falling, Look::Counts(&profile, None)]);
     if device == Gpu::Cuda {
         wanted.push(Look::Cuda);
     }
@@ -115,10 +118,14 @@ fn examine(
             Vec::new()
         }));
     }
-    let [checked, falling, counts, on_gpu @ ..] = &inspections[..] else {
-        return Err("expected what three looks saw".into());
+    let (checked, rest) = inspections.split_at(found.len());
+    let [falling, counts, on_gpu @ ..] = rest else {
+        return Err("expected what every look saw".into());
     };
-    verdicts.extend(findings(&found, workspace)?);
+    let checked = &checked.concat();
+    for (path, _) in &found {
+        verdicts.extend(findings(path, workspace)?);
+    }
     for look in checked.iter().chain(on_gpu.iter().flatten()) {
         let typed = |v: &Verdict| Verdict {
             reason: v.reason,

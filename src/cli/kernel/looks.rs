@@ -7,7 +7,7 @@ use half::bf16;
 use lrem::device::Real;
 use lrem::device::cuda::{Driver, KERNEL_FOLDER};
 use lrem::with_contract;
-use lrem::workbench::{Contract, Inspection, Workload, Workspace, inspect, measure};
+use lrem::workbench::{Contract, Inspection, Runs, Workload, Workspace, inspect, measure};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -25,11 +25,28 @@ pub enum Gpu {
     Cuda,
 }
 
+/// A type of activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Activations {
+    F32,
+    Bf16,
+}
+
+impl Activations {
+    /// Those that an op's kernels are checked with.
+    pub fn of(op: &str) -> &'static [Activations] {
+        match with_contract!(op, |C| C::TYPED) {
+            Some(true) => &[Activations::F32, Activations::Bf16],
+            _ => &[Activations::F32],
+        }
+    }
+}
+
 /// What is looked for.
 #[derive(Clone, Copy)]
 pub enum Look<'a> {
-    /// The drawn cases, with the sanitizer, which writes what it finds to a file.
-    Sanitizer(&'a Path),
+    /// The drawn cases with one type of activations and the sanitizer, which writes what it finds to a file.
+    Sanitizer(&'a Path, Activations),
     /// The drawn cases, the last blocks first.
     Falling,
     /// The drawn cases on an NVIDIA GPU.
@@ -49,6 +66,12 @@ pub struct InspectArgs {
     seed: u64,
     #[arg(long, value_enum, default_value = "simt")]
     gpu: Gpu,
+    /// Use one type of activations.
+    #[arg(long, value_enum)]
+    activations: Option<Activations>,
+    /// Run every case once.
+    #[arg(long)]
+    once: bool,
     /// Run one shape: that of this workload, or a model's if it is empty.
     #[arg(long)]
     shape: Option<String>,
@@ -65,41 +88,39 @@ pub fn child(args: &InspectArgs) -> Result<(), Error> {
         .filter(|text| !text.is_empty())
         .map(serde_json::from_str)
         .transpose()?;
-    let workload = workload.as_ref();
-    let looks = with_contract!(args.op.as_str(), |C| {
-        let mut looks = vec![look::<C, f32>(
-            driver,
-            given.is_some(),
-            workload,
-            args.seed,
-        )?];
-        if C::TYPED {
-            looks.push(look::<C, bf16>(
-                driver,
-                given.is_some(),
-                workload,
-                args.seed,
-            )?);
-        }
-        looks
-    });
-    let looks = looks.ok_or_else(|| super::no_contract(&args.op))?;
-    let mut out = std::io::stdout().lock();
-    for inspection in looks {
-        writeln!(out, "{}", serde_json::to_string(&inspection)?)?;
+    let task = match given {
+        Some(_) => Task::Shape(workload.as_ref()),
+        None if args.once => Task::Cases(Runs::Once),
+        None => Task::Cases(Runs::All),
+    };
+    let all = Activations::of(&args.op).iter();
+    for activations in all.filter(|&&a| args.activations.is_none_or(|only| a == only)) {
+        let seen = with_contract!(args.op.as_str(), |C| match activations {
+            Activations::F32 => look::<C, f32>(driver, task, args.seed)?,
+            Activations::Bf16 => look::<C, bf16>(driver, task, args.seed)?,
+        });
+        let seen = seen.ok_or_else(|| super::no_contract(&args.op))?;
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", serde_json::to_string(&seen)?)?;
     }
     Ok(())
 }
 
+/// What a child runs.
+#[derive(Clone, Copy)]
+enum Task<'a> {
+    Cases(Runs),
+    Shape(Option<&'a Workload>),
+}
+
 fn look<C: Contract, T: Real>(
     driver: Driver,
-    one_shape: bool,
-    workload: Option<&Workload>,
+    task: Task<'_>,
     seed: u64,
 ) -> Result<Inspection, Error> {
-    Ok(match one_shape {
-        true => measure::<C, T>(driver, workload, seed)?,
-        false => inspect::<C, T>(driver, seed)?,
+    Ok(match task {
+        Task::Cases(runs) => inspect::<C, T>(driver, seed, runs)?,
+        Task::Shape(workload) => measure::<C, T>(driver, workload, seed)?,
     })
 }
 
@@ -116,13 +137,19 @@ pub fn start(look: Look<'_>, op: &str, seed: u64, workspace: &Workspace) -> Resu
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     match look {
-        Look::Sanitizer(findings) => {
+        Look::Sanitizer(findings, activations) => {
+            let real = match activations {
+                Activations::F32 => "f32",
+                Activations::Bf16 => "bf16",
+            };
+            command.args(["--activations", real]);
             command.env("SIMT_CHECK", "all,-leakcheck");
             command.env("SIMT_CHECK_FILE", findings);
         }
         Look::Falling => {
             // On one thread, as the sanitizer runs, so that the order is all that differs.
             command
+                .arg("--once")
                 .env("SIMT_ORDER", "falling")
                 .env("SIMT_THREADS", "1");
         }
