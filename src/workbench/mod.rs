@@ -26,4 +26,4 @@ pub use inspect::{Inspection, inspect, measure};
 pub use predict::{CHIPS, Chip, Limit, Prediction, Work, predict};
 pub use probe::{Output, Probe};
 pub use workload::Workload;
-pub use workspace::{Workspace, WorkspaceError, sources};
+pub use workspace::{ARCH, Workspace, WorkspaceError, sources};

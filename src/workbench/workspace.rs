@@ -3,6 +3,7 @@
 use crate::device::cuda;
 use crate::device::cuda::sass::Sass;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 /// The name and text of every file in `kernels/`, as they were at build time.
 pub fn sources() -> &'static [(&'static str, &'static str)] {
@@ -17,7 +18,12 @@ pub struct Workspace {
     shown: String,
     /// Instances and their symbols.
     entries: Vec<(String, String)>,
+    /// Into machine code, which takes longer than PTX and is needed later.
+    translation: Option<JoinHandle<Result<Vec<(String, Sass)>, String>>>,
 }
+
+/// The architecture of the machine code, which counts are of as well.
+pub const ARCH: &str = "sm_80";
 
 /// Why there is no workspace.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +62,13 @@ impl Workspace {
             folder,
             shown: path.display().to_string(),
             entries: Vec::new(),
+            translation: None,
         };
+        if !is_ptx {
+            let file = workspace.file.clone();
+            let translate = move || cuda::machine_code(&file, ARCH);
+            workspace.translation = Some(std::thread::spawn(translate));
+        }
         let edited = cuda::assemble(&workspace.file);
         let edited = edited.map_err(|said| WorkspaceError::Compile(workspace.shown(&said)))?;
         if !is_ptx {
@@ -78,16 +90,18 @@ impl Workspace {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The machine code of every instance in the file for `arch`, such as `sm_80`; none of a `.ptx` file, which
-    /// only a driver turns into it.
+    /// The machine code of every instance in the file for [`ARCH`]; none of a `.ptx` file, which only a driver
+    /// turns into it. Nothing the second time.
     ///
     /// # Errors
     /// What the compiler says.
-    pub fn machine_code(&self, arch: &str) -> Result<Vec<(String, Sass)>, WorkspaceError> {
-        if self.file.extension().is_some_and(|e| e == "ptx") {
+    pub fn machine_code(&mut self) -> Result<Vec<(String, Sass)>, WorkspaceError> {
+        let Some(translation) = self.translation.take() else {
             return Ok(Vec::new());
-        }
-        let code = cuda::machine_code(&self.file, arch);
+        };
+        let code = translation
+            .join()
+            .unwrap_or_else(|_| Err("the compiler panicked".into()));
         code.map_err(|said| WorkspaceError::Compile(self.shown(&said)))
     }
 

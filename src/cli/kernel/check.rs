@@ -3,7 +3,7 @@
 
 use super::counts::{Counted, counted};
 use super::looks::{self, Activations, Gpu, Look, first_error};
-use super::machine_code::{ARCH, MachineCode};
+use super::machine_code::MachineCode;
 use super::outcome::Outcome;
 use super::source::KernelSource;
 use crate::cli::Error;
@@ -52,7 +52,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
     };
     let seed = args.seed.unwrap_or_else(drawn);
     let seen = match source.workspace() {
-        Ok(workspace) => examine(&source, seed, &workspace, args.device)?,
+        Ok(workspace) => examine(&source, seed, workspace, args.device)?,
         Err(WorkspaceError::Compile(said)) => Seen {
             verdicts: vec![Verdict {
                 reason: Reason::Compile,
@@ -84,7 +84,7 @@ pub fn run(args: &CheckArgs) -> Result<(), Error> {
 fn examine(
     source: &KernelSource,
     seed: u64,
-    workspace: &Workspace,
+    mut workspace: Workspace,
     device: Gpu,
 ) -> Result<Seen, Error> {
     let logs = tempfile::tempdir()?;
@@ -102,10 +102,11 @@ fn examine(
     }
     let children: Vec<Child> = wanted
         .into_iter()
-        .map(|look| looks::start(look, source.op, seed, workspace))
+        .map(|look| looks::start(look, source.op, seed, &workspace))
         .collect::<Result<_, Error>>()?;
     // While they run.
-    let code = workspace.machine_code(ARCH)?;
+    let code = workspace.machine_code()?;
+    let workspace = &workspace;
     let mut verdicts = Vec::new();
     let mut inspections: Vec<Vec<Inspection>> = Vec::new();
     for child in children {

@@ -3,7 +3,7 @@
 
 use super::counts::{Counted, counted};
 use super::looks::{self, Gpu, Look};
-use super::machine_code::{ARCH, MachineCode};
+use super::machine_code::MachineCode;
 use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
@@ -56,8 +56,8 @@ impl Side {
     /// # Errors
     /// What the compiler says.
     pub fn new(source: KernelSource) -> Result<Side, WorkspaceError> {
-        let workspace = source.workspace()?;
-        let code = workspace.machine_code(ARCH)?;
+        let mut workspace = source.workspace()?;
+        let code = workspace.machine_code()?;
         Ok(Side {
             source,
             workspace,

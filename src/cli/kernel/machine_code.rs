@@ -1,12 +1,10 @@
 //! What stands in a kernel's machine code.
 
 use lrem::device::cuda::sass::{KINDS, Mix, Sass};
+use lrem::workbench::ARCH;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
-
-/// The architecture that counts are of as well.
-pub const ARCH: &str = "sm_80";
 
 /// The machine code of an instance, in numbers.
 #[derive(Serialize)]
