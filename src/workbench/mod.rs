@@ -26,4 +26,4 @@ pub use inspect::{Inspection, inspect, measure};
 pub use predict::{CHIPS, Chip, Limit, Prediction, Work, predict};
 pub use probe::{Output, Probe};
 pub use workload::Workload;
-pub use workspace::{ARCH, Workspace, WorkspaceError, sources};
+pub use workspace::{ARCH, MachineCode, Workspace, WorkspaceError, sources};

@@ -19,8 +19,11 @@ pub struct Workspace {
     /// Instances and their symbols.
     entries: Vec<(String, String)>,
     /// Into machine code, which takes longer than PTX and is needed later.
-    translation: Option<JoinHandle<Result<Vec<(String, Sass)>, String>>>,
+    translation: Option<JoinHandle<Result<MachineCode, String>>>,
 }
+
+/// Instances and what stands in their machine code.
+pub type MachineCode = Vec<(String, Sass)>;
 
 /// The architecture of the machine code, which counts are of as well.
 pub const ARCH: &str = "sm_80";
@@ -95,7 +98,7 @@ impl Workspace {
     ///
     /// # Errors
     /// What the compiler says.
-    pub fn machine_code(&mut self) -> Result<Vec<(String, Sass)>, WorkspaceError> {
+    pub fn machine_code(&mut self) -> Result<MachineCode, WorkspaceError> {
         let Some(translation) = self.translation.take() else {
             return Ok(Vec::new());
         };

@@ -7,7 +7,6 @@ use super::machine_code::MachineCode;
 use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
-use lrem::device::cuda::sass::Sass;
 use lrem::workbench::{Errors, Prediction, Workload, Workspace, WorkspaceError, workload};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -38,7 +37,7 @@ pub struct Side {
     pub source: KernelSource,
     workspace: Workspace,
     /// By instance.
-    code: Vec<(String, Sass)>,
+    code: lrem::workbench::MachineCode,
 }
 
 /// What came out at a workload.
