@@ -3,7 +3,7 @@
 //! With `a = (x − max)/T` a weight is `exp(a)`, off by two roundings of its argument, its own, and those of
 //! sums by halves; and by 2⁻⁴⁰, where weights are counted in such steps. So every filter's edge and the
 //! draw itself lie in a band, and where a band holds more than one token, each of them is right. Errors are
-//! to first order: that [`ULP`] is twice a rounding is more than the rest.
+//! to first order: that `ULP` is twice a rounding is more than the rest.
 
 use super::wide;
 use crate::ops::sample::{Sampled, Sampling, reference};
