@@ -1,6 +1,6 @@
 //! Every op's kernels at the workbench's workloads, shapes of SmolLM2-135M, Qwen2.5-0.5B and Qwen2.5-3B.
 //!
-//! `LREM_BENCH_DEVICE` says where: `simt`, the virtual GPU, where the figure is warp instructions and the same
+//! `cargo bench --bench kernels -- rms_norm` runs one op. `LREM_BENCH_DEVICE` says where: `simt`, the virtual GPU, where the figure is warp instructions and the same
 //! each time, or `cuda`, where it is the kernel's time on the GPU.
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
@@ -68,14 +68,21 @@ trait Meter {
 }
 
 fn every_workload<M: Meter>(criterion: &mut Criterion<M::Of>, meter: &M) {
-    for (op, _) in OPS {
+    // Ops are run to find their kernels: one that is named spares the others that.
+    let named = std::env::args()
+        .skip(1)
+        .find(|a| OPS.iter().any(|(op, _)| op == a));
+    let wanted = |op: &str| named.as_ref().is_none_or(|only| only == op);
+    for (op, _) in OPS.iter().filter(|(op, _)| wanted(op)) {
         let workloads = workload::built_in(op).expect("workloads of every op");
         let mut group = criterion.benchmark_group(*op);
         for workload in &workloads {
+            // Some kernels serve both types of activations.
+            let mut seen = Vec::new();
             with_contract!(*op, |C| {
-                at::<C, f32, M>(&mut group, meter, workload);
+                at::<C, f32, M>(&mut group, meter, workload, &mut seen);
                 if C::TYPED {
-                    at::<C, bf16, M>(&mut group, meter, workload);
+                    at::<C, bf16, M>(&mut group, meter, workload, &mut seen);
                 }
             });
         }
@@ -86,6 +93,7 @@ fn at<C: Contract, T: Real, M: Meter>(
     group: &mut BenchmarkGroup<'_, M::Of>,
     meter: &M,
     workload: &Workload,
+    seen: &mut Vec<String>,
 ) {
     let shape = workload.shape::<C>().expect("a shape within limits");
     let device = Cuda::<T>::new(M::DRIVER).expect("a GPU");
@@ -95,6 +103,10 @@ fn at<C: Contract, T: Real, M: Meter>(
     };
     let costs = C::costs(&shape, size_of::<T>());
     for (instance, first) in meter.launches(&device, &mut run) {
+        if seen.contains(&instance) {
+            continue;
+        }
+        seen.push(instance.clone());
         let name = instance.trim_end_matches(T::NAME).trim_end_matches('_');
         if let Some(cost) = costs.iter().find(|cost| cost.kernel == name) {
             group.throughput(Throughput::Bytes(cost.bytes));
