@@ -1,12 +1,14 @@
 //! What `make bench-compare-proof` compares with itself and with a slower build: three ops, of which
 //! RMSNorm is called 21 times in place of 20 in a build with `LREM_SLOWED` set.
 
+mod shared;
+
 use criterion::{Criterion, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat};
-use lrem::ops::philox::PhiloxStream;
 use lrem::ops::rms_norm::{NormShape, RmsNorm};
 use lrem::ops::swiglu::SwiGlu;
+use shared::normals;
 
 const ROWS: usize = 50;
 const CALLS: usize = match option_env!("LREM_SLOWED") {
@@ -14,11 +16,6 @@ const CALLS: usize = match option_env!("LREM_SLOWED") {
     None => 20,
 };
 const DIM: usize = 576;
-
-fn normals(len: usize) -> Vec<f32> {
-    let mut random = PhiloxStream::new(0, 0);
-    (0..len).map(|_| random.normal()).collect()
-}
 
 fn slowed(c: &mut Criterion) {
     let device = Cpu::new(Multiply::F32);

@@ -6,7 +6,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-use crate::instances::Source;
+use crate::instances::{Source, files};
 use crate::nvrtc::Nvrtc;
 use crate::options;
 use crate::target::Target;
@@ -40,8 +40,7 @@ impl<'a> Cache<'a> {
         let options = options::of(headers, &toolkit.include);
         let mut hasher = DefaultHasher::new();
         (&options, nvrtc.version(), &toolkit.library).hash(&mut hasher);
-        hash_headers(headers, &mut hasher)
-            .map_err(|error| format!("{}: {error}", headers.display()))?;
+        hash_headers(headers, &mut hasher)?;
         Ok(Cache {
             folder,
             nvrtc,
@@ -90,17 +89,10 @@ impl<'a> Cache<'a> {
     }
 }
 
-fn hash_headers(folder: &Path, hasher: &mut impl Hasher) -> std::io::Result<()> {
-    let mut headers = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == "cuh") {
-            headers.push(path);
-        }
-    }
-    headers.sort();
-    for path in headers {
-        (&path, std::fs::read(&path)?).hash(hasher);
+fn hash_headers(folder: &Path, hasher: &mut impl Hasher) -> Result<(), String> {
+    for path in files(folder, "cuh")? {
+        let text = std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        (&path, text).hash(hasher);
     }
     Ok(())
 }

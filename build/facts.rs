@@ -25,11 +25,10 @@ pub fn text(
             };
             let at = |error: &dyn std::fmt::Display| format!("{}: {error}", module.path.display());
             let cubin = std::fs::read(&module.path).map_err(|error| at(&error))?;
-            let kernels = sass::read(&cubin).map_err(|error| at(&error))?;
-            for (instance, symbol) in source.instances.iter().zip(&module.entries) {
-                if let Some(kernel) = kernels.iter().find(|k| k.symbol == *symbol) {
-                    lines.push(line(&source.op, &instance.name, arch, kernel));
-                }
+            let names = source.instances.iter().map(|i| i.name.clone());
+            let kernels = sass::of_instances(&cubin, names.zip(&module.entries));
+            for (instance, kernel) in kernels.map_err(|error| at(&error))? {
+                lines.push(line(&source.op, &instance, arch, &kernel));
             }
         }
     }

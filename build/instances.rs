@@ -37,18 +37,8 @@ impl Source {
 
 /// Every `.cu` file of a folder, sorted by name. Errors name file and line.
 pub fn read_all(folder: &Path) -> Result<Vec<Source>, String> {
-    let in_folder = |error| format!("{}: {error}", folder.display());
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(in_folder)? {
-        let path = entry.map_err(in_folder)?.path();
-        if path.extension().is_some_and(|extension| extension == "cu") {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-
     let mut sources: Vec<Source> = Vec::new();
-    for path in paths {
+    for path in files(folder, "cu")? {
         let text = std::fs::read_to_string(&path)
             .map_err(|error| format!("{}: {error}", path.display()))?;
         let instances = parse(&path, &text)?;
@@ -70,6 +60,20 @@ pub fn read_all(folder: &Path) -> Result<Vec<Source>, String> {
         });
     }
     Ok(sources)
+}
+
+/// The folder's files of that ending, in the order of their names.
+pub fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, String> {
+    let in_folder = |error| format!("{}: {error}", folder.display());
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(in_folder)? {
+        let path = entry.map_err(in_folder)?.path();
+        if path.extension().is_some_and(|found| found == ending) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 /// The instances of one source text; `path` is for errors only.

@@ -52,7 +52,7 @@ impl Mix {
 ///
 /// # Errors
 /// Where it is no cubin.
-pub fn read(cubin: &[u8]) -> Result<Vec<Sass>, String> {
+fn read(cubin: &[u8]) -> Result<Vec<Sass>, String> {
     let file = ElfFile64::<Endianness>::parse(cubin).map_err(|error| format!("cubin: {error}"))?;
     let endian = file.elf_header().endian().unwrap_or_default();
     let mut kernels = Vec::new();
@@ -76,6 +76,21 @@ pub fn read(cubin: &[u8]) -> Result<Vec<Sass>, String> {
     }
     kernels.sort_by(|a, b| a.symbol.cmp(&b.symbol));
     Ok(kernels)
+}
+
+/// The machine code in a cubin of the instances with those symbols.
+///
+/// # Errors
+/// Where it is no cubin.
+pub fn of_instances<'s>(
+    cubin: &[u8],
+    instances: impl Iterator<Item = (String, &'s String)>,
+) -> Result<Vec<(String, Sass)>, String> {
+    let kernels = read(cubin)?;
+    let found = |symbol: &str| kernels.iter().find(|k| k.symbol == symbol).cloned();
+    Ok(instances
+        .filter_map(|(name, symbol)| Some((name, found(symbol)?)))
+        .collect())
 }
 
 fn operation(word: u128) -> u16 {

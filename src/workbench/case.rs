@@ -39,6 +39,14 @@ impl Draw {
         Draw::NotFinite,
     ];
 
+    /// The same, with ordinary numbers in place of infinities and NaNs.
+    pub fn finite(self) -> Draw {
+        match self {
+            Draw::NotFinite => Draw::Any,
+            draw => draw,
+        }
+    }
+
     /// In words.
     pub fn name(self) -> &'static str {
         match self {

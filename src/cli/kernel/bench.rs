@@ -52,10 +52,9 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
     let side = match Side::new(source) {
         Ok(side) => side,
         Err(WorkspaceError::Compile(said)) => {
-            for workload in &workloads {
-                if let Some(trace) = &mut trace {
-                    trace.add(workload, &Outcome::DoesNotCompile(&said))?;
-                }
+            if let Some(trace) = &mut trace {
+                let outcome = Outcome::DoesNotCompile(&said);
+                workloads.iter().try_for_each(|w| trace.add(w, &outcome))?;
             }
             return Err(said.into());
         }

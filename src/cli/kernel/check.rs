@@ -3,7 +3,6 @@
 
 use super::counts::{Counted, counted};
 use super::looks::{self, Activations, Gpu, Look, first_error};
-use super::machine_code::MachineCode;
 use super::outcome::Outcome;
 use super::source::KernelSource;
 use crate::cli::Error;
@@ -144,11 +143,6 @@ fn examine(
     if verdicts.iter().any(|v| v.reason == Reason::Sanitizer) {
         verdicts.retain(|v| v.reason != Reason::Failed);
     }
-    let mut kernels = counted(&profile, counts, &source.text, workspace);
-    for kernel in &mut kernels {
-        let found = code.iter().find(|(name, _)| *name == kernel.instance);
-        kernel.assembled(found.map(|(_, sass)| MachineCode::of(sass)));
-    }
     Ok(Seen {
         verdicts,
         shapes: checked
@@ -164,7 +158,7 @@ fn examine(
             })
             .map(str::to_owned)
             .collect(),
-        kernels,
+        kernels: counted(&profile, counts, &source.text, &code, workspace),
     })
 }
 

@@ -1,6 +1,7 @@
 //! What the launches of a kernel were counted to do, and how long that takes on a real GPU.
 
 use super::machine_code::{MachineCode, occupancy};
+use lrem::device::cuda::sass::Sass;
 use lrem::workbench::{CHIPS, Inspection, Prediction, Work, Workspace, predict};
 use serde::Serialize;
 use simt::count::record::Record;
@@ -39,11 +40,12 @@ pub struct Counted {
     pub lines: Vec<(u32, String, f64)>,
 }
 
-/// The counts in the profile `path`, of what `looks` ran; `text` is the kernel file's.
+/// The counts in the profile `path`, of what `looks` ran; `text` is the kernel file's, `code` its machine code.
 pub fn counted(
     path: &Path,
     looks: &[Inspection],
     text: &str,
+    code: &[(String, Sass)],
     workspace: &Workspace,
 ) -> Vec<Counted> {
     let Ok(profile) = std::fs::read_to_string(path) else {
@@ -67,14 +69,17 @@ pub fn counted(
             .find(|look| real.is_none_or(|real| look.real == real));
         let cost = look.and_then(|look| look.costs.iter().find(|c| c.kernel == name));
         let compulsory = cost.map(|c| c.bytes);
-        counted.push(of(
+        let mut kernel = of(
             &record,
             instance.to_string(),
             look,
             compulsory,
             &lines,
             workspace,
-        ));
+        );
+        let code = code.iter().find(|(name, _)| name == instance);
+        kernel.assembled(code.map(|(_, sass)| MachineCode::of(sass)));
+        counted.push(kernel);
     }
     counted
 }
@@ -174,7 +179,7 @@ fn of(
 
 impl Counted {
     /// Takes what stands in the machine code.
-    pub fn assembled(&mut self, code: Option<MachineCode>) {
+    fn assembled(&mut self, code: Option<MachineCode>) {
         let threads = self.block.iter().product();
         let occupied = |c: &MachineCode| occupancy(c.registers, threads, self.shared_bytes);
         self.occupancy = code.as_ref().map(occupied);

@@ -3,11 +3,12 @@
 
 use super::counts::{Counted, counted};
 use super::looks::{self, Gpu, Look};
-use super::machine_code::MachineCode;
 use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
-use lrem::workbench::{Errors, Prediction, Workload, Workspace, WorkspaceError, workload};
+use lrem::workbench::{
+    Errors, Inspection, MachineCode, Prediction, Workload, Workspace, WorkspaceError, workload,
+};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -37,7 +38,7 @@ pub struct Side {
     pub source: KernelSource,
     workspace: Workspace,
     /// By instance.
-    code: lrem::workbench::MachineCode,
+    code: MachineCode,
 }
 
 /// What came out at a workload.
@@ -79,11 +80,8 @@ impl Side {
             Ok(seen) => seen,
             Err(said) => return Ok(Err(said)),
         };
-        let mut kernels = counted(&profile, &seen, &self.source.text, &self.workspace);
-        for kernel in &mut kernels {
-            let found = self.code.iter().find(|(name, _)| *name == kernel.instance);
-            kernel.assembled(found.map(|(_, sass)| MachineCode::of(sass)));
-        }
+        let (text, code) = (&self.source.text, &self.code);
+        let mut kernels = counted(&profile, &seen, text, code, &self.workspace);
         let mut results = seen;
         if device == Gpu::Cuda {
             let times = looks::start(Look::Times(Some(workload)), op, seed, &self.workspace)?;
@@ -98,7 +96,7 @@ impl Side {
             }
         }
         let device = results.first().map(|look| look.device.clone());
-        let of = |look: lrem::workbench::Inspection| (look.real, look.errors.unwrap_or_default());
+        let of = |look: Inspection| (look.real, look.errors.unwrap_or_default());
         Ok(Ok(Figures {
             device: device.unwrap_or_default(),
             errors: results.into_iter().map(of).collect(),

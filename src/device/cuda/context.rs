@@ -2,13 +2,12 @@
 
 use super::allocator::{Allocator, Usage};
 use super::driver::{self, Driver, unavailable};
-use super::launch_times::LaunchTimes;
+use super::launches::Launches;
 use super::modules::Modules;
 use super::staging::Staging;
 use crate::device::{DeviceError, Result};
 use cudarc::driver::sys::CUdevice_attribute::*;
 use cudarc::driver::{DriverError, result, sys};
-use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The first architecture with what the kernels use: bf16 products, asynchronous copies to shared
@@ -32,8 +31,7 @@ pub struct Context {
     allocator: Mutex<Allocator>,
     staging: Mutex<Option<Staging>>,
     modules: Mutex<Modules>,
-    times: Mutex<LaunchTimes>,
-    launched: Mutex<BTreeSet<String>>,
+    launches: Mutex<Launches>,
 }
 
 // SAFETY: handles of the driver, which any thread may use after it has made the context current; what
@@ -97,8 +95,7 @@ impl Context {
             allocator: Mutex::default(),
             staging: Mutex::default(),
             modules: Mutex::default(),
-            times: Mutex::default(),
-            launched: Mutex::default(),
+            launches: Mutex::default(),
         })
     }
 
@@ -167,20 +164,8 @@ impl Context {
         lock(&self.modules).function(self.driver, self.capability, instance)
     }
 
-    pub(super) fn times(&self) -> MutexGuard<'_, LaunchTimes> {
-        lock(&self.times)
-    }
-
-    /// The kernel instances that have been launched.
-    pub fn launched(&self) -> Vec<String> {
-        lock(&self.launched).iter().cloned().collect()
-    }
-
-    pub(super) fn note_launch(&self, instance: &str) {
-        let mut launched = lock(&self.launched);
-        if !launched.contains(instance) {
-            launched.insert(instance.to_owned());
-        }
+    pub(super) fn launches(&self) -> MutexGuard<'_, Launches> {
+        lock(&self.launches)
     }
 }
 

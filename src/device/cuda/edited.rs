@@ -51,7 +51,7 @@ pub(super) fn compile(instance: &str) -> Result<Option<Edited>> {
 }
 
 fn find(folder: &Path, instance: &str) -> std::result::Result<Option<Edited>, String> {
-    for path in files(folder, "ptx")? {
+    for path in instances::files(folder, "ptx")? {
         let source = source(&path)?;
         if source.has(instance) {
             return Ok(Some(as_it_is(source)));
@@ -88,13 +88,8 @@ pub fn machine_code(
 ) -> std::result::Result<Vec<(String, sass::Sass)>, String> {
     let source = source(path)?;
     let module = translated(parent(path), &source, arch, true)?;
-    let kernels = sass::read(&module.code)?;
     let names = source.instances.into_iter().map(|i| i.name);
-    let found = |symbol: &str| kernels.iter().find(|k| k.symbol == symbol).cloned();
-    let pairs = names.zip(&module.entries);
-    Ok(pairs
-        .filter_map(|(name, symbol)| Some((name, found(symbol)?)))
-        .collect())
+    sass::of_instances(&module.code, names.zip(&module.entries))
 }
 
 fn parent(path: &Path) -> &Path {
@@ -121,20 +116,6 @@ fn as_it_is(source: instances::Source) -> Edited {
         ptx: source.text,
         entries: entries.map(|i| (i.name, i.expression)).collect(),
     }
-}
-
-/// The folder's files of that ending, in the order of their names.
-fn files(folder: &Path, ending: &str) -> std::result::Result<Vec<PathBuf>, String> {
-    let in_folder = |error| format!("{}: {error}", folder.display());
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(in_folder)? {
-        let path = entry.map_err(in_folder)?.path();
-        if path.extension().is_some_and(|found| found == ending) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
 }
 
 fn compiled(folder: &Path, source: instances::Source) -> std::result::Result<Edited, String> {

@@ -119,14 +119,13 @@ impl Launch<'_> {
             unsafe { result::function::set_function_attribute(self.function, which, bytes) }
                 .map_err(failed(&error))?;
         }
-        self.context.note_launch(&self.instance);
         let words = self.words.as_mut_ptr();
         // SAFETY: every start lies within `words`, which outlives the call.
         let at = |&start: &usize| unsafe { words.add(start).cast::<c_void>() };
         let mut parameters: Vec<*mut c_void> = self.starts.iter().map(at).collect();
         let [x, y, z] = grid.map(|blocks| blocks as u32);
         self.context
-            .times()
+            .launches()
             .around(self.context.stream, &self.instance, || {
                 // SAFETY: the caller's promise; the function and the stream are the context's.
                 unsafe {

@@ -10,7 +10,7 @@ mod driver;
 mod edited;
 mod kernels;
 mod launch;
-mod launch_times;
+mod launches;
 mod memory;
 mod modules;
 mod staging;

@@ -62,11 +62,7 @@ impl Contract for AdamWContract {
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
         // What an infinity does to a moment is not the contract's.
-        let draw = if draw == Draw::NotFinite {
-            Draw::Any
-        } else {
-            draw
-        };
+        let draw = draw.finite();
         let decaying = AdamWStep {
             learning_rate: 3e-3,
             beta1: 0.9,

@@ -67,11 +67,7 @@ impl Contract for EmbeddingContract {
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
         // A group of int8 weights with an infinity in it has no scale.
-        let draw = if draw == Draw::NotFinite {
-            Draw::Any
-        } else {
-            draw
-        };
+        let draw = draw.finite();
         let EmbeddingShape {
             tokens,
             vocab,

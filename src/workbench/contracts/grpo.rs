@@ -98,11 +98,7 @@ impl Contract for GrpoContract {
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
         // What an infinite log-probability is worth is not the contract's.
-        let draw = if draw == Draw::NotFinite {
-            Draw::Any
-        } else {
-            draw
-        };
+        let draw = draw.finite();
         let mut offsets = vec![0];
         for n in &s.lengths {
             offsets.push(offsets[offsets.len() - 1] + *n as u32);

@@ -77,11 +77,7 @@ impl Contract for InfoNceContract {
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
         // The cosine of a row that is not finite is not the contract's.
-        let draw = if draw == Draw::NotFinite {
-            Draw::Any
-        } else {
-            draw
-        };
+        let draw = draw.finite();
         let device = probe.device;
         let (batch, q, d) = (
             batch(s, seed),

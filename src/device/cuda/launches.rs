@@ -1,8 +1,9 @@
-//! How long launches take, by events on the stream before and after each.
+//! Which kernels are launched, and how long that takes, by events on the stream before and after each.
 
 use super::context::{Context, failed};
 use crate::device::Result;
 use cudarc::driver::{result, sys};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A launch between two events.
@@ -12,25 +13,31 @@ struct Span {
     end: sys::CUevent,
 }
 
-/// The launches since timing began.
+/// The launches of a context.
 #[derive(Default)]
-pub(super) struct LaunchTimes {
+pub(super) struct Launches {
+    /// Instances, each once.
+    launched: BTreeSet<String>,
+    /// Since timing began.
     spans: Option<Vec<Span>>,
 }
 
-impl LaunchTimes {
-    /// From now on.
+impl Launches {
+    /// Times launches from now on.
     pub fn begin(&mut self) {
         self.spans.get_or_insert_default();
     }
 
-    /// Runs a launch between two events, where launches are timed. The context has to be current.
+    /// Runs a launch, between two events where launches are timed. The context has to be current.
     pub fn around(
         &mut self,
         stream: sys::CUstream,
         instance: &str,
         launch: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
+        if !self.launched.contains(instance) {
+            self.launched.insert(instance.to_owned());
+        }
         let Some(spans) = &mut self.spans else {
             return launch();
         };
@@ -80,9 +87,14 @@ impl LaunchTimes {
 }
 
 impl Context {
+    /// The kernel instances that have been launched.
+    pub fn launched(&self) -> Vec<String> {
+        self.launches().launched.iter().cloned().collect()
+    }
+
     /// Times every launch from now on, until [`Context::launch_times`] is asked.
     pub fn time_launches(&self) {
-        self.times().begin();
+        self.launches().begin();
     }
 
     /// Instance and time on the GPU of every launch since [`Context::time_launches`], in their order.
@@ -91,6 +103,6 @@ impl Context {
     /// What went wrong in them.
     pub fn launch_times(&self) -> Result<Vec<(String, Duration)>> {
         self.synchronize()?;
-        self.times().take()
+        self.launches().take()
     }
 }
