@@ -216,6 +216,29 @@ fn compare_says_what_a_kernel_does_more_of() {
     assert_eq!(built_in["base"], "built in");
 }
 
+/// An op's kernels may be in several files.
+#[test]
+fn what_is_compared_with_the_built_in_is_the_file_that_has_the_kernels() {
+    if !built() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let workloads = folder.path().join("w.jsonl");
+    let line = r#"{"definition": "linear", "workload": {"uuid": "a", "axes": {"m": 9, "n": 40, "k": 16}}}"#;
+    std::fs::write(&workloads, line).unwrap();
+    let mut compare = kernel(&["compare", "--json", "built-in"]);
+    compare.arg(root().join("kernels/column_sums.cu"));
+    let output = compare.arg("--workloads").arg(workloads).output().unwrap();
+    assert!(output.status.success());
+    let comparison = &lines(&output.stdout)[0];
+    assert_eq!(comparison["op"], "linear");
+    let rows = comparison["rows"].as_array().unwrap();
+    assert!(
+        rows.iter()
+            .all(|row| row["kernel"].as_str().unwrap().contains("sums"))
+    );
+}
+
 #[test]
 fn a_solution_is_checked_as_its_manifest_says() {
     if !built() {

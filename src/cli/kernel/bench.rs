@@ -61,7 +61,7 @@ pub fn run(args: &BenchArgs) -> Result<(), Error> {
         Err(error) => return Err(error.into()),
     };
     let reference = match &trace {
-        Some(_) => Some(Side::new(KernelSource::built_in(op)?)?),
+        Some(_) => Some(side.built_in()?),
         None => None,
     };
     if !args.json {

@@ -63,8 +63,7 @@ struct Comparison<'a> {
 }
 
 pub fn run(args: &CompareArgs) -> Result<(), Error> {
-    let [base, new] = open(args)?.map(Side::new);
-    let (base, new) = (base?, new?);
+    let [base, new] = sides(args)?;
     if base.source.op != new.source.op {
         let (a, b) = (base.source.op, new.source.op);
         return Err(format!("BASE is of {a} and NEW of {b}; expected two of one op").into());
@@ -108,22 +107,26 @@ pub fn run(args: &CompareArgs) -> Result<(), Error> {
     }
 }
 
-/// Both sources; one that is built in is of the op of the other.
-fn open(args: &CompareArgs) -> Result<[KernelSource; 2], Error> {
-    let given = |path: &Path| path != Path::new(BUILT_IN);
-    let file = |path: &Path| match given(path) {
-        true => KernelSource::open(path, args.op.as_deref()).map(Some),
-        false => Ok(None),
+/// Both sides; one that is built in is what the other's kernels stand for.
+fn sides(args: &CompareArgs) -> Result<[Side; 2], Error> {
+    let side = |source: KernelSource| -> Result<Side, Error> { Ok(Side::new(source)?) };
+    let file = |path: &Path| match path == Path::new(BUILT_IN) {
+        true => Ok(None),
+        false => side(KernelSource::open(path, args.op.as_deref())?).map(Some),
     };
-    let [base, new] = [file(&args.base)?, file(&args.new)?];
-    let known = base.as_ref().or(new.as_ref()).map(|s| s.op);
-    let op = args.op.as_deref().or(known);
-    let of = |source: Option<KernelSource>| match (source, op) {
-        (Some(source), _) => Ok(source),
-        (None, Some(op)) => KernelSource::built_in(op),
-        (None, None) => Err("expected --op where both are built in".into()),
-    };
-    Ok([of(base)?, of(new)?])
+    match (file(&args.base)?, file(&args.new)?, args.op.as_deref()) {
+        (Some(base), Some(new), _) => Ok([base, new]),
+        (Some(base), None, _) => {
+            let new = base.built_in()?;
+            Ok([base, new])
+        }
+        (None, Some(new), _) => Ok([new.built_in()?, new]),
+        (None, None, Some(op)) => {
+            let built_in = || side(KernelSource::built_in(op)?);
+            Ok([built_in()?, built_in()?])
+        }
+        (None, None, None) => Err("expected --op where both are built in".into()),
+    }
 }
 
 type Sides = [Result<Figures, String>; 2];

@@ -6,6 +6,7 @@ use super::looks::{self, Gpu, Look};
 use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
+use lrem::device::cuda::kernel;
 use lrem::workbench::{
     Errors, Inspection, MachineCode, Prediction, Workload, Workspace, WorkspaceError, workload,
 };
@@ -63,6 +64,16 @@ impl Side {
             workspace,
             code,
         })
+    }
+
+    /// The built-in kernels that this side's stand for: the file in `kernels/` that has the first of them.
+    ///
+    /// # Errors
+    /// As of [`Side::new`].
+    pub fn built_in(&self) -> Result<Side, Error> {
+        let first = self.workspace.instances().next();
+        let file = first.and_then(kernel).map_or(self.source.op, |k| k.op);
+        Ok(Side::new(KernelSource::built_in(file)?)?)
     }
 
     /// Runs a workload; `Err` within says why the kernel failed.
