@@ -74,6 +74,7 @@ pub fn diagnose(cases: &[Checked]) -> Vec<Verdict> {
     };
     // Whether the plain comparison failed, by case.
     let mut wrong: Vec<(Draw, String)> = Vec::new();
+    let mut unsure: Option<String> = None;
     for case in cases {
         let place = format!("{} ({})", case.shape, case.draw.name());
         for run in &case.runs {
@@ -109,22 +110,23 @@ pub fn diagnose(cases: &[Checked]) -> Vec<Verdict> {
                 add(Reason::Unsteady, seen);
                 continue;
             }
-            let (Some(at), Before::Poison(x), Before::Poison(y)) =
-                (differs(&a.got, &b.got), a.before, b.before)
-            else {
+            let (Before::Poison(x), Before::Poison(y)) = (a.before, b.before) else {
                 continue;
             };
-            if is(a.got[at], x) && is(b.got[at], y) {
-                let count = a.got.iter().filter(|&&v| is(v, x)).count();
-                let seen = format!("{}[{at}] and {} more, at {place}", a.name, count - 1);
-                add(Reason::Unwritten, seen);
-            } else {
-                let (one, other) = (a.got[at], b.got[at]);
-                let seen = format!(
-                    "{}[{at}] is {one} over {x} and {other} over {y}, at {place}",
-                    a.name
-                );
-                add(Reason::UsesPoison, seen);
+            match left(a, b, x, y) {
+                Left::Used(at) => {
+                    let (one, other) = (a.got[at], b.got[at]);
+                    let seen = format!("{}[{at}] is {one} over {x} and {other} over {y}", a.name);
+                    add(Reason::UsesPoison, format!("{seen}, at {place}"));
+                }
+                Left::Unwritten(at, more) => {
+                    let seen = format!("{}[{at}] and {more} more, at {place}", a.name);
+                    add(Reason::Unwritten, seen);
+                }
+                Left::Unsure(at) => {
+                    unsure.get_or_insert(format!("{}[{at}], at {place}", a.name));
+                }
+                Left::Nothing => {}
             }
         }
         for run in [0, 2] {
@@ -141,6 +143,15 @@ pub fn diagnose(cases: &[Checked]) -> Vec<Verdict> {
             }
         }
     }
+    let of_poison = |v: &Verdict| matches!(v.reason, Reason::Unwritten | Reason::UsesPoison);
+    if let Some(seen) = unsure
+        && !found.iter().any(of_poison)
+    {
+        found.push(Verdict {
+            reason: Reason::Unwritten,
+            seen,
+        });
+    }
     if let Some((reason, seen)) = pattern(cases, &wrong)
         && found.is_empty()
     {
@@ -148,6 +159,32 @@ pub fn diagnose(cases: &[Checked]) -> Vec<Verdict> {
     }
     found.sort_by_key(|v| v.reason);
     found
+}
+
+/// What of an output's poison is left in two runs over different ones.
+enum Left {
+    Nothing,
+    /// The poison decides this number.
+    Used(usize),
+    /// This number is the poison in both runs, and so many more are.
+    Unwritten(usize, usize),
+    /// As `Unwritten`, but one poison is what the number should be: a kernel that read it may have
+    /// written this.
+    Unsure(usize),
+}
+
+fn left(a: &Output, b: &Output, x: f32, y: f32) -> Left {
+    let differing = (0..a.got.len()).filter(|&at| !is(a.got[at], b.got[at]));
+    let (kept, used): (Vec<_>, Vec<_>) =
+        differing.partition(|&at| is(a.got[at], x) && is(b.got[at], y));
+    let clear = |&&at: &&usize| !a.is_near(at) && !b.is_near(at);
+    let mut unwritten = kept.iter().filter(clear);
+    match (used.first(), unwritten.next(), kept.first()) {
+        (Some(&at), ..) => Left::Used(at),
+        (None, Some(&at), _) => Left::Unwritten(at, unwritten.count()),
+        (None, None, Some(&at)) => Left::Unsure(at),
+        (None, None, None) => Left::Nothing,
+    }
 }
 
 /// What plain misses have in common.

@@ -24,7 +24,7 @@ pub struct CompareArgs {
     #[arg(long, default_value = "0.02", value_parser = share)]
     threshold: f64,
     /// Most rounds of a benchmark of two executables; a round runs each of them twice.
-    #[arg(long, default_value = "60")]
+    #[arg(long, default_value = "120")]
     rounds: usize,
     /// Seconds that one run of a benchmark measures, of two executables.
     #[arg(long, default_value = "0.1", value_parser = seconds)]
