@@ -1,61 +1,161 @@
-//! The engine end to end on SmolLM2-135M: prefill, embedding, decoding and the cold-start step, the
-//! same work as `lrem bench engine`.
+//! The engine end to end: prefill, embedding, decoding and the steps of both trainings, the same work as
+//! `lrem bench engine`.
+//!
+//! `LREM_BENCH_MODEL` names the model, a Hugging Face folder or GGUF file; SmolLM2-135M by default.
+//! `LREM_BENCH_DEVICE` says where: `cpu` (the default), `cuda`, or `simt`, the virtual GPU, where the figure is
+//! warp instructions, the same each time, of smaller work.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lrem::bench::{ColdStartStep, DECODED, Decode, Encode, PAIRS, QUERIES, ROLLOUTS, RlStep};
+#[path = "shared/instructions.rs"]
+mod instructions;
+
+use criterion::measurement::{Measurement, WallTime};
+use criterion::{BenchmarkGroup, Criterion, Throughput};
+use half::bf16;
+use instructions::{Instructions, Profile};
+use lrem::bench::Work;
+use lrem::bench::engine::{self, Sizes};
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::embed::{ModelFolder, NewTokens};
-use lrem::ops::linear::WeightFormat;
-use std::path::Path;
+use lrem::device::cuda::{Cuda, Driver};
+use lrem::device::{Device, DeviceError};
+use lrem::embed::{FolderError, ModelFolder, NewTokens};
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 const MODEL: &str = ".cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
-const CONTEXT: usize = 2048;
 
-fn engine(c: &mut Criterion) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(MODEL);
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join(MODEL);
+    let path = std::env::var_os("LREM_BENCH_MODEL").map_or_else(default, PathBuf::from);
     if !path.exists() {
-        eprintln!("{MODEL} is missing; `make setup` fetches it");
-        return;
+        eprintln!(
+            "{} is missing; `make setup` fetches SmolLM2-135M",
+            path.display()
+        );
+        return Ok(());
     }
-    let device = Arc::new(Cpu::new(Multiply::Bf16));
-    let folder = ModelFolder::open(&path, &NewTokens::default()).unwrap();
-    let mut group = c.benchmark_group("engine");
-    for format in [WeightFormat::Bf16, WeightFormat::Int8] {
-        let model = folder.load(device.clone(), Some(format), CONTEXT).unwrap();
-        for (name, sequences, len) in [("prefill 512", 1, 512), ("embed 64x24", 64, 24)] {
-            let mut workload = Encode::new(&model, sequences, len).unwrap();
-            group.throughput(Throughput::Elements((sequences * len) as u64));
-            group.bench_function(format!("{name} {format:?}"), |b| {
-                b.iter(|| workload.run(&model).unwrap());
-            });
+    let device = std::env::var("LREM_BENCH_DEVICE").unwrap_or("cpu".into());
+    let folder = ModelFolder::open(&path, &NewTokens::default())?;
+    let timed = || {
+        Criterion::default()
+            .sample_size(10)
+            .measurement_time(Duration::from_secs(8))
+            .configure_from_args()
+    };
+    match device.as_str() {
+        "cpu" => suite(timed(), &folder, Cpu::new(Multiply::Bf16), "engine", &Timed)?,
+        "cuda" => {
+            let gpu = Cuda::<bf16>::new(Driver::Nvidia)?;
+            suite(timed(), &folder, gpu, "engine on cuda", &Timed)?;
         }
-        for sequences in [1, 8, 64] {
-            let mut workload = Decode::new(&model, sequences).unwrap();
-            group.throughput(Throughput::Elements((sequences * DECODED) as u64));
-            group.bench_function(format!("decode batch {sequences} {format:?}"), |b| {
-                // The contexts are read before each run and do not count.
-                b.iter_custom(|runs| (0..runs).map(|_| workload.run(&model).unwrap()).sum());
-            });
+        "simt" => {
+            let counted = Counted {
+                profile: Profile::begin(),
+            };
+            let gpu = Cuda::<bf16>::new(Driver::Simt)?;
+            let criterion = instructions::criterion();
+            suite(criterion, &folder, gpu, "engine on simt", &counted)?;
         }
+        other => panic!("LREM_BENCH_DEVICE is `{other}`; expected cpu, cuda or simt"),
     }
-    let masters = || folder.load(device.clone(), None, CONTEXT).unwrap();
-    let mut workload = ColdStartStep::new(masters()).unwrap();
-    group.throughput(Throughput::Elements(PAIRS as u64));
-    group.bench_function(format!("cold-start step {PAIRS} pairs"), |b| {
-        b.iter(|| workload.run().unwrap());
-    });
-    let mut workload = RlStep::new(masters()).unwrap();
-    group.throughput(Throughput::Elements(QUERIES as u64));
-    group.bench_function(format!("RL step {QUERIES} queries x {ROLLOUTS}"), |b| {
-        b.iter(|| workload.run().unwrap());
-    });
+    Ok(())
 }
 
-criterion_group! {
-    name = benches;
-    config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(8));
-    targets = engine
+fn suite<D: Device, M: Meter>(
+    mut criterion: Criterion<M::Of>,
+    folder: &ModelFolder,
+    device: D,
+    name: &str,
+    meter: &M,
+) -> Result<(), Failure> {
+    let device = Arc::new(device);
+    let mut group = criterion.benchmark_group(name);
+    // Models are loaded for what is asked for alone; criterion decides what runs.
+    let filter = std::env::args().skip(1).find(|a| !a.starts_with('-'));
+    let wanted = |workload: &str| {
+        let id = format!("{name}/{workload}");
+        filter.as_ref().is_none_or(|filter| id.contains(filter))
+    };
+    engine::each(folder, &device, &M::SIZES, &wanted, |named, work| {
+        group.throughput(Throughput::Elements(named.units as u64));
+        meter.bench(&mut group, &named.name, &*device, work);
+        Ok::<(), Failure>(())
+    })?;
+    group.finish();
+    criterion.final_summary();
+    Ok(())
 }
-criterion_main!(benches);
+
+/// How a workload is measured.
+trait Meter {
+    type Of: Measurement;
+    const SIZES: Sizes;
+
+    fn bench<D: Device>(
+        &self,
+        group: &mut BenchmarkGroup<'_, Self::Of>,
+        name: &str,
+        device: &D,
+        work: &mut dyn Work,
+    );
+}
+
+/// By the clock.
+struct Timed;
+
+impl Meter for Timed {
+    type Of = WallTime;
+    const SIZES: Sizes = Sizes::TIMED;
+
+    fn bench<D: Device>(
+        &self,
+        group: &mut BenchmarkGroup<'_, WallTime>,
+        name: &str,
+        device: &D,
+        work: &mut dyn Work,
+    ) {
+        let mut time = || engine::time(device, work).expect("a device that works");
+        group.bench_function(name, |b| b.iter_custom(|n| (0..n).map(|_| time()).sum()));
+    }
+}
+
+/// By what the virtual GPU counts.
+struct Counted {
+    profile: Profile,
+}
+
+impl Meter for Counted {
+    type Of = Instructions;
+    const SIZES: Sizes = Sizes::COUNTED;
+
+    fn bench<D: Device>(
+        &self,
+        group: &mut BenchmarkGroup<'_, Instructions>,
+        name: &str,
+        device: &D,
+        work: &mut dyn Work,
+    ) {
+        let mut count = || {
+            work.prepare().expect("a device that works");
+            let records = self.profile.of(|| {
+                let ran = work.run().and_then(|()| device.wait());
+                ran.expect("a device that works");
+            });
+            records.iter().map(|r| r.instructions.warp).sum::<u64>()
+        };
+        let counted = OnceCell::new();
+        group.bench_function(name, |b| {
+            b.iter_custom(|n| n * counted.get_or_init(&mut count))
+        });
+    }
+}
+
+/// What a suite can fail at.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}

@@ -1,40 +1,39 @@
-//! InfoNCE over a batch of 256 queries and 1,024 items.
+//! InfoNCE over a batch of 256 queries and 1,024 items in three models' dimensions.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+mod shared;
+
+use criterion::{Criterion, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::info_nce::{InfoNce, InfoNceBatch};
-use lrem::ops::philox::PhiloxStream;
+use shared::{MODELS, Model, normals, work};
 
 fn info_nce(c: &mut Criterion) {
+    MODELS.iter().for_each(|model| of(c, model));
+}
+
+fn of(c: &mut Criterion, model: &Model) {
     let device = Cpu::new(Multiply::F32);
+    let hidden = model.hidden;
     let batch = InfoNceBatch {
         queries: 256,
         items: 1024,
-        hidden: 576,
+        hidden,
         temperature: 0.05,
         targets: (0..256).map(|i| i * 4).collect(),
         ..InfoNceBatch::default()
     };
-    let mut random = PhiloxStream::new(0, 0);
-    let mut normals = |len: usize| -> Vec<f32> { (0..len).map(|_| random.normal()).collect() };
-    let (queries, items) = (normals(256 * 576), normals(1024 * 576));
+    let (queries, items) = (normals(256 * hidden), normals(1024 * hidden));
     let coefficients = vec![1.0 / 256.0; 256];
     let (mut dqueries, mut ditems) = (queries.clone(), items.clone());
     let output = device.info_nce(&batch, &queries, &items).unwrap();
-    let flops = 2 * (batch.queries * batch.items * batch.hidden) as u64;
-    let bytes = 4 * (queries.len() + items.len()) as u64;
-    let mut group = c.benchmark_group("info_nce");
-    group.throughput(Throughput::ElementsAndBytes {
-        elements: flops,
-        bytes,
-    });
+    let flops = 2 * batch.queries * batch.items * hidden;
+    let floats = queries.len() + items.len();
+    let mut group = c.benchmark_group(format!("info_nce/{}", model.name));
+    group.throughput(work(flops, floats));
     group.bench_function("forward", |b| {
         b.iter(|| device.info_nce(&batch, &queries, &items).unwrap());
     });
-    group.throughput(Throughput::ElementsAndBytes {
-        elements: 3 * flops,
-        bytes: 2 * bytes,
-    });
+    group.throughput(work(3 * flops, 2 * floats));
     group.bench_function("backward", |b| {
         b.iter(|| {
             device

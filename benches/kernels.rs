@@ -1,18 +1,22 @@
 //! Every op's kernels at the workbench's workloads, shapes of SmolLM2-135M, Qwen2.5-0.5B and Qwen2.5-3B.
 //!
-//! `cargo bench --bench kernels -- rms_norm` runs one op. `LREM_BENCH_DEVICE` says where: `simt`, the virtual GPU, where the figure is warp instructions and the same
-//! each time, or `cuda`, where it is the kernel's time on the GPU.
+//! `cargo bench --bench kernels -- rms_norm` runs one op. `LREM_BENCH_DEVICE` says where: `simt`, the virtual
+//! GPU, where the figure is warp instructions and the same each time, or `cuda`, where it is the kernel's time
+//! on the GPU.
 
-use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+#[path = "shared/instructions.rs"]
+mod instructions;
+
+use criterion::measurement::{Measurement, WallTime};
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use half::bf16;
+use instructions::{Instructions, Profile};
 use lrem::device::Real;
 use lrem::device::cuda::{Cuda, Driver, kernels};
 use lrem::with_contract;
 use lrem::workbench::contracts::OPS;
 use lrem::workbench::{Contract, Draw, Probe, Workload, workload};
 use simt::count::record::Record;
-use std::path::Path;
 use std::time::Duration;
 
 const DEVICE: &str = "LREM_BENCH_DEVICE";
@@ -25,21 +29,9 @@ fn main() {
             criterion.final_summary();
         }
         Ok("simt") | Err(_) => {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let profile = folder.path().join("counts.jsonl");
-            // SAFETY: no other thread runs yet.
-            unsafe {
-                std::env::set_var("SIMT_ARCH", "sm_80");
-                std::env::set_var("SIMT_PROFILE", &profile);
-            }
-            let criterion = Criterion::default().with_measurement(Instructions);
-            // All samples are the same.
-            let mut criterion = criterion
-                .sample_size(10)
-                .warm_up_time(Duration::from_nanos(1))
-                .measurement_time(Duration::from_nanos(1))
-                .configure_from_args();
-            every_workload(&mut criterion, &Counted { profile: &profile });
+            let profile = Profile::begin();
+            let mut criterion = instructions::criterion();
+            every_workload(&mut criterion, &Counted { profile });
             criterion.final_summary();
         }
         Ok(other) => panic!("{DEVICE} is `{other}`; expected simt or cuda"),
@@ -153,22 +145,16 @@ impl Meter for Timed {
 }
 
 /// Counts on the virtual GPU.
-struct Counted<'p> {
-    profile: &'p Path,
+struct Counted {
+    profile: Profile,
 }
 
-impl Meter for Counted<'_> {
+impl Meter for Counted {
     type Of = Instructions;
     const DRIVER: Driver = Driver::Simt;
 
     fn launches<T: Real>(&self, _: &Cuda<T>, run: &mut dyn FnMut()) -> Vec<(String, u64)> {
-        let lines = || std::fs::read_to_string(self.profile).unwrap_or_default();
-        let before = lines().len();
-        run();
-        let records = lines();
-        let records = records[before..]
-            .lines()
-            .map(|line| serde_json::from_str::<Record>(line).expect("a record a line"));
+        let records = self.profile.of(run).into_iter();
         let instance = |symbol: &str| kernels().iter().find(|k| k.entry == symbol);
         let named = |r: Record| {
             Some((
@@ -198,56 +184,4 @@ fn firsts<V>(launches: Vec<(String, V)>) -> Vec<(String, V)> {
         }
     }
     firsts
-}
-
-/// Warp instructions.
-struct Instructions;
-
-impl Measurement for Instructions {
-    type Intermediate = ();
-    type Value = u64;
-    fn start(&self) {}
-    fn end(&self, (): ()) -> u64 {
-        0
-    }
-    fn add(&self, a: &u64, b: &u64) -> u64 {
-        a + b
-    }
-    fn zero(&self) -> u64 {
-        0
-    }
-    fn to_f64(&self, value: &u64) -> f64 {
-        *value as f64
-    }
-    fn formatter(&self) -> &dyn ValueFormatter {
-        self
-    }
-}
-
-impl ValueFormatter for Instructions {
-    fn scale_values(&self, typical: f64, values: &mut [f64]) -> &'static str {
-        let (unit, scale) = match typical {
-            t if t >= 1e6 => ("M instructions", 1e-6),
-            t if t >= 1e3 => ("k instructions", 1e-3),
-            _ => ("instructions", 1.0),
-        };
-        values.iter_mut().for_each(|v| *v *= scale);
-        unit
-    }
-    fn scale_throughputs(
-        &self,
-        _: f64,
-        throughput: &Throughput,
-        values: &mut [f64],
-    ) -> &'static str {
-        let bytes = match throughput {
-            Throughput::Bytes(n) => *n as f64,
-            _ => 0.0,
-        };
-        values.iter_mut().for_each(|v| *v = bytes / *v);
-        "bytes an instruction"
-    }
-    fn scale_for_machines(&self, _: &mut [f64]) -> &'static str {
-        "instructions"
-    }
 }

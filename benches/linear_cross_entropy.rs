@@ -1,33 +1,35 @@
-//! Linear + cross-entropy at the size of a training step of a 135M model.
+//! Linear + cross-entropy of 128 tokens over three models' vocabularies.
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+mod shared;
+
+use criterion::{Criterion, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::linear::LinearShape;
 use lrem::ops::linear_cross_entropy::LinearCrossEntropy;
-use lrem::ops::philox::PhiloxStream;
+use shared::{MODELS, Model, normals, plain, work};
+
+const TOKENS: usize = 128;
 
 fn linear_cross_entropy(c: &mut Criterion) {
+    MODELS.iter().for_each(|model| of(c, model));
+}
+
+fn of(c: &mut Criterion, model: &Model) {
     let shape = LinearShape {
-        m: 272,
-        n: 49_155,
-        k: 576,
+        m: TOKENS,
+        n: model.vocab,
+        k: model.hidden,
     };
-    let mut random = PhiloxStream::new(0, 0);
-    let mut normals = |len: usize| -> Vec<f32> { (0..len).map(|_| random.normal()).collect() };
-    let (hidden, w) = (normals(shape.m * shape.k), normals(shape.n * shape.k));
+    let (hidden, w) = (normals(shape.m * shape.k), plain(shape.n * shape.k));
     let targets: Vec<u32> = (0..shape.m as u32).map(|i| i * 180).collect();
     let coefficients = vec![1.0 / shape.m as f32; shape.m];
     let (mut nll, mut lse) = (vec![0.0; shape.m], vec![0.0; shape.m]);
     let (mut dhidden, mut dw) = (vec![0.0; hidden.len()], vec![0.0; w.len()]);
-    let flops = 2 * (shape.m * shape.n * shape.k) as u64;
-    let bytes = 4 * (hidden.len() + w.len()) as u64;
-    let mut group = c.benchmark_group("linear_cross_entropy");
+    let flops = 2 * shape.m * shape.n * shape.k;
+    let mut group = c.benchmark_group(format!("linear_cross_entropy/{}", model.name));
     for multiply in [Multiply::F32, Multiply::Bf16] {
         let device = Cpu::new(multiply);
-        group.throughput(Throughput::ElementsAndBytes {
-            elements: flops,
-            bytes,
-        });
+        group.throughput(work(flops, hidden.len() + w.len()));
         group.bench_function(format!("forward {multiply:?}"), |b| {
             b.iter(|| {
                 device
@@ -35,10 +37,7 @@ fn linear_cross_entropy(c: &mut Criterion) {
                     .unwrap();
             });
         });
-        group.throughput(Throughput::ElementsAndBytes {
-            elements: 3 * flops,
-            bytes: 4 * (2 * hidden.len() + 3 * w.len()) as u64,
-        });
+        group.throughput(work(3 * flops, 2 * hidden.len() + 3 * w.len()));
         group.bench_function(format!("backward {multiply:?}"), |b| {
             b.iter(|| {
                 device

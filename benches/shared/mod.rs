@@ -11,25 +11,26 @@ pub struct Model {
     pub name: &'static str,
     pub hidden: usize,
     pub intermediate: usize,
+    pub vocab: usize,
     pub heads: Heads,
 }
 
 pub const MODELS: [Model; 3] = [
-    model("SmolLM2-135M", 576, 1536, [9, 3, 64]),
-    model("Qwen2.5-0.5B", 896, 4864, [14, 2, 64]),
-    model("Qwen2.5-3B", 2048, 11_008, [16, 2, 128]),
+    model("SmolLM2-135M", [576, 1536, 49_155], [9, 3, 64]),
+    model("Qwen2.5-0.5B", [896, 4864, 151_936], [14, 2, 64]),
+    model("Qwen2.5-3B", [2048, 11_008, 151_936], [16, 2, 128]),
 ];
 
 const fn model(
     name: &'static str,
-    hidden: usize,
-    intermediate: usize,
+    [hidden, intermediate, vocab]: [usize; 3],
     [num_heads, num_kv_heads, head_dim]: [usize; 3],
 ) -> Model {
     Model {
         name,
         hidden,
         intermediate,
+        vocab,
         heads: Heads {
             num_heads,
             num_kv_heads,
@@ -42,6 +43,11 @@ const fn model(
 pub fn normals(len: usize) -> Vec<f32> {
     let mut random = PhiloxStream::new(0, 0);
     (0..len).map(|_| random.normal()).collect()
+}
+
+/// Numbers that are quick to make, for arrays of gigabytes.
+pub fn plain(len: usize) -> Vec<f32> {
+    (0..len).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect()
 }
 
 /// Flops, and bytes of `floats` that move.

@@ -1,6 +1,6 @@
 //! The cold start's optimizer step.
 
-use super::{ITEM, QUERY, draw, prompts};
+use super::{ITEM, QUERY, Work, draw, prompts};
 use crate::device::{Device, DeviceError, Result};
 use crate::embed::Pooling;
 use crate::model::{Gradients, Model};
@@ -9,16 +9,14 @@ use crate::text::Prompts;
 use crate::train::batch::{BatchItem, Branch, Sample, TrainBatch};
 use crate::train::objective::{Objective, Weights};
 use crate::train::optimizer::{Optimizer, OptimizerOptions};
-use std::time::{Duration, Instant};
 
-/// Pairs of a step.
-pub const PAIRS: usize = 16;
 /// Tokens of a branch from `<think>` to `<emb>`.
 const BRANCH: usize = 17;
 
 /// Cold-start steps (eq. 4, 7, 8), the instructions a trunk.
 pub struct ColdStartStep<D: Device> {
     model: Model<D>,
+    pairs: usize,
     prompts: Prompts,
     batch: TrainBatch,
     objective: Objective<D>,
@@ -27,8 +25,8 @@ pub struct ColdStartStep<D: Device> {
 }
 
 impl<D: Device> ColdStartStep<D> {
-    /// Takes a trainable model, which the steps change.
-    pub fn new(model: Model<D>) -> Result<Self> {
+    /// Takes a trainable model, which the steps of so many pairs change.
+    pub fn new(model: Model<D>, pairs: usize) -> Result<Self> {
         let vocab = model.config.vocab_size;
         let random = &mut PhiloxStream::new(3, 0);
         let prompts = prompts(random, vocab);
@@ -40,12 +38,12 @@ impl<D: Device> ColdStartStep<D> {
             ],
             positives: vec![i as u64],
         };
-        let samples = (0..PAIRS).map(sample).collect();
+        let samples = (0..pairs).map(sample).collect();
         let item = |key: usize| BatchItem {
             key: key as u64,
             ids: draw(random, vocab, ITEM.1),
         };
-        let items = (0..PAIRS).map(item).collect();
+        let items = (0..pairs).map(item).collect();
         Ok(ColdStartStep {
             batch: TrainBatch { samples, items },
             prompts,
@@ -53,15 +51,15 @@ impl<D: Device> ColdStartStep<D> {
             gradients: model.zero_gradients()?,
             optimizer: Optimizer::new(&model, OptimizerOptions::default())?,
             model,
+            pairs,
         })
     }
+}
 
-    /// One step; returns its time.
-    ///
+impl<D: Device> Work for ColdStartStep<D> {
     /// # Errors
     /// A loss that is not finite: a figure of such a step would mean nothing.
-    pub fn run(&mut self) -> Result<Duration> {
-        let started = Instant::now();
+    fn run(&mut self) -> Result<()> {
         let weights = Weights {
             sft: 0.1,
             info_nce: 1.0,
@@ -71,7 +69,7 @@ impl<D: Device> ColdStartStep<D> {
             &self.model,
             &self.prompts,
             &self.batch,
-            PAIRS,
+            self.pairs,
             &weights,
             &mut self.gradients,
         )?;
@@ -84,6 +82,6 @@ impl<D: Device> ColdStartStep<D> {
                 message: format!("the loss is {}", losses.loss),
             });
         }
-        Ok(started.elapsed())
+        Ok(())
     }
 }

@@ -1,21 +1,29 @@
 //! Decoding.
 
-use super::draw;
+use super::{Work, draw};
 use crate::device::{Activation, Device, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::pool::PoolPlan;
 use crate::ops::sample::Sampling;
-use std::time::{Duration, Instant};
 
-/// Tokens that a decoding workload generates a sequence, and the context before them.
-pub const DECODED: usize = 16;
-const CONTEXT: usize = 64;
+/// How long the sequences of a decoding workload are.
+#[derive(Clone, Copy, Debug)]
+pub struct Lengths {
+    /// Tokens that are there before.
+    pub context: usize,
+    /// Tokens that are decoded.
+    pub decoded: usize,
+}
 
-/// Greedy decoding of `sequences` sequences that share nothing.
-pub struct Decode<D: Device> {
+/// Greedy decoding of sequences that share nothing.
+pub struct Decode<'m, D: Device> {
+    model: &'m Model<D>,
+    lengths: Lengths,
     contexts: Vec<u32>,
+    /// The token of each sequence that is fed next.
+    next: Vec<u32>,
     spans: Vec<Span>,
     cache: KvCache<D>,
     acts: Activations<D>,
@@ -23,41 +31,31 @@ pub struct Decode<D: Device> {
     logits: D::Buffer<f32>,
 }
 
-impl<D: Device> Decode<D> {
-    pub fn new(model: &Model<D>, sequences: usize) -> Result<Self> {
+impl<'m, D: Device> Decode<'m, D> {
+    /// Of as many sequences.
+    pub fn new(model: &'m Model<D>, sequences: usize, lengths: Lengths) -> Result<Self> {
         let (d, c) = (&*model.device, &model.config);
-        let each = CONTEXT + DECODED;
+        let each = lengths.context + lengths.decoded;
         let mut cache = KvCache::new(d, c, sequences * each)?;
         let spans: Vec<Span> = (0..sequences).filter_map(|_| cache.take(each)).collect();
+        let random = &mut PhiloxStream::new(2, 0);
         Ok(Decode {
-            contexts: draw(
-                &mut PhiloxStream::new(2, 0),
-                c.vocab_size,
-                sequences * CONTEXT,
-            ),
+            lengths,
+            contexts: draw(random, c.vocab_size, sequences * lengths.context),
+            next: Vec::new(),
             spans,
             cache,
             acts: Activations::for_inference(d, c)?,
             rows: d.zeros(sequences * c.hidden_size)?,
             logits: d.zeros(sequences * c.vocab_size)?,
+            model,
         })
-    }
-
-    /// Reads the contexts, then decodes; returns the time of the decoding alone.
-    pub fn run(&mut self, model: &Model<D>) -> Result<Duration> {
-        let contexts = std::mem::take(&mut self.contexts);
-        let mut next = self.pass(model, &contexts, CONTEXT)?;
-        self.contexts = contexts;
-        let started = Instant::now();
-        for done in 0..DECODED {
-            next = self.pass(model, &next, CONTEXT + done + 1)?;
-        }
-        Ok(started.elapsed())
     }
 
     /// Feeds new tokens, the same number to each sequence, up to `len` of them; returns the likeliest
     /// next ones.
-    fn pass(&mut self, model: &Model<D>, ids: &[u32], len: usize) -> Result<Vec<u32>> {
+    fn pass(&mut self, ids: &[u32], len: usize) -> Result<Vec<u32>> {
+        let model = self.model;
         let (d, c) = (&*model.device, &model.config);
         let new = ids.len() / self.spans.len();
         let segment = |(i, span): (usize, &Span)| Segment {
@@ -92,5 +90,23 @@ impl<D: Device> Decode<D> {
         let greedy = Sampling::GREEDY;
         let sampled = d.sample(c.vocab_size, &self.logits, &greedy, &keys, &[])?;
         Ok(sampled.iter().map(|s| s.token).collect())
+    }
+}
+
+impl<D: Device> Work for Decode<'_, D> {
+    /// Reads the contexts.
+    fn prepare(&mut self) -> Result<()> {
+        let contexts = std::mem::take(&mut self.contexts);
+        self.next = self.pass(&contexts, self.lengths.context)?;
+        self.contexts = contexts;
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<()> {
+        for done in 0..self.lengths.decoded {
+            let fed = std::mem::take(&mut self.next);
+            self.next = self.pass(&fed, self.lengths.context + done + 1)?;
+        }
+        Ok(())
     }
 }

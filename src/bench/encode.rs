@@ -1,22 +1,23 @@
 //! Prefill and embedding.
 
-use super::draw;
+use super::{Work, draw};
 use crate::device::{Device, Result};
 use crate::embed::encode::BATCH_TOKENS;
 use crate::model::{Activations, Batch, Model};
 use crate::ops::forest::Forest;
 use crate::ops::philox::PhiloxStream;
-use std::time::{Duration, Instant};
 
-/// `sequences` sequences of `len` random tokens through the decoder, without a head, packed as titles
-/// are when a catalogue is embedded.
-pub struct Encode<D: Device> {
+/// Sequences of random tokens through the decoder, without a head, packed as titles are when a catalogue is
+/// embedded.
+pub struct Encode<'m, D: Device> {
+    model: &'m Model<D>,
     batches: Vec<(Vec<u32>, Forest)>,
     acts: Activations<D>,
 }
 
-impl<D: Device> Encode<D> {
-    pub fn new(model: &Model<D>, sequences: usize, len: usize) -> Result<Self> {
+impl<'m, D: Device> Encode<'m, D> {
+    /// `sequences` of `len` tokens.
+    pub fn new(model: &'m Model<D>, sequences: usize, len: usize) -> Result<Self> {
         let mut random = PhiloxStream::new(1, 0);
         let most = (BATCH_TOKENS / len).max(1);
         let batch = |first: usize| {
@@ -27,12 +28,13 @@ impl<D: Device> Encode<D> {
         Ok(Encode {
             batches: (0..sequences).step_by(most).map(batch).collect(),
             acts: Activations::for_inference(&*model.device, &model.config)?,
+            model,
         })
     }
+}
 
-    /// One pass; returns its time.
-    pub fn run(&mut self, model: &Model<D>) -> Result<Duration> {
-        let started = Instant::now();
+impl<D: Device> Work for Encode<'_, D> {
+    fn run(&mut self) -> Result<()> {
         for (ids, forest) in &self.batches {
             let positions = forest.positions();
             let batch = Batch {
@@ -40,8 +42,8 @@ impl<D: Device> Encode<D> {
                 forest,
                 positions: &positions,
             };
-            model.forward(&batch, &mut self.acts)?;
+            self.model.forward(&batch, &mut self.acts)?;
         }
-        Ok(started.elapsed())
+        Ok(())
     }
 }

@@ -1,19 +1,9 @@
-//! Measuring: the engine's workloads, the comparison of two builds ([`compare`]), and how much of the
-//! machine the ops use ([`roofline`]).
-//!
-//! The workloads are defined once for `lrem bench engine`, the criterion suite and the comparison with
-//! other engines.
-//!
-//! | name | work | unit |
-//! |---|---|---|
-//! | `prefill 512` | one sequence of 512 tokens, hidden states only | tok/s |
-//! | `embed 64x24` | 64 sequences of 24 tokens, hidden states only | items/s |
-//! | `decode batch B` | 16 greedy tokens a sequence after a context of 64, without its prefill | tok/s |
-//! | `cold-start step 16 pairs` | forward, backward and AdamW of 16 pairs: a query of 12 tokens below instructions of 64 with a thought of 16, an item of 24 below 16 | pairs/s |
-//! | `RL step 4 queries x 8` | 8 thoughts of 16 tokens sampled for each of 4 such queries, then forward, backward and AdamW of the policy loss and InfoNCE over all of them | queries/s |
+//! Measuring: the engine's workloads ([`engine`]), the comparison of two builds ([`compare`]), and how much of
+//! the machine the ops use ([`roofline`]).
 
 pub mod compare;
 pub mod criterion;
+pub mod engine;
 pub mod roofline;
 
 mod cold_start;
@@ -21,13 +11,31 @@ mod decode;
 mod encode;
 mod rl;
 
-pub use cold_start::{ColdStartStep, PAIRS};
-pub use decode::{DECODED, Decode};
+pub use cold_start::ColdStartStep;
+pub use decode::{Decode, Lengths};
 pub use encode::Encode;
-pub use rl::{QUERIES, ROLLOUTS, RlStep};
+pub use rl::{Drawn, RlStep};
 
+use crate::device::Result;
 use crate::ops::philox::PhiloxStream;
 use crate::text::Prompts;
+
+/// A workload that is set up.
+pub trait Work {
+    /// What has to be done before each run and is not measured.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// What is measured. Work that was put on a GPU need not be done when this returns.
+    ///
+    /// # Errors
+    /// Where the device fails, and for a run whose figures would mean nothing.
+    fn run(&mut self) -> Result<()>;
+}
 
 /// Tokens of a training workload: instructions before and text of a query, instructions before and
 /// text of an item.

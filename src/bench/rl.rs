@@ -1,6 +1,6 @@
 //! The reinforcement stage's step.
 
-use super::{ITEM, QUERY, draw, prompts};
+use super::{ITEM, QUERY, Work, draw, prompts};
 use crate::device::{Device, DeviceError, Result};
 use crate::embed::Pooling;
 use crate::model::{Gradients, Model};
@@ -16,17 +16,21 @@ use crate::train::rl::policy::PolicyLoss;
 use crate::train::rl::reward::rewards;
 use crate::train::rl::rollouts::{Drawing, batch_of, sample};
 use crate::train::training_set::TrainingSet;
-use std::time::{Duration, Instant};
 
-/// Queries of a step, and thoughts of each.
-pub const QUERIES: usize = 4;
-pub const ROLLOUTS: usize = 8;
-/// Tokens of a thought.
-const THOUGHT: usize = 16;
+/// How much a step draws.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawn {
+    pub queries: usize,
+    /// Thoughts of a query.
+    pub rollouts: usize,
+    /// Tokens of a thought.
+    pub thought: usize,
+}
 
 /// Reinforcement steps (eq. 9-16): thoughts drawn in the decode loop, one update on all of them.
 pub struct RlStep<D: Device> {
     model: Model<D>,
+    drawn: Drawn,
     /// The packed copy that draws.
     sampler: Model<D>,
     prompts: Prompts,
@@ -38,12 +42,15 @@ pub struct RlStep<D: Device> {
 
 impl<D: Device> RlStep<D> {
     /// Takes a trainable model, which the steps change.
-    pub fn new(model: Model<D>) -> Result<Self> {
+    pub fn new(model: Model<D>, drawn: Drawn) -> Result<Self> {
         let vocab = model.config.vocab_size;
         let random = &mut PhiloxStream::new(4, 0);
         let prompts = prompts(random, vocab);
-        let queries = (0..QUERIES).map(|_| draw(random, vocab, QUERY.1)).collect();
-        let items = (0..QUERIES).map(|_| draw(random, vocab, ITEM.1)).collect();
+        let mut texts = |len| {
+            let text = |_| draw(random, vocab, len);
+            (0..drawn.queries).map(text).collect()
+        };
+        let (queries, items) = (texts(QUERY.1), texts(ITEM.1));
         Ok(RlStep {
             prompts,
             set: TrainingSet::of_tokens(queries, items),
@@ -52,35 +59,40 @@ impl<D: Device> RlStep<D> {
             optimizer: Optimizer::new(&model, OptimizerOptions::default())?,
             sampler: model.sampler()?,
             model,
+            drawn,
         })
     }
+}
 
-    /// One step; returns its time.
-    ///
+impl<D: Device> Work for RlStep<D> {
     /// # Errors
     /// A loss that is not finite, or a thought that ended early: a figure of such a step would mean
     /// nothing.
-    pub fn run(&mut self) -> Result<Duration> {
-        let started = Instant::now();
+    fn run(&mut self) -> Result<()> {
+        let Drawn {
+            queries,
+            rollouts,
+            thought,
+        } = self.drawn;
         let drawing = Drawing {
-            rollouts: ROLLOUTS,
+            rollouts,
             direct: false,
-            most: THOUGHT,
+            most: thought,
             temperature: 1.0,
             seed: 5,
         };
-        let pairs: Vec<(u32, u32)> = (0..QUERIES as u32).map(|i| (i, i)).collect();
+        let pairs: Vec<(u32, u32)> = (0..queries as u32).map(|i| (i, i)).collect();
         self.sampler.follow(&self.model)?;
         let (model, set) = (&mut self.model, &self.set);
         let groups = sample(&self.sampler, &self.prompts, set, &pairs, 0, drawing)?;
         let batch = batch_of(&self.prompts, set, &groups, []);
         let paper = RlOptions::default();
-        let (rewards, (baseline, options)) = (rewards(&paper), paper.loss(THOUGHT));
+        let (rewards, (baseline, options)) = (rewards(&paper), paper.loss(thought));
         let judge = Judge {
             set,
             rewards: &rewards,
             baseline,
-            budget: THOUGHT,
+            budget: thought,
         };
         let judged = |c: &Contrast| judge.judge(&groups, &c.ranks, c.items, None);
         let mut policy = PolicyLoss::new(options, 1.0, &groups, Vec::new(), judged);
@@ -88,20 +100,19 @@ impl<D: Device> RlStep<D> {
             model,
             &self.prompts,
             &batch,
-            QUERIES,
+            queries,
             (0.1, 0.05),
             &mut policy,
             &mut self.gradients,
         )?;
         self.optimizer.update(model, &mut self.gradients, 1e-6)?;
-        let time = started.elapsed();
-        let whole = |t: &Thought| t.tokens.len() == THOUGHT;
+        let whole = |t: &Thought| t.tokens.len() == thought;
         if !losses.loss.is_finite() || !groups.iter().flat_map(|g| &g.thoughts).all(whole) {
             return Err(DeviceError::Argument {
                 op: "RL step",
                 message: format!("the loss is {}, or a thought ended early", losses.loss),
             });
         }
-        Ok(time)
+        Ok(())
     }
 }

@@ -4,6 +4,7 @@ use super::Error;
 use clap::{Args, ValueEnum};
 use half::bf16;
 use indicatif::{ProgressBar, ProgressStyle};
+use lrem::bench::engine::Sizes;
 use lrem::device::Device;
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::device::cuda::{Cuda, Driver};
@@ -89,6 +90,14 @@ impl DeviceName {
             (Some(driver), Precision::F32) => AnyDevice::CudaF32(Arc::new(Cuda::new(driver)?)),
             (Some(driver), Precision::Bf16) => AnyDevice::Cuda(Arc::new(Cuda::new(driver)?)),
         })
+    }
+
+    /// How much is measured on it.
+    pub fn sizes(self) -> Sizes {
+        match self {
+            DeviceName::Simt => Sizes::COUNTED,
+            DeviceName::Cpu | DeviceName::Cuda => Sizes::TIMED,
+        }
     }
 
     fn driver(self) -> Option<Driver> {

@@ -8,7 +8,7 @@ use super::common::{self, DeviceName, Inference, Weights, on_device};
 use super::searcher::{Searcher, Searching};
 use super::trained::{indexed, trained};
 use clap::Args;
-use lrem::bench::{ColdStartStep, PAIRS};
+use lrem::bench::{ColdStartStep, engine};
 use lrem::data::{Catalogue, Triplet, read_catalogue, read_triplets, write_atomic};
 use lrem::device::Device;
 use lrem::embed::ThoughtText;
@@ -145,12 +145,14 @@ fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
     eprintln!("measuring the speed of this machine");
     let folder = common::open(&recipe.model.base)?;
     let opened = args.device.for_training(recipe.train.precision)?;
+    let pairs = args.device.sizes().pairs;
     let seconds = on_device!(opened, |device| {
-        let mut workload = ColdStartStep::new(folder.load(device, None, common::CONTEXT)?)?;
-        workload.run()?;
-        workload.run()?.as_secs_f64()
+        let masters = folder.load(device.clone(), None, common::CONTEXT)?;
+        let mut workload = ColdStartStep::new(masters, pairs)?;
+        engine::time(&*device, &mut workload)?;
+        engine::time(&*device, &mut workload)?.as_secs_f64()
     });
-    let step = seconds * recipe.train.batch as f64 / PAIRS as f64;
+    let step = seconds * recipe.train.batch as f64 / pairs as f64;
     let steps = (TRAINING.as_secs_f64() / (step * COST.iter().sum::<f64>())) as usize;
     let steps = steps.clamp(STEPS.0, STEPS.1);
     write_atomic(&path, |out| writeln!(out, "{steps}"))?;

@@ -79,6 +79,8 @@ pub trait Memory: Send + Sync {
     ) -> Result<()>;
     /// Sets the first `len` elements to zero.
     fn clear<T: Pod + Send + Sync>(&self, buffer: &mut Self::Buffer<T>, len: usize) -> Result<()>;
+    /// Waits until everything that was asked of the device is done, and tells what went wrong in it.
+    fn wait(&self) -> Result<()>;
 }
 
 /// Everything the engine asks of a device: memory and every op.

@@ -2,13 +2,15 @@
 //! multipliers allow at its intensity (Williams, Waterman & Patterson, "Roofline: an insightful visual
 //! performance model for multicore architectures", CACM 52(4), 2009).
 //!
-//! Flops and bytes are what a benchmark's `Throughput::ElementsAndBytes` says: additions,
-//! multiplications and functions such as exp, each as one; and bytes that must move if every operand is
-//! read once and every result written once. Operands that stay in the caches can take an op above the
-//! roof of the memory.
+//! Flops are additions, multiplications and functions such as exp, each as one; bytes those that must move if
+//! every operand is read once and every result written once: of a benchmark on the CPU what its `Throughput`
+//! says, of a kernel what its contract does. Operands that stay in the caches can take an op above the roof of
+//! the memory.
 
+mod gpu;
 mod peaks;
 
+pub use gpu::Load;
 pub use peaks::{Peaks, Precision};
 
 use super::criterion::Measured;
@@ -21,16 +23,15 @@ pub struct Point {
     pub id: String,
     /// Of the products, as the name says; f32 where it says nothing.
     pub precision: Precision,
-    /// Of an iteration.
+    /// Of an iteration; 0 for an op that only moves bytes.
     pub flops: f64,
     pub bytes: f64,
     pub seconds: f64,
 }
 
 impl Point {
-    /// The point of a benchmark that counts both flops and bytes.
+    /// The point of a benchmark that counts bytes.
     pub fn of(measured: &Measured) -> Option<Point> {
-        let positive = |count: Option<f64>| count.filter(|c| *c > 0.0);
         let precision = match &measured.id {
             id if id.contains("Int8") => Precision::Int8,
             id if id.contains("Bf16") => Precision::Bf16,
@@ -39,8 +40,8 @@ impl Point {
         Some(Point {
             id: measured.id.clone(),
             precision,
-            flops: positive(measured.work.elements)?,
-            bytes: positive(measured.work.bytes)?,
+            flops: measured.work.elements.unwrap_or(0.0),
+            bytes: measured.work.bytes.filter(|bytes| *bytes > 0.0)?,
             seconds: measured.median() / 1e9,
         })
     }
@@ -50,9 +51,14 @@ impl Point {
         self.flops / self.bytes
     }
 
-    /// Its flops a second over those that the roof allows.
+    /// The least time that its flops and its bytes allow, over its time.
     pub fn share(&self, peaks: &Peaks) -> f64 {
-        self.flops / self.seconds / peaks.roof(self.precision, self.intensity())
+        self.work_seconds(peaks).max(self.bytes / peaks.bandwidth) / self.seconds
+    }
+
+    /// The least time of its flops.
+    fn work_seconds(&self, peaks: &Peaks) -> f64 {
+        self.flops / peaks.flops(self.precision).1
     }
 }
 
@@ -63,7 +69,8 @@ pub fn table(points: &[Point], peaks: &Peaks) -> Table {
         .map(|(precision, peak)| format!("{:.1} GFLOP/s in {}", peak / 1e9, precision.name()))
         .collect();
     let caption = format!(
-        "Peaks of this machine: {:.1} GB/s, {}.",
+        "Peaks of {}: {:.1} GB/s, {}.",
+        peaks.of,
         peaks.bandwidth / 1e9,
         flops.join(", ")
     );
@@ -78,10 +85,9 @@ pub fn table(points: &[Point], peaks: &Peaks) -> Table {
     ];
     let mut table = Table::new(&caption, &header);
     for (number, point) in points.iter().enumerate() {
-        let (precision, peak) = peaks.flops(point.precision);
-        let by = match peaks.bandwidth * point.intensity() < peak {
+        let by = match point.work_seconds(peaks) < point.bytes / peaks.bandwidth {
             true => "memory",
-            false => precision.name(),
+            false => peaks.flops(point.precision).0.name(),
         };
         table.rows.push(vec![
             (number + 1).to_string(),
@@ -96,9 +102,10 @@ pub fn table(points: &[Point], peaks: &Peaks) -> Table {
     table
 }
 
-/// The points below the roofs, with their numbers.
+/// The points below the roofs, with their numbers. One that only moves bytes stands at the left edge, as far
+/// below the roof of the memory as its bytes a second are below the memory's.
 pub fn chart(points: &[Point], peaks: &Peaks) -> Chart {
-    let intensities = || points.iter().map(Point::intensity);
+    let intensities = || points.iter().map(Point::intensity).filter(|x| *x > 0.0);
     // Every roof's edge is in the picture, whatever the points are.
     let edges = || peaks.flops.iter().map(|(_, peak)| peak / peaks.bandwidth);
     let low = intensities().chain(edges()).fold(f64::INFINITY, f64::min) / 2.0;
@@ -117,9 +124,13 @@ pub fn chart(points: &[Point], peaks: &Peaks) -> Chart {
         dots: false,
     });
     let mark = |(number, point): (usize, &Point)| {
+        let x = match point.flops > 0.0 {
+            true => point.intensity(),
+            false => low,
+        };
         let mark = Mark {
-            x: point.intensity(),
-            y: point.flops / point.seconds / 1e9,
+            x,
+            y: x * point.bytes / point.seconds / 1e9,
             label: (number + 1).to_string(),
             filled: true,
             ..Mark::default()
@@ -142,7 +153,7 @@ pub fn chart(points: &[Point], peaks: &Peaks) -> Chart {
         logarithmic: true,
     };
     Chart {
-        title: "Roofline".to_string(),
+        title: format!("Roofline of {}", peaks.of),
         x: axis("flops a byte"),
         y: axis("GFLOP/s"),
         series: roofs
@@ -170,18 +181,26 @@ mod tests {
     #[test]
     fn an_op_is_judged_by_the_limit_that_it_meets() {
         let peaks = Peaks {
+            of: "a machine".into(),
             bandwidth: 16e9,
             flops: vec![(Precision::F32, 100e9)],
         };
-        assert_eq!(Point::of(&measured("a", None)), None);
+        // Bytes alone: 8 of 16 GB/s.
+        let moved = Point::of(&measured("moved", None)).unwrap();
+        assert_eq!((moved.flops, moved.share(&peaks)), (0.0, 0.5));
         // A flop for four bytes: memory allows 4 GFLOP/s, it does 2. And 10 a byte: 80 of 100.
         let points = [("slow", 2e6), ("linear/Int8", 80e6)];
         let points = points.map(|(id, flops)| Point::of(&measured(id, Some(flops))).unwrap());
+        let points = [points.to_vec(), vec![moved]].concat();
         let table = table(&points, &peaks);
         assert_eq!(table.rows[0].join("|"), "1|slow|0.25|2.00|8.00|memory|50 %");
         assert_eq!(
             table.rows[1].join("|"),
             "2|linear/Int8|10.00|80.00|8.00|f32|80 %"
+        );
+        assert_eq!(
+            table.rows[2].join("|"),
+            "3|moved|0.00|0.00|8.00|memory|50 %"
         );
         let svg = chart(&points, &peaks).svg();
         assert!(svg.contains("ops in int8") && !svg.contains("NaN"));

@@ -1,6 +1,7 @@
-//! What this machine can do at most: bytes from memory and multiply-adds a second, on all threads.
+//! What a machine can do at most: bytes from memory and multiply-adds a second, of the CPU on all threads.
 
 use crate::device::cpu::{Isa, parallel};
+use crate::workbench::Chip;
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -39,9 +40,11 @@ impl Precision {
     }
 }
 
-/// The machine's limits.
+/// A machine's limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peaks {
+    /// Whose they are.
+    pub of: String,
     /// Bytes a second, read and written.
     pub bandwidth: f64,
     /// Additions and multiplications a second; f32 always, others where the processor has them.
@@ -49,7 +52,7 @@ pub struct Peaks {
 }
 
 impl Peaks {
-    /// Measures them; takes a few seconds.
+    /// Measures this machine's; takes a few seconds.
     pub fn measure(isa: Isa) -> Peaks {
         let mut flops = vec![(Precision::F32, products(isa, Precision::F32))];
         if isa == Isa::Avx512Bf16 {
@@ -58,8 +61,21 @@ impl Peaks {
             }
         }
         Peaks {
+            of: "this machine".to_string(),
             bandwidth: triad(),
             flops,
+        }
+    }
+
+    /// A GPU's, as its maker says.
+    pub fn of_chip(chip: &Chip) -> Peaks {
+        Peaks {
+            of: format!("{}, by its maker", chip.name),
+            bandwidth: chip.memory,
+            flops: vec![
+                (Precision::F32, chip.single),
+                (Precision::Bf16, chip.tensor),
+            ],
         }
     }
 
@@ -200,6 +216,7 @@ mod tests {
     #[test]
     fn the_roof_is_the_lower_of_two_limits() {
         let peaks = Peaks {
+            of: "a machine".into(),
             bandwidth: 10.0,
             flops: vec![(Precision::F32, 100.0), (Precision::Int8, 400.0)],
         };

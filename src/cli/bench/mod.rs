@@ -21,10 +21,12 @@ pub enum BenchCommand {
     /// current folder. Where other processes are busy, run them with LREM_THREADS=1: what two threads
     /// take depends on both cores being free at once.
     Compare(compare::CompareArgs),
-    /// Measure this processor's peaks, and what share of them each benchmarked op reaches.
+    /// What share of a machine's peaks each op reaches.
     ///
-    /// The peaks take a few seconds. Other processes lower them, and the benchmarks' speeds at other times:
-    /// only on an idle machine do the shares say something.
+    /// Of this processor: its peaks, measured in a few seconds, and criterion's results. Other processes lower
+    /// both, at different times: only on an idle machine do the shares say something. Of a GPU: its peaks and
+    /// all built-in kernels, measured on it. Of the virtual GPU: the peaks that a GPU's maker names, and the
+    /// kernels' times by the model, from counts; all workloads take some minutes.
     Roofline(roofline::RooflineArgs),
 }
 

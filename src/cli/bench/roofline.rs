@@ -1,20 +1,31 @@
-//! `lrem bench roofline`: how much of this machine each benchmarked op uses.
+//! `lrem bench roofline`: how much of a machine each op uses.
 
 use super::columns;
 use crate::cli::Error;
+use crate::cli::common::DeviceName;
+use crate::cli::kernel::{self, Gpu};
 use clap::Args;
+use half::bf16;
 use lrem::bench::criterion::Folder;
-use lrem::bench::roofline::{Peaks, Point, chart, table};
+use lrem::bench::roofline::{Load, Peaks, Point, chart, table};
 use lrem::data::write_atomic;
 use lrem::device::cpu::Isa;
+use lrem::device::cuda::{Cuda, Driver};
+use lrem::workbench::CHIPS;
 use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub struct RooflineArgs {
-    /// Criterion folder, or DIR@BASELINE, measured on this machine.
+    /// Criterion folder, or DIR@BASELINE, measured on this machine; of the CPU.
     #[arg(default_value = "target/criterion")]
     folder: PathBuf,
-    /// Only the benchmarks whose names contain this.
+    /// Whose roofline.
+    #[arg(long, value_enum, default_value = "cpu")]
+    device: DeviceName,
+    /// The GPU that the virtual GPU's counts are turned into times of.
+    #[arg(long, default_value = "A100", value_parser = ["A100", "H100", "B200"])]
+    chip: String,
+    /// Only the benchmarks whose names contain this; of a GPU the workloads whose `OP/WORKLOAD` does.
     #[arg(long, default_value = "")]
     filter: String,
     /// Write a Markdown table; `-` prints it.
@@ -26,20 +37,22 @@ pub struct RooflineArgs {
 }
 
 pub fn run(args: &RooflineArgs) -> Result<(), Error> {
-    let folder = Folder::named(&args.folder);
-    let measured = folder.read()?;
-    let named = measured.iter().filter(|m| m.id.contains(&args.filter));
-    let points: Vec<Point> = named.filter_map(Point::of).collect();
+    let (points, peaks) = match args.device {
+        DeviceName::Cpu => args.of_the_cpu()?,
+        DeviceName::Cuda => {
+            let peaks = Peaks::of_gpu(&Cuda::<bf16>::new(Driver::Nvidia)?, Load::GPU)?;
+            (kernel::points(Gpu::Cuda, &args.chip, &args.filter)?, peaks)
+        }
+        DeviceName::Simt => {
+            let chip = CHIPS.iter().find(|chip| chip.name == args.chip);
+            let chip = chip.ok_or("expected A100, H100 or B200")?;
+            let points = kernel::points(Gpu::Simt, chip.name, &args.filter)?;
+            (points, Peaks::of_chip(chip))
+        }
+    };
     if points.is_empty() {
-        let message = format!(
-            "{}: no benchmark whose name contains `{}` counts flops and bytes; expected \
-             `Throughput::ElementsAndBytes`",
-            folder.path.display(),
-            args.filter
-        );
-        return Err(message.into());
+        return Err(format!("no workload of an op contains `{}`", args.filter).into());
     }
-    let peaks = Peaks::measure(Isa::detect());
     let table = table(&points, &peaks);
     match &args.markdown {
         Some(path) if path == Path::new("-") => print!("{}", table.markdown()),
@@ -51,4 +64,23 @@ pub fn run(args: &RooflineArgs) -> Result<(), Error> {
         write_atomic(path, |out| out.write_all(svg.as_bytes()))?;
     }
     Ok(())
+}
+
+impl RooflineArgs {
+    fn of_the_cpu(&self) -> Result<(Vec<Point>, Peaks), Error> {
+        let folder = Folder::named(&self.folder);
+        let measured = folder.read()?;
+        let named = measured.iter().filter(|m| m.id.contains(&self.filter));
+        let points: Vec<Point> = named.filter_map(Point::of).collect();
+        if points.is_empty() {
+            let message = format!(
+                "{}: no benchmark whose name contains `{}` counts bytes; expected `Throughput::Bytes` or \
+                 `Throughput::ElementsAndBytes`",
+                folder.path.display(),
+                self.filter
+            );
+            return Err(message.into());
+        }
+        Ok((points, Peaks::measure(Isa::detect())))
+    }
 }

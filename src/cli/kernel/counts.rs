@@ -2,7 +2,7 @@
 
 use super::machine_code::{MachineCode, occupancy};
 use lrem::device::cuda::sass::Sass;
-use lrem::workbench::{CHIPS, Inspection, Prediction, Work, Workspace, predict};
+use lrem::workbench::{CHIPS, Cost, Inspection, Prediction, Work, Workspace, predict};
 use serde::Serialize;
 use simt::count::record::Record;
 use std::fmt;
@@ -24,6 +24,8 @@ pub struct Counted {
     /// Bytes that cross HBM by the L2 model, and over those that the op cannot do without.
     pub memory_bytes: u64,
     pub bytes_over_compulsory: Option<f64>,
+    /// What the op cannot do without.
+    pub needed: Option<Cost>,
     /// Global sectors of 32 bytes and shared wavefronts, and over what the same accesses need at best.
     pub sectors: u64,
     pub wavefronts: u64,
@@ -68,15 +70,7 @@ pub fn counted(
             .iter()
             .find(|look| real.is_none_or(|real| look.real == real));
         let cost = look.and_then(|look| look.costs.iter().find(|c| c.kernel == name));
-        let compulsory = cost.map(|c| c.bytes);
-        let mut kernel = of(
-            &record,
-            instance.to_string(),
-            look,
-            compulsory,
-            &lines,
-            workspace,
-        );
+        let mut kernel = of(&record, instance.to_string(), look, cost, &lines, workspace);
         let code = code.iter().find(|(name, _)| name == instance);
         kernel.assembled(code.map(|(_, sass)| MachineCode::of(sass)));
         counted.push(kernel);
@@ -101,7 +95,7 @@ fn of(
     record: &Record,
     instance: String,
     look: Option<&Inspection>,
-    compulsory: Option<u64>,
+    cost: Option<&Cost>,
     lines: &[&str],
     workspace: &Workspace,
 ) -> Counted {
@@ -163,7 +157,8 @@ fn of(
         shared_bytes: record.static_shared + record.dynamic_shared,
         occupancy: None,
         memory_bytes,
-        bytes_over_compulsory: compulsory.map(|c| over(memory_bytes, c)),
+        bytes_over_compulsory: cost.map(|c| over(memory_bytes, c.bytes)),
+        needed: cost.cloned(),
         sectors,
         wavefronts,
         sectors_over_ideal: over(sectors, global.iter().map(|g| g.ideal_sectors).sum()),

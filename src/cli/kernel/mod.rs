@@ -10,9 +10,13 @@ mod machine_code;
 mod new;
 mod outcome;
 mod page;
+mod points;
 mod show;
 mod source;
 mod trace;
+
+pub use looks::Gpu;
+pub use points::points;
 
 use super::Error;
 use clap::Subcommand;

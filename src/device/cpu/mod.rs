@@ -97,6 +97,10 @@ impl Memory for Cpu {
         parallel::run(rows.count(), |i| rows.take(i).fill(T::zeroed()));
         Ok(())
     }
+
+    fn wait(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl Device for Cpu {}

@@ -129,4 +129,8 @@ impl<T: Real> Memory for Cuda<T> {
         unsafe { result::memset_d8_async(buffer.address, 0, bytes, self.context.stream) }
             .map_err(failed("clear"))
     }
+
+    fn wait(&self) -> Result<()> {
+        self.context.synchronize()
+    }
 }

@@ -25,6 +25,7 @@ mod kv_store;
 mod linear;
 mod linear_cross_entropy;
 mod packs;
+mod peaks;
 mod pool;
 mod rms_norm;
 mod rope;
@@ -40,6 +41,7 @@ pub use driver::Driver;
 pub use edited::{Edited, FOLDER as KERNEL_FOLDER, assemble, machine_code, sass, use_kernels_of};
 pub use kernels::{Cubin, Kernel, compiler, kernel, kernels, sources};
 pub use memory::CudaBuffer;
+pub use peaks::Multiplier;
 pub use weight::CudaWeight;
 
 use super::{Device, Real, Result};
