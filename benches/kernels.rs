@@ -15,11 +15,13 @@ use lrem::device::Real;
 use lrem::device::cuda::{Cuda, Driver, kernels};
 use lrem::with_contract;
 use lrem::workbench::contracts::OPS;
-use lrem::workbench::{Contract, Draw, Probe, Workload, workload};
+use lrem::workbench::{Contract, Cost, Draw, Probe, Workload, workload};
 use simt::count::record::Record;
 use std::time::Duration;
 
 const DEVICE: &str = "LREM_BENCH_DEVICE";
+/// Draws the inputs.
+const SEED: u64 = 0;
 
 fn main() {
     match std::env::var(DEVICE).as_deref() {
@@ -91,16 +93,15 @@ fn at<C: Contract, T: Real, M: Meter>(
     let device = Cuda::<T>::new(M::DRIVER).expect("a GPU");
     let mut run = || {
         let mut probe = Probe::new(&device, f32::NAN);
-        C::run(&shape, Draw::Counted, 0, &mut probe).expect("the op runs");
+        C::run(&shape, Draw::Counted, SEED, &mut probe).expect("the op runs");
     };
-    let costs = C::costs(&shape, size_of::<T>());
+    let costs = C::costs(&shape, SEED, size_of::<T>());
     for (instance, first) in meter.launches(&device, &mut run) {
         if seen.contains(&instance) {
             continue;
         }
         seen.push(instance.clone());
-        let name = instance.trim_end_matches(T::NAME).trim_end_matches('_');
-        if let Some(cost) = costs.iter().find(|cost| cost.kernel == name) {
+        if let Some(cost) = Cost::of(&instance, &costs) {
             group.throughput(Throughput::Bytes(cost.bytes));
         }
         let mut again = || {

@@ -80,9 +80,9 @@ pub trait Contract {
     /// Names the size that is not.
     fn limits(shape: &Self::Shape) -> std::result::Result<(), String>;
 
-    /// Bytes that the op must move and flops that it must do, at this shape, by kernel instance without
-    /// its type's suffix, where an activation takes `real` bytes.
-    fn costs(shape: &Self::Shape, real: usize) -> Vec<Cost>;
+    /// What the kernels cannot do without at this shape, with inputs that `seed` draws and activations of
+    /// `real` bytes, each at its first launch of a run.
+    fn costs(shape: &Self::Shape, seed: u64, real: usize) -> Vec<Cost>;
 
     /// Draws inputs from `seed`, runs the op's kernels and hands what they wrote to the probe.
     ///
@@ -97,10 +97,63 @@ pub trait Contract {
 }
 
 /// What a kernel cannot do without.
+///
+/// Of what another kernel of the op leaves for it or takes from it, such as sums over parts, this is as much as
+/// there would be without the parts: how many there are is the launch's choice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
-    /// Instance without its type's suffix, such as `rms_norm`.
+    /// An instance, or what the names of several begin with, such as `rms_norm`.
     pub kernel: String,
+    /// Every element of the inputs that is needed once, and every one of the results; twice what is added to.
     pub bytes: u64,
+    /// Sums, products, and functions such as an exponential, one each.
     pub flops: u64,
+}
+
+impl Cost {
+    pub(super) fn new(kernel: impl Into<String>, bytes: usize, flops: usize) -> Cost {
+        Cost {
+            kernel: kernel.into(),
+            bytes: bytes as u64,
+            flops: flops as u64,
+        }
+    }
+
+    /// That of an instance: of the costs whose kernel it is, or continues with `_…`, the one that says most of
+    /// its name.
+    pub fn of<'c>(instance: &str, costs: &'c [Cost]) -> Option<&'c Cost> {
+        let named = costs.iter().filter(|cost| {
+            let rest = instance.strip_prefix(cost.kernel.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        });
+        named.max_by_key(|cost| cost.kernel.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cost;
+
+    #[test]
+    fn a_cost_is_of_the_instances_that_continue_its_name() {
+        let costs = [
+            "pool",
+            "linear_nt",
+            "linear_nt_f32_by_bf16",
+            "linear_nn_f32_any",
+        ];
+        let costs = costs.map(|kernel| Cost::new(kernel, 0, 0));
+        for (instance, kernel) in [
+            ("pool", Some("pool")),
+            ("pool_f32_bf16", Some("pool")),
+            ("pools_f32", None),
+            ("linear_nt_f32_medium", Some("linear_nt")),
+            ("linear_nt_f32_by_bf16_any", Some("linear_nt_f32_by_bf16")),
+            ("linear_nn_f32_any", Some("linear_nn_f32_any")),
+            ("linear_nn_f32", None),
+        ] {
+            let found = Cost::of(instance, &costs).map(|cost| cost.kernel.as_str());
+            assert_eq!(found, kernel, "{instance}");
+        }
+    }
 }

@@ -27,7 +27,7 @@ pub struct Inspection {
     pub digests: Vec<u64>,
     /// Kernel instances that were launched.
     pub launched: Vec<String>,
-    /// Of one shape alone: what the op could not do without.
+    /// Of one shape alone: what the op's kernels could not do without.
     pub costs: Vec<Cost>,
     /// Of one shape alone: how far off the results were.
     pub errors: Option<Errors>,
@@ -93,7 +93,8 @@ pub fn measure<C: Contract, T: Real>(
         real: T::NAME.into(),
         device: device.context().name.clone(),
         shapes: vec![format!("{shape:?}")],
-        costs: C::costs(&shape, size_of::<T>()),
+        launched: device.context().launched(),
+        costs: C::costs(&shape, seed, size_of::<T>()),
         errors: Some(Errors::of(&outputs)),
         ..Inspection::default()
     };

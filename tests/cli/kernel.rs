@@ -44,6 +44,7 @@ fn the_projects_kernels_pass() {
         for kernel in counted {
             let code = &kernel["machine_code"];
             assert_eq!(code["local"], 0, "{} spills", kernel["instance"]);
+            moves_what_it_must(kernel);
         }
         unlaunched.extend(outcome["unlaunched"].as_array().unwrap().clone());
     }
@@ -56,6 +57,24 @@ fn the_projects_kernels_pass() {
         unlaunched.retain(|instance| rest.contains(instance));
     }
     assert!(unlaunched.is_empty(), "no shape launched {unlaunched:?}");
+}
+
+/// Kernels that read what each slice of the work left: how many there are is the launch's choice.
+const OF_SLICES: [&str; 2] = ["lce_finish", "top_k_merge"];
+
+/// A cost that is too high, too low or missing shows: no kernel moves less than it needs, and none of the
+/// project's much more.
+fn moves_what_it_must(kernel: &Value) {
+    let instance = kernel["instance"].as_str().unwrap();
+    let moved = kernel["bytes_over_compulsory"].as_f64();
+    let moved = moved.unwrap_or_else(|| panic!("{instance} has no cost"));
+    assert!(moved >= 0.999, "{instance} moves {moved} of what it needs");
+    let most = if OF_SLICES.contains(&instance) {
+        8.0
+    } else {
+        1.3
+    };
+    assert!(moved <= most, "{instance} moves {moved} of what it needs");
 }
 
 #[test]

@@ -65,30 +65,16 @@ pub fn counted(
         if counted.iter().any(|c| c.instance == instance) {
             continue;
         }
-        let (name, real) = typed(instance);
-        let look = looks
-            .iter()
-            .find(|look| real.is_none_or(|real| look.real == real));
-        let cost = look.and_then(|look| look.costs.iter().find(|c| c.kernel == name));
+        // The first, as the record is of the first launch.
+        let launched = |look: &&Inspection| look.launched.iter().any(|name| name == instance);
+        let look = looks.iter().find(launched);
+        let cost = look.and_then(|look| Cost::of(instance, &look.costs));
         let mut kernel = of(&record, instance.to_string(), look, cost, &lines, workspace);
         let code = code.iter().find(|(name, _)| name == instance);
         kernel.assembled(code.map(|(_, sass)| MachineCode::of(sass)));
         counted.push(kernel);
     }
     counted
-}
-
-/// An instance's name without its type of activations, and that type where it names one.
-fn typed(instance: &str) -> (&str, Option<&'static str>) {
-    for real in ["f32", "bf16"] {
-        let name = instance
-            .strip_suffix(real)
-            .and_then(|name| name.strip_suffix('_'));
-        if let Some(name) = name {
-            return (name, Some(real));
-        }
-    }
-    (instance, None)
 }
 
 fn of(
@@ -229,17 +215,5 @@ impl fmt::Display for Counted {
             )?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::typed;
-
-    #[test]
-    fn instances_name_their_type_last() {
-        assert_eq!(typed("rms_norm_f32"), ("rms_norm", Some("f32")));
-        assert_eq!(typed("pool_f32_bf16"), ("pool_f32", Some("bf16")));
-        assert_eq!(typed("adamw"), ("adamw", None));
     }
 }

@@ -46,13 +46,12 @@ impl Contract for AdamWContract {
         )
     }
 
-    fn costs(s: &AdamWShape, _: usize) -> Vec<Cost> {
-        let n: u64 = s.lengths.iter().map(|&n| n as u64).sum();
-        vec![Cost {
-            kernel: Self::OP.into(),
-            bytes: 28 * n,
-            flops: 14 * n,
-        }]
+    fn costs(s: &AdamWShape, _: u64, _: usize) -> Vec<Cost> {
+        let n = s.lengths.iter().sum::<usize>();
+        vec![
+            Cost::new("adamw", 28 * n, 14 * n),
+            Cost::new("sum_of_squares", 4 * n + 8, 2 * n),
+        ]
     }
 
     fn run<D: Device>(

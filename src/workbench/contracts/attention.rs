@@ -6,7 +6,7 @@
 
 use super::attention_bounds::bounds;
 use super::attention_cache::{Cached, decode};
-use super::{heads, limits, normals, wide};
+use super::{attention_costs, heads, limits, normals, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::attention::{Heads, KeysValues, reference};
 use crate::ops::forest::Forest;
@@ -85,14 +85,8 @@ impl Contract for AttentionContract {
         limits::sizes(&[("tokens", tokens)], &[&[tokens, s.heads.qkv_dim()]])
     }
 
-    fn costs(s: &AttentionShape, real: usize) -> Vec<Cost> {
-        let tokens: usize = s.parts.iter().map(|p| p.0).sum();
-        vec![Cost {
-            kernel: Self::OP.into(),
-            bytes: (tokens * ((s.heads.qkv_dim() + s.heads.q_dim()) * real + 4 * s.heads.num_heads))
-                as u64,
-            flops: 0,
-        }]
+    fn costs(s: &AttentionShape, _: u64, real: usize) -> Vec<Cost> {
+        attention_costs::costs(&s.heads, &Forest::packed(&s.parts), real)
     }
 
     fn run<D: Device>(

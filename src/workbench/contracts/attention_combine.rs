@@ -79,9 +79,15 @@ impl Contract for AttentionCombineContract {
         limits::sizes(&axes, &[&[keys, s.heads.kv_dim()]])
     }
 
-    fn costs(_: &DecodingShape, _: usize) -> Vec<Cost> {
-        // How many pieces there are is the launch's choice.
-        Vec::new()
+    fn costs(s: &DecodingShape, _: u64, real: usize) -> Vec<Cost> {
+        let (rows, d) = (
+            s.sequences.len() * s.new * s.heads.num_heads,
+            s.heads.head_dim,
+        );
+        // A result for the trunk and one for the sequence, each with its maximum and its sum.
+        let parts = 2 * rows;
+        let bytes = 4 * parts * (d + 2) + rows * (d * real + 4);
+        vec![Cost::new(Self::OP, bytes, parts * (3 * d + 6) + rows * d)]
     }
 
     fn run<D: Device>(

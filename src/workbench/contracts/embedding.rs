@@ -3,7 +3,8 @@
 //! Tolerance. Looked-up rows are exact, from int8 within half a step of its scale; an element of the gradient is off
 //! by a rounding of the sum of magnitudes for each token.
 
-use super::{limits, magnitudes, normals, onto, wide};
+use super::linear_int8::int8_row;
+use super::{distinct, limits, magnitudes, normals, onto, wide};
 use crate::device::{Device, Result};
 use crate::ops::embedding::reference;
 use crate::ops::linear::{Weight, WeightFormat};
@@ -55,9 +56,18 @@ impl Contract for EmbeddingContract {
         limits::sizes(&axes, &[&[s.tokens, s.hidden], &[s.vocab, s.hidden]])
     }
 
-    fn costs(_: &EmbeddingShape, _: usize) -> Vec<Cost> {
-        // What is read depends on how often an id comes.
-        Vec::new()
+    fn costs(s: &EmbeddingShape, seed: u64, real: usize) -> Vec<Cost> {
+        let EmbeddingShape { tokens, hidden, .. } = *s;
+        // A row that several tokens have is read once.
+        let rows = distinct(&ids(s, seed));
+        let cost = |kernel: &str, row: usize, flops: usize| {
+            Cost::new(kernel, tokens * (4 + hidden * real) + rows * row, flops)
+        };
+        vec![
+            cost("embedding_f32", 4 * hidden, 0),
+            cost("embedding_bf16", 2 * hidden, 0),
+            cost("embedding_int8", int8_row(hidden), tokens * hidden),
+        ]
     }
 
     fn run<D: Device>(
@@ -75,8 +85,7 @@ impl Contract for EmbeddingContract {
         } = *s;
         let (device, len) = (probe.device, tokens * hidden);
         let table = normals(draw, seed, 0, vocab * hidden);
-        let mut random = PhiloxStream::new(seed, 9);
-        let ids: Vec<u32> = (0..tokens).map(|_| random.below(vocab) as u32).collect();
+        let ids = ids(s, seed);
         let want = reference::embedding(hidden, &wide(&table), &ids);
         let master = probe.floats("table", &table)?;
         let packed = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
@@ -118,4 +127,10 @@ impl Contract for EmbeddingContract {
         probe.summed();
         Ok(())
     }
+}
+
+fn ids(s: &EmbeddingShape, seed: u64) -> Vec<u32> {
+    let mut random = PhiloxStream::new(seed, 9);
+    let ids = (0..s.tokens).map(|_| random.below(s.vocab) as u32);
+    ids.collect()
 }

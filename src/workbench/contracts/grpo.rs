@@ -81,14 +81,11 @@ impl Contract for GrpoContract {
         limits::sizes(&[("a length", shortest), ("tokens", tokens)], &[])
     }
 
-    fn costs(s: &GrpoShape, _: usize) -> Vec<Cost> {
+    fn costs(s: &GrpoShape, _: u64, _: usize) -> Vec<Cost> {
         let (thoughts, tokens) = (s.lengths.len(), s.lengths.iter().sum::<usize>());
-        vec![Cost {
-            kernel: Self::OP.into(),
-            // Of the first way: three log-probabilities in, a coefficient out.
-            bytes: (16 * tokens + 40 * thoughts + 4) as u64,
-            flops: 0,
-        }]
+        // Of the first way, with a ratio a thought and KL: three log-probabilities in, a coefficient out.
+        let bytes = 16 * tokens + 40 * thoughts + 4;
+        vec![Cost::new(Self::OP, bytes, 12 * tokens + 10 * thoughts)]
     }
 
     fn run<D: Device>(

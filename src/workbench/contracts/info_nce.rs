@@ -3,7 +3,7 @@
 //! Tolerance. A similarity over the temperature may be off by two roundings for each element; the loss and the
 //! gradients follow from that and from a rounding for each term of their sums.
 
-use super::{limits, normals, wide};
+use super::{distinct, limits, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::info_nce::{InfoNceBatch, reference};
 use crate::ops::philox::PhiloxStream;
@@ -65,9 +65,44 @@ impl Contract for InfoNceContract {
         limits::positive("temperature", s.temperature)
     }
 
-    fn costs(_: &InfoNceShape, _: usize) -> Vec<Cost> {
-        // Several kernels share the work.
-        Vec::new()
+    fn costs(s: &InfoNceShape, seed: u64, _: usize) -> Vec<Cost> {
+        let InfoNceShape {
+            queries,
+            items,
+            hidden,
+            ..
+        } = *s;
+        let batch = batch(s, seed);
+        let (row, pairs) = (4 * hidden, queries * items);
+        let (all, masks) = (
+            (queries + items) * row,
+            4 * (batch.mask_offsets.len() + batch.masked.len()),
+        );
+        let targets = (queries + distinct(&batch.targets)) * row;
+        // The first rows whose norm is taken are the queries'.
+        let elements = queries * hidden;
+        vec![
+            Cost::new(
+                "unit_rows",
+                queries * (2 * row + 4),
+                3 * elements + 2 * queries,
+            ),
+            Cost::new("info_nce_target", targets + 8 * queries, 2 * elements),
+            // A maximum, a sum and a rank of each query, from the scale, the maximum, the exponential, the sum
+            // and a comparison.
+            Cost::new(
+                "info_nce",
+                all + masks + 16 * queries,
+                pairs * (2 * hidden + 5),
+            ),
+            Cost::new("info_nce_finish", 28 * queries, 6 * queries),
+            Cost::new(
+                "info_nce_gradient",
+                all + masks + 12 * queries + 4 * pairs,
+                pairs * (2 * hidden + 5),
+            ),
+            Cost::new("through_norm", queries * (3 * row + 4), 5 * elements),
+        ]
     }
 
     fn run<D: Device>(

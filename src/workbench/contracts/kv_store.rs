@@ -61,12 +61,9 @@ impl Contract for KvStoreContract {
         )
     }
 
-    fn costs(s: &KvStoreShape, real: usize) -> Vec<Cost> {
-        vec![Cost {
-            kernel: Self::OP.into(),
-            bytes: (4 * s.tokens * s.heads.kv_dim() * real + 4 * s.tokens) as u64,
-            flops: 0,
-        }]
+    fn costs(s: &KvStoreShape, _: u64, real: usize) -> Vec<Cost> {
+        let bytes = 4 * s.tokens * s.heads.kv_dim() * real + 4 * s.tokens;
+        vec![Cost::new(Self::OP, bytes, 0)]
     }
 
     fn run<D: Device>(

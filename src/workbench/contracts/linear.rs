@@ -45,13 +45,28 @@ impl Contract for LinearContract {
         )
     }
 
-    fn costs(s: &LinearShape, real: usize) -> Vec<Cost> {
+    fn costs(s: &LinearShape, _: u64, real: usize) -> Vec<Cost> {
         let LinearShape { m, n, k } = *s;
-        vec![Cost {
-            kernel: Self::OP.into(),
-            bytes: ((m * k + n * k + m * n) * real) as u64,
-            flops: 2 * (m * n * k) as u64,
-        }]
+        let (x, y, logits, bias) = (m * k * real, m * n * real, 4 * m * n, 4 * n);
+        // Weights in the type of the activations, and in the other one.
+        let (w, other_w) = (n * k * real, n * k * (6 - real));
+        let (own, other) = match real {
+            2 => ("bf16", "f32"),
+            _ => ("f32", "bf16"),
+        };
+        let by = |kind: &str| format!("{kind}_nt_{own}_by_{other}");
+        let flops = 2 * m * n * k;
+        vec![
+            Cost::new("round_bf16", 6 * n * k, 0),
+            Cost::new("linear_nt", x + w + bias + y, flops + m * n),
+            Cost::new(by("linear"), x + other_w + bias + y, flops + m * n),
+            Cost::new("logits_nt", x + w + logits, flops),
+            Cost::new(by("logits"), x + other_w + logits, flops),
+            Cost::new("linear_nn", y + w + x, flops),
+            Cost::new("linear_tn", y + x + 8 * n * k, flops + n * k),
+            Cost::new("row_sums", y + bias, m * n),
+            Cost::new("column_sums", 3 * bias, n),
+        ]
     }
 
     fn run<D: Device>(

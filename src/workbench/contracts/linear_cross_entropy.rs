@@ -13,6 +13,9 @@ use crate::workbench::{Contract, Cost, Draw, Probe};
 
 const ULP: f64 = f32::EPSILON as f64;
 
+/// Of so many rows one has no coefficient, the first.
+const ABSENT: usize = 3;
+
 /// The contract of `linear_cross_entropy`.
 pub struct LinearCrossEntropyContract;
 
@@ -42,9 +45,25 @@ impl Contract for LinearCrossEntropyContract {
         )
     }
 
-    fn costs(_: &LinearShape, _: usize) -> Vec<Cost> {
-        // Several kernels share the work.
-        Vec::new()
+    fn costs(s: &LinearShape, _: u64, real: usize) -> Vec<Cost> {
+        let LinearShape { m, n, k } = *s;
+        let (row, w) = (k * real, n * k * real);
+        // Rows with a coefficient.
+        let active = m - m.div_ceil(ABSENT);
+        // Two products of a logit, then the scale, the maximum or lse, the exponential and the sum or coefficient.
+        let logits = |rows: usize| rows * n * (2 * k + 4);
+        vec![
+            // Of a row its target, and out a maximum, a sum and the target's logit.
+            Cost::new("lce_forward", m * (row + 16) + w, logits(m)),
+            Cost::new("lce_finish", 20 * m, 4 * m),
+            Cost::new("lce_gather", active * (2 * row + 4), 0),
+            Cost::new(
+                "lce_gradient",
+                active * (row + 16 + n * real) + w,
+                logits(active),
+            ),
+            Cost::new("lce_scatter", 4 * active * k + m * (4 + row), 0),
+        ]
     }
 
     fn run<D: Device>(s: &LinearShape, _: Draw, seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
@@ -56,7 +75,10 @@ impl Contract for LinearCrossEntropyContract {
         let mut random = PhiloxStream::new(seed, 0);
         let targets: Vec<u32> = (0..m).map(|_| random.below(n) as u32).collect();
         let mut coefficients = normals(Draw::Any, seed, 1, m);
-        coefficients.iter_mut().step_by(3).for_each(|c| *c = 0.0);
+        coefficients
+            .iter_mut()
+            .step_by(ABSENT)
+            .for_each(|c| *c = 0.0);
         let (wide_h, wide_w) = (wide(&hidden), wide(&w));
         let (nll, lse) = reference::linear_cross_entropy(*s, &wide_h, &wide_w, &targets);
         let (dhidden, dw) = reference::linear_cross_entropy_backward(

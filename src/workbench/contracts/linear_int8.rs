@@ -11,7 +11,7 @@ use crate::workbench::{Contract, Cost, Draw, Probe};
 
 const ULP: f64 = f32::EPSILON as f64;
 /// Weights that share a scale.
-const GROUP: usize = 32;
+pub const GROUP: usize = 32;
 /// Steps on either side of 0.
 const STEPS: f32 = 127.0;
 
@@ -30,14 +30,21 @@ impl Contract for LinearInt8Contract {
         LinearContract::limits(s)
     }
 
-    fn costs(s: &LinearShape, real: usize) -> Vec<Cost> {
+    fn costs(s: &LinearShape, _: u64, real: usize) -> Vec<Cost> {
         let LinearShape { m, n, k } = *s;
-        let weight = n * (k.next_multiple_of(GROUP) + 4 * k.div_ceil(GROUP));
-        vec![Cost {
-            kernel: Self::OP.into(),
-            bytes: ((m * k + m * n) * real + weight) as u64,
-            flops: 2 * (m * n * k) as u64,
-        }]
+        let (x, weight) = (m * k * real, n * int8_row(k));
+        // A product and a sum more for each scale.
+        let flops = 2 * m * n * (k + k.div_ceil(GROUP));
+        vec![
+            // The largest magnitude, the quotient and its rounding.
+            Cost::new("quantise_int8", 4 * n * k + weight, 3 * n * k),
+            Cost::new(
+                "linear_int8",
+                x + weight + 4 * n + m * n * real,
+                flops + m * n,
+            ),
+            Cost::new("logits_int8", x + weight + 4 * m * n, flops),
+        ]
     }
 
     fn run<D: Device>(
@@ -87,6 +94,11 @@ impl Contract for LinearInt8Contract {
         let error = reference::linear(*s, &magnitudes(&x), &errors, None);
         probe.take_floats("logits", &logits, want, error)
     }
+}
+
+/// Bytes of a row of `k` weights and of its scales.
+pub fn int8_row(k: usize) -> usize {
+    k + 4 * k.div_ceil(GROUP)
 }
 
 /// Rows that int8 keeps as they are: whole numbers up to 127, which one of each group is, times a power of

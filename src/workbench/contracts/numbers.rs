@@ -3,6 +3,7 @@
 use crate::ops::attention::Heads;
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::Draw;
+use std::collections::BTreeSet;
 
 /// Normal numbers, rounded to bf16 so that every device starts from the same; as `draw` says, a thousand
 /// times as large, or with an infinity or a NaN among them.
@@ -48,4 +49,9 @@ pub fn heads(num_heads: usize, num_kv_heads: usize, head_dim: usize) -> Heads {
         num_kv_heads,
         head_dim,
     }
+}
+
+/// How many different ones there are.
+pub fn distinct(ids: &[u32]) -> usize {
+    ids.iter().collect::<BTreeSet<_>>().len()
 }

@@ -2,7 +2,7 @@
 //!
 //! Tolerance. A rounding of the sum of magnitudes for each row that is pooled.
 
-use super::{limits, magnitudes, normals, onto, wide};
+use super::{distinct, limits, magnitudes, normals, onto, wide};
 use crate::device::{Device, Result};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::pool::{PoolPlan, reference};
@@ -53,9 +53,30 @@ impl Contract for PoolContract {
         limits::sizes(&axes, &[&[s.outputs, s.hidden], &[s.rows, s.hidden]])
     }
 
-    fn costs(_: &PoolShape, _: usize) -> Vec<Cost> {
-        // What must be moved depends on the plan.
-        Vec::new()
+    fn costs(s: &PoolShape, seed: u64, real: usize) -> Vec<Cost> {
+        let (plan, hidden) = (plan(s, seed), s.hidden);
+        let terms = plan.rows.len();
+        // Rows that are named, and outputs that name some: each is read once.
+        let named = distinct(&plan.rows);
+        let filled = plan.offsets.windows(2).filter(|ends| ends[0] < ends[1]);
+        let filled = filled.count();
+        let cost = |kernel: &str, lists: usize, rows: usize| {
+            Cost::new(
+                kernel,
+                4 * lists + 8 * terms + hidden * rows,
+                2 * terms * hidden,
+            )
+        };
+        let (outputs, lists) = (s.outputs, s.outputs + 1);
+        match real {
+            2 => vec![
+                cost("pool_bf16_f32", lists, 2 * named + 4 * outputs),
+                cost("pool_bf16_bf16", lists, 2 * named + 2 * outputs),
+                // The backward of embeddings in f32, which is told its targets.
+                cost("pool_f32_bf16", 2 * named + 1, 4 * filled + 4 * named),
+            ],
+            _ => vec![cost("pool_f32_f32", lists, 4 * named + 4 * outputs)],
+        }
     }
 
     fn run<D: Device>(

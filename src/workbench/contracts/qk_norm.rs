@@ -52,13 +52,19 @@ impl Contract for QkNormContract {
         limits::sizes(&[("tokens", s.tokens)], &[&[s.tokens, s.heads.qkv_dim()]])
     }
 
-    fn costs(s: &QkNormShape, real: usize) -> Vec<Cost> {
-        let n = (s.tokens * s.heads.qkv_dim()) as u64;
-        vec![Cost {
-            kernel: Self::OP.into(),
-            bytes: 2 * n * real as u64 + 8 * s.heads.head_dim as u64,
-            flops: 4 * n,
-        }]
+    fn costs(s: &QkNormShape, _: u64, real: usize) -> Vec<Cost> {
+        let (h, all) = (&s.heads, s.tokens * s.heads.qkv_dim());
+        // Values pass through.
+        let normed = s.tokens * (h.q_dim() + h.kv_dim());
+        let weights = 8 * h.head_dim;
+        vec![
+            Cost::new("qk_norm", 2 * all * real + weights, 4 * normed),
+            Cost::new(
+                "qk_norm_backward",
+                3 * normed * real + 2 * weights,
+                14 * normed,
+            ),
+        ]
     }
 
     fn run<D: Device>(

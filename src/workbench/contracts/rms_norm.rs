@@ -40,17 +40,13 @@ impl Contract for RmsNormContract {
         limits::positive("eps", s.eps)
     }
 
-    fn costs(s: &NormShape, real: usize) -> Vec<Cost> {
-        let (n, dim, real) = ((s.rows * s.dim) as u64, s.dim as u64, real as u64);
-        let cost = |kernel: &str, reals: u64, flops: u64| Cost {
-            kernel: kernel.into(),
-            bytes: reals * n * real + 4 * dim,
-            flops: flops * n,
-        };
+    fn costs(s: &NormShape, _: u64, real: usize) -> Vec<Cost> {
+        let (n, weight) = (s.rows * s.dim, 4 * s.dim);
         vec![
-            cost("rms_norm", 2, 4),
-            cost("add_rms_norm", 4, 5),
-            cost("rms_norm_backward", 4, 14),
+            Cost::new("rms_norm", 2 * n * real + weight, 4 * n),
+            Cost::new("add_rms_norm", 4 * n * real + weight, 5 * n),
+            // With the weight's gradient.
+            Cost::new("rms_norm_backward", 4 * n * real + 2 * weight, 14 * n),
         ]
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Tolerance. Two roundings of the larger product of each pair.
 
-use super::{limits, magnitudes, normals, wide};
+use super::{distinct, limits, magnitudes, normals, wide};
 use crate::device::{Device, Result};
 use crate::ops::attention::Heads;
 use crate::ops::philox::PhiloxStream;
@@ -63,13 +63,11 @@ impl Contract for RopeContract {
         )
     }
 
-    fn costs(s: &RopeShape, real: usize) -> Vec<Cost> {
-        let rotated = s.tokens * (s.heads.num_heads + s.heads.num_kv_heads) * s.heads.head_dim;
-        vec![Cost {
-            kernel: Self::OP.into(),
-            bytes: (2 * rotated * real + 4 * s.tokens) as u64,
-            flops: 3 * rotated as u64,
-        }]
+    fn costs(s: &RopeShape, seed: u64, real: usize) -> Vec<Cost> {
+        let (h, rows) = (&s.heads, distinct(&positions(s, seed)));
+        let rotated = s.tokens * (h.q_dim() + h.kv_dim());
+        let table = 4 * (s.tokens + rows * h.head_dim);
+        vec![Cost::new(Self::OP, 2 * rotated * real + table, 3 * rotated)]
     }
 
     fn run<D: Device>(
@@ -82,10 +80,7 @@ impl Contract for RopeContract {
         let half = s.positions * h.head_dim / 2;
         // Any numbers as cosines and sines: the op does not care.
         let [cos, sin] = [10, 11].map(|stream| normals(Draw::Any, seed, stream, half));
-        let mut random = PhiloxStream::new(seed, 12);
-        let positions: Vec<u32> = (0..s.tokens)
-            .map(|_| random.below(s.positions) as u32)
-            .collect();
+        let positions = positions(s, seed);
         let qkv = normals(draw, seed, 0, s.tokens * h.qkv_dim());
         let table = RopeTable {
             cos: device.upload(&cos)?,
@@ -109,4 +104,10 @@ impl Contract for RopeContract {
         probe.summed();
         Ok(())
     }
+}
+
+fn positions(s: &RopeShape, seed: u64) -> Vec<u32> {
+    let mut random = PhiloxStream::new(seed, 12);
+    let positions = (0..s.tokens).map(|_| random.below(s.positions) as u32);
+    positions.collect()
 }

@@ -4,7 +4,7 @@
 //! fall on it, with the filters anywhere in theirs (`sample_bounds`).
 
 use super::sample_bounds::Row;
-use super::{limits, normals};
+use super::{distinct, limits, normals};
 use crate::device::{Device, DeviceError, Result};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::sample::{Sampling, broken_row, uniform};
@@ -67,13 +67,19 @@ impl Contract for SampleContract {
         limits::positive("temperature", s.temperature)
     }
 
-    fn costs(s: &SampleShape, _: usize) -> Vec<Cost> {
-        vec![Cost {
-            kernel: Self::OP.into(),
-            // Of the first way: the logits in, a key in and a token out.
-            bytes: (s.rows * (4 * s.vocab + 32)) as u64,
-            flops: 0,
-        }]
+    fn costs(s: &SampleShape, seed: u64, _: usize) -> Vec<Cost> {
+        let SampleShape { rows, vocab, .. } = *s;
+        // Of the first way, greedy, which draws nothing. Logits of banned tokens are not looked at.
+        let (bits, banned) = match bans(0, seed) {
+            true => {
+                let banned = banned(vocab, &mut PhiloxStream::new(seed, 0));
+                (4 * vocab.div_ceil(32), distinct(&banned))
+            }
+            false => (0, 0),
+        };
+        let bytes = rows * (4 * (vocab - banned) + 16) + bits;
+        // The largest, then the distance from it, an exponential, and the terms of two sums.
+        vec![Cost::new(Self::OP, bytes, 6 * rows * vocab)]
     }
 
     fn run<D: Device>(
@@ -98,17 +104,14 @@ impl Contract for SampleContract {
                 *x = f32::NEG_INFINITY;
             }
         }
-        let banned: Vec<u32> = (1..vocab.min(5))
-            .map(|_| 1 + random.below(vocab - 1) as u32)
-            .collect();
+        let banned = banned(vocab, &mut random);
         // Row keys use all of their bits.
         let keys: Vec<(u64, u32)> = (0..rows)
             .map(|i| ((i as u64) << 40 | u64::from(random.next_u32()), i as u32))
             .collect();
         let input = probe.floats("logits", &logits)?;
         for (index, (way, sampling)) in ways(s, seed).into_iter().enumerate() {
-            // Each way with and without banned tokens over the cases.
-            let banned = match (index as u64 + seed).is_multiple_of(2) {
+            let banned = match bans(index, seed) {
                 true => &banned[..],
                 false => &[],
             };
@@ -145,6 +148,17 @@ impl Contract for SampleContract {
         }
         Ok(())
     }
+}
+
+/// A few tokens, never the first.
+fn banned(vocab: usize, random: &mut PhiloxStream) -> Vec<u32> {
+    let drawn = (1..vocab.min(5)).map(|_| 1 + random.below(vocab - 1) as u32);
+    drawn.collect()
+}
+
+/// Whether a way is tried with banned tokens: each is with and without them over the cases.
+fn bans(way: usize, seed: u64) -> bool {
+    (way as u64 + seed).is_multiple_of(2)
 }
 
 /// The ways to choose, each filter by itself first.

@@ -49,14 +49,12 @@ impl Contract for SwiGluContract {
         )
     }
 
-    fn costs(s: &SwiGluShape, real: usize) -> Vec<Cost> {
-        let n = (s.rows * s.intermediate) as u64;
-        let cost = |kernel: &str, reals: u64, flops: u64| Cost {
-            kernel: kernel.into(),
-            bytes: reals * n * real as u64,
-            flops: flops * n,
-        };
-        vec![cost("swiglu", 3, 4), cost("swiglu_backward", 5, 10)]
+    fn costs(s: &SwiGluShape, _: u64, real: usize) -> Vec<Cost> {
+        let n = s.rows * s.intermediate;
+        vec![
+            Cost::new("swiglu", 3 * n * real, 5 * n),
+            Cost::new("swiglu_backward", 5 * n * real, 11 * n),
+        ]
     }
 
     fn run<D: Device>(

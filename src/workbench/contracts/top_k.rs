@@ -2,6 +2,7 @@
 //!
 //! Tolerance. None: the integers that are drawn have exact scores in every format, and equal ones go by index.
 
+use super::linear_int8::{GROUP, int8_row};
 use super::{limits, wide};
 use crate::device::{Device, Result};
 use crate::ops::linear::WeightFormat;
@@ -66,9 +67,30 @@ impl Contract for TopKContract {
         )
     }
 
-    fn costs(_: &TopKShape, _: usize) -> Vec<Cost> {
-        // Several kernels share the work.
-        Vec::new()
+    fn costs(s: &TopKShape, _: u64, _: usize) -> Vec<Cost> {
+        let TopKShape {
+            queries,
+            items,
+            hidden,
+            k,
+        } = *s;
+        // A hit is 8 bytes, and so is the one that a query's are to be below.
+        let (hits, below) = (8 * queries * k.min(items), 8 * queries);
+        let cost = |kernel: &str, item: usize, products: usize| {
+            let bytes = 4 * queries * hidden + items * item + below + hits;
+            Cost::new(kernel, bytes, 2 * queries * items * products)
+        };
+        vec![
+            cost("top_k_f32", 4 * hidden, hidden),
+            cost("top_k_bf16", 2 * hidden, hidden),
+            // One more for each scale.
+            cost(
+                "top_k_int8",
+                int8_row(hidden),
+                hidden + hidden.div_ceil(GROUP),
+            ),
+            Cost::new("top_k_merge", 2 * hits + below, 0),
+        ]
     }
 
     fn run<D: Device>(s: &TopKShape, _: Draw, seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
