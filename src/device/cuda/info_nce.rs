@@ -17,6 +17,12 @@ const STRIP: usize = 1 << 20;
 /// Bytes of shared memory for the masked pairs of a tile.
 const MASK_BYTES: usize = 512;
 
+/// Queries of a strip of the gradient by so many items: whole tiles, which are as high for rows of any length.
+pub(crate) fn strip_rows(items: usize) -> usize {
+    let tile = Tiling::largest(size_of::<f32>(), true).m;
+    (STRIP / items.max(1) / tile).max(1) * tile
+}
+
 impl<T: Real> InfoNce for Cuda<T> {
     fn info_nce(
         &self,
@@ -104,7 +110,7 @@ impl<T: Real> InfoNce for Cuda<T> {
 
         let products = self.in_f32();
         let (name, tiling) = instance("info_nce_gradient", hidden);
-        let strip = (STRIP / item_count.max(1) / tiling.m).max(1) * tiling.m;
+        let strip = strip_rows(item_count);
         let mut g = self.scratch::<f32>(strip.min(count) * item_count)?;
         for first in (0..count).step_by(strip) {
             let rows = strip.min(count - first);

@@ -15,6 +15,11 @@ const SLICE: usize = 2048;
 const STRIP: usize = 8 << 20;
 const STRIP_COLUMNS: usize = 128;
 
+/// Columns of a strip of the gradient by so many rows.
+pub(crate) fn strip_columns(rows: usize) -> usize {
+    (STRIP / rows / STRIP_COLUMNS).max(1) * STRIP_COLUMNS
+}
+
 impl<T: Real> LinearCrossEntropy for Cuda<T> {
     fn linear_cross_entropy(
         &self,
@@ -85,7 +90,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         let w = self.rounded(w, n * k)?;
         let active = self.gather(hidden, k, &rows, targets, coefficients)?;
         let gradient = self.scratch::<f32>(rows.len() * k)?;
-        let columns = (STRIP / rows.len() / STRIP_COLUMNS).max(1) * STRIP_COLUMNS;
+        let columns = strip_columns(rows.len());
         let mut g = self.scratch::<T>(rows.len() * columns.min(n))?;
         for first in (0..n).step_by(columns) {
             let strip = first..n.min(first + columns);

@@ -4,6 +4,7 @@
 //! gradients follow from that and from a rounding for each term of their sums.
 
 use super::{distinct, limits, normals, wide};
+use crate::device::cuda::strip_rows;
 use crate::device::{Device, Result};
 use crate::ops::info_nce::{InfoNceBatch, reference};
 use crate::ops::philox::PhiloxStream;
@@ -74,10 +75,13 @@ impl Contract for InfoNceContract {
         } = *s;
         let batch = batch(s, seed);
         let (row, pairs) = (4 * hidden, queries * items);
-        let (all, masks) = (
-            (queries + items) * row,
-            4 * (batch.mask_offsets.len() + batch.masked.len()),
-        );
+        // Of the gradient, the first strip of queries.
+        let strip = queries.min(strip_rows(items));
+        let all = (queries + items) * row;
+        let masks_of = |queries: usize| match batch.mask_offsets.get(queries) {
+            Some(&masked) => 4 * (queries + 1 + masked as usize),
+            None => 0,
+        };
         let targets = (queries + distinct(&batch.targets)) * row;
         // The first rows whose norm is taken are the queries'.
         let elements = queries * hidden;
@@ -92,14 +96,14 @@ impl Contract for InfoNceContract {
             // and a comparison.
             Cost::new(
                 "info_nce",
-                all + masks + 16 * queries,
+                all + masks_of(queries) + 16 * queries,
                 pairs * (2 * hidden + 5),
             ),
             Cost::new("info_nce_finish", 28 * queries, 6 * queries),
             Cost::new(
                 "info_nce_gradient",
-                all + masks + 12 * queries + 4 * pairs,
-                pairs * (2 * hidden + 5),
+                (strip + items) * row + masks_of(strip) + 12 * strip + 4 * strip * items,
+                strip * items * (2 * hidden + 5),
             ),
             Cost::new("through_norm", queries * (3 * row + 4), 5 * elements),
         ]

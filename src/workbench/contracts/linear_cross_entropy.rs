@@ -5,6 +5,7 @@
 //! their sums.
 
 use super::{limits, normals, onto, wide};
+use crate::device::cuda::strip_columns;
 use crate::device::{Device, Result};
 use crate::ops::linear::{LinearShape, WeightFormat};
 use crate::ops::linear_cross_entropy::reference;
@@ -50,17 +51,19 @@ impl Contract for LinearCrossEntropyContract {
         let (row, w) = (k * real, n * k * real);
         // Rows with a coefficient.
         let active = m - m.div_ceil(ABSENT);
+        // The first strip of the vocabulary.
+        let strip = n.min(strip_columns(active.max(1)));
         // Two products of a logit, then the scale, the maximum or lse, the exponential and the sum or coefficient.
-        let logits = |rows: usize| rows * n * (2 * k + 4);
+        let logits = |rows: usize, n: usize| rows * n * (2 * k + 4);
         vec![
             // Of a row its target, and out a maximum, a sum and the target's logit.
-            Cost::new("lce_forward", m * (row + 16) + w, logits(m)),
+            Cost::new("lce_forward", m * (row + 16) + w, logits(m, n)),
             Cost::new("lce_finish", 20 * m, 4 * m),
             Cost::new("lce_gather", active * (2 * row + 4), 0),
             Cost::new(
                 "lce_gradient",
-                active * (row + 16 + n * real) + w,
-                logits(active),
+                active * (row + 16 + strip * real) + strip * row,
+                logits(active, strip),
             ),
             Cost::new("lce_scatter", 4 * active * k + m * (4 + row), 0),
         ]
