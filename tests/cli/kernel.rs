@@ -36,6 +36,8 @@ fn the_projects_kernels_pass() {
     // No op's, and tested by themselves.
     let files = files.filter(|path| path.file_name() != Some("peaks.cu".as_ref()));
     let kernels = files.filter(|path| path.extension().is_some_and(|e| e == "cu"));
+    // What finds a GPU's peaks is of no op.
+    let kernels = kernels.filter(|path| path.file_stem().unwrap() != "peaks");
     let mut unlaunched = Vec::new();
     for path in kernels.filter(|_| built()) {
         let name = path.file_stem().unwrap().to_string_lossy();
@@ -71,11 +73,8 @@ fn moves_what_it_must(kernel: &Value) {
     let moved = kernel["bytes_over_compulsory"].as_f64();
     let moved = moved.unwrap_or_else(|| panic!("{instance} has no cost"));
     assert!(moved >= 0.999, "{instance} moves {moved} of what it needs");
-    let most = if OF_SLICES.contains(&instance) {
-        8.0
-    } else {
-        1.3
-    };
+    let of_slices = OF_SLICES.contains(&instance);
+    let most = if of_slices { 8.0 } else { 1.5 };
     assert!(moved <= most, "{instance} moves {moved} of what it needs");
 }
 
