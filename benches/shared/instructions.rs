@@ -96,7 +96,7 @@ impl ValueFormatter for Instructions {
     ) -> &'static str {
         let (count, unit) = match throughput {
             Throughput::Bytes(n) => (*n as f64, "bytes an instruction"),
-            Throughput::Elements(n) => (1e6 * *n as f64, "a million instructions"),
+            Throughput::Elements(n) => (1e6 * *n as f64, "elements a million instructions"),
             _ => (0.0, "an instruction"),
         };
         values.iter_mut().for_each(|v| *v = count / *v);

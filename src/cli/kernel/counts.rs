@@ -32,6 +32,8 @@ pub struct Counted {
     pub sectors_over_ideal: f64,
     pub wavefronts_over_ideal: f64,
     pub warp_instructions: u64,
+    /// Whether tensor cores do its products.
+    pub tensor_cores: bool,
     pub lane_activity: f64,
     pub predictions: Vec<(String, Prediction)>,
     /// Seconds on the GPU that it was timed on.
@@ -150,6 +152,7 @@ fn of(
         sectors_over_ideal: over(sectors, global.iter().map(|g| g.ideal_sectors).sum()),
         wavefronts_over_ideal: over(wavefronts, shared.iter().map(|s| s.ideal_wavefronts).sum()),
         warp_instructions: record.instructions.warp,
+        tensor_cores: record.flops.tensor > 0,
         lane_activity: record.instructions.lane_activity,
         predictions: predictions.collect(),
         measured: None,

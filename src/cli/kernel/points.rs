@@ -45,7 +45,7 @@ fn point(kernel: &Counted, workload: &str, chip: &str) -> Option<Point> {
     };
     Some(Point {
         id: format!("{}/{workload}", kernel.instance),
-        precision: match kernel.instance.contains("bf16") {
+        precision: match kernel.tensor_cores {
             true => Precision::Bf16,
             false => Precision::F32,
         },
