@@ -110,6 +110,14 @@ fn wrong_recipes_are_refused_in_one_line() {
             "r.toml: rl.clip: expected two numbers of at least 0",
         ),
         (
+            "[rl]\nshare = 1.0",
+            "r.toml: rl.share: expected a share from 0 to less than 1",
+        ),
+        (
+            "[rl]\nshare = 0.3\ntrain = \"pairs.jsonl\"",
+            "r.toml: rl.share: expected 0 beside rl.train: the stage has queries of its own",
+        ),
+        (
             "[rl]\ntemperature = 0.0",
             "r.toml: rl.temperature: expected a number above 0",
         ),

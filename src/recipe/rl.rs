@@ -12,6 +12,9 @@ pub struct RlOptions {
     /// Query-item pairs, which need no thoughts; by default the cold start's triplets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub train: Option<PathBuf>,
+    /// Share of the training queries that this stage keeps to itself, drawn at random: the cold start does not
+    /// see them, as in the paper. 0: both stages learn from all.
+    pub share: f32,
     /// Optimizer steps that draw new thoughts.
     pub steps: usize,
     /// Queries per step (the paper: 256).
@@ -56,6 +59,7 @@ impl Default for RlOptions {
         RlOptions {
             variant: Variant::Grpo,
             train: None,
+            share: 0.0,
             steps: 100,
             queries: 256,
             micro_batch: 8,
@@ -200,6 +204,16 @@ impl RlOptions {
                 self.rollouts > 1,
                 "rl.rollouts",
                 "expected at least 2: a thought is judged against its group",
+            ),
+            (
+                (0.0..1.0).contains(&self.share),
+                "rl.share",
+                "expected a share from 0 to less than 1",
+            ),
+            (
+                self.share == 0.0 || self.train.is_none(),
+                "rl.share",
+                "expected 0 beside rl.train: the stage has queries of its own",
             ),
             (
                 positive(self.temperature),

@@ -4,10 +4,11 @@ use super::TrainError;
 use super::cold_start::ColdStart;
 use super::rl::{Reinforce, reward};
 use super::training_set::TrainingSet;
-use crate::data::{Catalogue, read_catalogue, read_triplets};
+use crate::data::{Catalogue, Triplet, read_catalogue, read_triplets};
 use crate::device::Device;
 use crate::embed::{ModelFolder, NewTokens, Settings, save_folder};
 use crate::model::Precision;
+use crate::ops::philox::PhiloxStream;
 use crate::recipe::{Recipe, RlOptions};
 use crate::text::Prompts;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,9 @@ use std::sync::atomic::AtomicBool;
 
 /// Name of the second stage's folder in a run's.
 pub const RL: &str = "rl";
+
+/// Stream of the random numbers that part the training data.
+const PARTS: u64 = 5 << 32;
 
 /// A run to be made.
 pub struct Training<'a, D: Device> {
@@ -57,6 +61,7 @@ impl<D: Device> Training<'_, D> {
         let base = self.open(&recipe.model.base)?;
         let (settings, prompts) = self.prompts(&base)?;
         let triplets = read_triplets(&recipe.data.train, Some(catalogue))?;
+        let triplets = self.part(triplets, false);
         let set = TrainingSet::new(
             recipe,
             true,
@@ -91,7 +96,7 @@ impl<D: Device> Training<'_, D> {
         let base = self.open(cold)?;
         let (settings, prompts) = self.prompts(&base)?;
         let pairs = options.train.as_ref().unwrap_or(&recipe.data.train);
-        let pairs = read_triplets(pairs, Some(catalogue))?;
+        let pairs = self.part(read_triplets(pairs, Some(catalogue))?, true);
         let set = TrainingSet::new(recipe, false, &base.tokenizer, &prompts, catalogue, &pairs)?;
         let load = || base.load(self.device.clone(), None, recipe.model.context);
         let mut model = load()?;
@@ -117,6 +122,15 @@ impl<D: Device> Training<'_, D> {
         Ok(out)
     }
 
+    /// A stage's part of the training data: all of it, where the reinforcement stage keeps nothing to itself.
+    fn part(&self, triplets: Vec<Triplet>, reinforced: bool) -> Vec<Triplet> {
+        let share = self.recipe.rl.as_ref().map_or(0.0, |rl| rl.share);
+        match share > 0.0 {
+            true => part(triplets, share, self.recipe.train.seed, reinforced),
+            false => triplets,
+        }
+    }
+
     fn open(&self, path: &Path) -> Result<ModelFolder, TrainError> {
         let model = &self.recipe.model;
         let new_tokens = NewTokens {
@@ -138,5 +152,28 @@ impl<D: Device> Training<'_, D> {
         };
         let prompts = Prompts::new(&settings.prompt, &base.tokenizer)?;
         Ok((settings, prompts))
+    }
+}
+
+/// Those of `all` that are in a random `share`, or those that are not.
+fn part<T>(all: Vec<T>, share: f32, seed: u64, inside: bool) -> Vec<T> {
+    let mut random = PhiloxStream::new(seed, PARTS);
+    let mut chosen = |_: &T| (random.uniform() < share) == inside;
+    all.into_iter().filter(|x| chosen(x)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part;
+
+    #[test]
+    fn every_query_is_in_one_part() {
+        let all: Vec<u32> = (0..900).collect();
+        let [kept, rest] = [true, false].map(|inside| part(all.clone(), 0.33, 7, inside));
+        assert!((250..350).contains(&kept.len()), "{}", kept.len());
+        let mut both = [kept.clone(), rest].concat();
+        both.sort_unstable();
+        assert_eq!(both, all);
+        assert_ne!(part(all, 0.33, 8, true), kept);
     }
 }

@@ -76,6 +76,22 @@ fn one_recipe_runs_both_stages() {
 }
 
 #[test]
+fn a_share_of_the_queries_is_kept_from_the_first_stage() {
+    let shop = shop();
+    let recipe = RECIPE
+        .replace("batch = 4", "batch = 1")
+        .replace("steps = 2", "epochs = 1.0");
+    shop.write("all.toml", format!("{recipe}{RL}"));
+    let rl = RL.replace("train = \"pairs.jsonl\"", "share = 0.5");
+    shop.write("parted.toml", format!("{recipe}{rl}"));
+    let [all, parted] = ["all", "parted"].map(|run| {
+        shop.prints(&format!("train {run}.toml --out {run}"));
+        shop.text(&format!("{run}/metrics.jsonl")).lines().count()
+    });
+    assert!(0 < parted && parted < all, "{parted} of {all} pairs");
+}
+
+#[test]
 fn what_does_not_fit_is_one_line() {
     let shop = shop();
     let fails = |line: &str, message: &str| {
