@@ -72,10 +72,13 @@ fn suite<D: Device, M: Meter>(
     let device = Arc::new(device);
     let mut group = criterion.benchmark_group(name);
     // Models are loaded for what is asked for alone; criterion decides what runs.
-    let filter = std::env::args().skip(1).find(|a| !a.starts_with('-'));
+    let arguments: Vec<String> = std::env::args().collect();
+    // What follows an option may be its value.
+    let free = |pair: &&[String]| pair.iter().all(|a| !a.starts_with('-'));
+    let filter = arguments.windows(2).find(free).map(|pair| &pair[1]);
     let wanted = |workload: &str| {
         let id = format!("{name}/{workload}");
-        filter.as_ref().is_none_or(|filter| id.contains(filter))
+        filter.is_none_or(|filter| id.contains(filter))
     };
     engine::each(folder, &device, &M::SIZES, &wanted, |named, work| {
         group.throughput(Throughput::Elements(named.units as u64));

@@ -43,11 +43,10 @@ impl Profile {
 
     /// What the launches of `run` did, in their order.
     pub fn of(&self, run: impl FnOnce()) -> Vec<Record> {
-        let lines = || fs::read_to_string(&self.path).unwrap_or_default();
-        let before = lines().len();
+        let before = fs::metadata(&self.path).map_or(0, |file| file.len());
         run();
-        let records = lines();
-        records[before..]
+        let records = fs::read_to_string(&self.path).unwrap_or_default();
+        records[before as usize..]
             .lines()
             .map(|line| serde_json::from_str(line).expect("a record a line"))
             .collect()

@@ -16,7 +16,6 @@ const BRANCH: usize = 17;
 /// Cold-start steps (eq. 4, 7, 8), the instructions a trunk.
 pub struct ColdStartStep<D: Device> {
     model: Model<D>,
-    pairs: usize,
     prompts: Prompts,
     batch: TrainBatch,
     objective: Objective<D>,
@@ -51,7 +50,6 @@ impl<D: Device> ColdStartStep<D> {
             gradients: model.zero_gradients()?,
             optimizer: Optimizer::new(&model, OptimizerOptions::default())?,
             model,
-            pairs,
         })
     }
 }
@@ -69,7 +67,7 @@ impl<D: Device> Work for ColdStartStep<D> {
             &self.model,
             &self.prompts,
             &self.batch,
-            self.pairs,
+            self.batch.samples.len(),
             &weights,
             &mut self.gradients,
         )?;

@@ -9,8 +9,8 @@
 //! | `cold-start step 16 pairs` | forward, backward and AdamW of 16 pairs: a query of 12 tokens below instructions of 64 with a thought of 16, an item of 24 below 16 | pairs |
 //! | `RL step 4 queries x 8` | 8 thoughts of 16 tokens sampled for each of 4 such queries, then forward, backward and AdamW of the policy loss and InfoNCE over all of them | queries |
 
-use super::{ColdStartStep, Decode, Drawn, Encode, Lengths, Work};
-use crate::device::{Device, Result};
+use super::{ColdStartStep, Decode, Drawn, Encode, Lengths, RlStep, Work};
+use crate::device::{Device, DeviceError, Result};
 use crate::embed::{FolderError, ModelFolder};
 use crate::ops::linear::WeightFormat;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ pub fn time<D: Device>(device: &D, work: &mut dyn Work) -> Result<Duration> {
 ///
 /// # Errors
 /// What `measure` says, and what loading the model does.
-pub fn each<D: Device, E: From<FolderError> + From<crate::device::DeviceError>>(
+pub fn each<D: Device, E: From<FolderError> + From<DeviceError>>(
     folder: &ModelFolder,
     device: &Arc<D>,
     sizes: &Sizes,
@@ -137,7 +137,7 @@ pub fn each<D: Device, E: From<FolderError> + From<crate::device::DeviceError>>(
     let name = format!("RL step {queries} queries x {rollouts}");
     let named = Named::new(name, queries, "queries");
     if wanted(&named.name) {
-        measure(&named, &mut super::RlStep::new(masters()?, sizes.drawn)?)?;
+        measure(&named, &mut RlStep::new(masters()?, sizes.drawn)?)?;
     }
     Ok(())
 }

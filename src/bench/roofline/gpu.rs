@@ -24,10 +24,8 @@ impl Load {
     };
 }
 
-/// Blocks of products for each multiprocessor: as many warps as any holds.
-const BLOCKS: usize = 8;
-/// Threads of a block of products.
-const THREADS: usize = 256;
+/// Threads with products for each multiprocessor: as many as any holds.
+const THREADS: usize = 2048;
 
 impl Peaks {
     /// Measures a GPU's: STREAM's triad, chains of multiply-adds, and of tensor-core products as warps do them
@@ -41,7 +39,7 @@ impl Peaks {
         let seconds = fastest(device, load.trials, || device.triad(&mut a, &b, &c, 3.0))?;
         drop((a, b, c));
         let bandwidth = (3 * load.floats * size_of::<f32>()) as f64 / seconds;
-        let threads = BLOCKS * THREADS * device.context().multiprocessors as usize;
+        let threads = THREADS * device.context().multiprocessors as usize;
         let mut sums: CudaBuffer<f32> = device.zeros(threads)?;
         let mut flops = Vec::new();
         for (precision, multiplier) in [

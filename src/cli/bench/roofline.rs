@@ -5,6 +5,7 @@ use crate::cli::Error;
 use crate::cli::common::DeviceName;
 use crate::cli::kernel::{self, Gpu};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use half::bf16;
 use lrem::bench::criterion::Folder;
 use lrem::bench::roofline::{Load, Peaks, Point, chart, table};
@@ -23,7 +24,7 @@ pub struct RooflineArgs {
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
     /// The GPU that the virtual GPU's counts are turned into times of.
-    #[arg(long, default_value = "A100", value_parser = ["A100", "H100", "B200"])]
+    #[arg(long, default_value = "A100", value_parser = PossibleValuesParser::new(CHIPS.map(|chip| chip.name)))]
     chip: String,
     /// Only the benchmarks whose names contain this; of a GPU the workloads whose `OP/WORKLOAD` does.
     #[arg(long, default_value = "")]
