@@ -165,3 +165,31 @@ fn too_few_queries_are_an_error() {
         assert_eq!(error.to_string(), "top_k: queries has 3, expected 4");
     });
 }
+
+/// Two threads launch the same instance with different amounts of shared memory.
+#[test]
+fn threads_search_at_once() {
+    let Some(device) = gpu_f32() else { return };
+    let search = |k: usize| {
+        let (hidden, items) = (2, 300);
+        let queries = integers(k as u64, 0, 3 * hidden, 2);
+        let rows = integers(k as u64, 1, items * hidden, 2);
+        let want = reference::top_k(hidden, &wide(&queries), &wide(&rows), k);
+        let packed = device
+            .pack(&rows, items, hidden, WeightFormat::F32)
+            .unwrap();
+        let queries = floats(device, &queries);
+        for _ in 0..50 {
+            let got = device
+                .top_k(3, hidden, &queries, items, &packed, k)
+                .unwrap();
+            for (got, want) in got.iter().zip(&want) {
+                assert!(got.iter().map(|h| h.index).eq(want.iter().map(|h| h.0)));
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| search(1));
+        scope.spawn(|| search(200));
+    });
+}

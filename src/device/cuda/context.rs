@@ -24,7 +24,6 @@ pub struct Context {
     pub multiprocessors: u32,
     /// Most bytes of shared memory that a block may ask for.
     pub shared_memory: usize,
-    pub(super) driver: Driver,
     pub(super) stream: sys::CUstream,
     context: sys::CUcontext,
     device: sys::CUdevice,
@@ -83,18 +82,18 @@ impl Context {
             let stream = result::stream::create(result::stream::StreamKind::NonBlocking)?;
             (context, stream)
         };
+        let shared = number(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)? as usize;
         Ok(Context {
             name,
             capability,
             multiprocessors: number(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
-            shared_memory: number(CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)? as usize,
-            driver,
+            shared_memory: shared,
             stream,
             context,
             device,
             allocator: Mutex::default(),
             staging: Mutex::default(),
-            modules: Mutex::default(),
+            modules: Mutex::new(Modules::new(driver, capability, shared)),
             launches: Mutex::default(),
         })
     }
@@ -161,7 +160,7 @@ impl Context {
     /// The function of a kernel instance; its module is loaded at the first call.
     pub(super) fn function(&self, instance: &str) -> Result<sys::CUfunction> {
         self.bind()?;
-        lock(&self.modules).function(self.driver, self.capability, instance)
+        lock(&self.modules).function(instance)
     }
 
     pub(super) fn launches(&self) -> MutexGuard<'_, Launches> {

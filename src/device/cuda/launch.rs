@@ -5,12 +5,8 @@ use super::context::{Context, failed};
 use super::memory::CudaBuffer;
 use crate::device::{DeviceError, Real, Result};
 use bytemuck::Pod;
-use cudarc::driver::sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
 use cudarc::driver::{result, sys};
 use std::ffi::c_void;
-
-/// Shared memory that a block gets without asking the driver for more.
-const PLAIN_SHARED: usize = 48 << 10;
 
 /// A kernel and the arguments that it gets, in their order.
 pub(super) struct Launch<'c> {
@@ -112,13 +108,6 @@ impl Launch<'_> {
             return Err(self.wrong(message));
         }
         let error = format!("launch {}", self.instance);
-        if self.shared > PLAIN_SHARED {
-            let which = CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-            let bytes = self.shared as i32;
-            // SAFETY: the function's module is alive as long as the context.
-            unsafe { result::function::set_function_attribute(self.function, which, bytes) }
-                .map_err(failed(&error))?;
-        }
         let words = self.words.as_mut_ptr();
         // SAFETY: every start lies within `words`, which outlives the call.
         let at = |&start: &usize| unsafe { words.add(start).cast::<c_void>() };
