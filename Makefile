@@ -4,7 +4,7 @@ DEVICE ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance bench bench-compare-proof peers
+.PHONY: help setup build demo test conformance bench bench-compare-proof peers peers-cuda
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -41,3 +41,7 @@ bench-compare-proof: build ## compare a build with itself and with one slowed by
 peers: setup build ## compare with torch and llama.cpp on this machine; prints a table
 	@benches/peers/setup.sh
 	@benches/peers/compare.py
+
+peers-cuda: setup build ## compare kernels with Liger's, Triton's, SGLang's in counts, on the virtual GPU
+	@benches/peers/kernels/setup.sh
+	@benches/peers/kernels/compare.py

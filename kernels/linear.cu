@@ -151,12 +151,13 @@ __global__ void round_to(const float* from, T* to, size_t count) {
     }
 }
 
-// to[i] += Σ parts[p][i], in the order of p. Grid and block: any, one thread an element.
+// to[i] = Σ parts[p][i], in the order of p, on top of what was there where `accumulate` is 1. Grid and block:
+// any, one thread an element.
 template <typename T>
-__global__ void add_parts(const float* parts, T* to, int count, int part_count) {
+__global__ void add_parts(const float* parts, T* to, int count, int part_count, int accumulate) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= count) return;
-    float sum = to_f32(to[i]);
+    float sum = accumulate ? to_f32(to[i]) : 0.0f;
     for (int p = 0; p < part_count; ++p) sum += parts[static_cast<size_t>(p) * count + i];
     to[i] = from_f32<T>(sum);
 }

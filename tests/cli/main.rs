@@ -5,6 +5,7 @@ mod bench;
 mod errors;
 mod gpu;
 mod kernel;
+mod predict;
 mod resume;
 mod round_trip;
 mod train;

@@ -145,11 +145,11 @@ fn print(
             out,
             "  {:<34} {:>11} {:>9} {:>8.3} {:>10.3} {:>12} {:>9.2}  {limit:<19}",
             kernel.instance,
-            kernel.memory_bytes,
+            kernel.counts.memory_bytes,
             needed.map_or("".into(), |r| format!("{r:.3}")),
-            kernel.sectors_over_ideal,
-            kernel.wavefronts_over_ideal,
-            kernel.warp_instructions,
+            kernel.counts.sectors_over_ideal,
+            kernel.counts.wavefronts_over_ideal,
+            kernel.counts.warp_instructions,
             1e6 * seconds,
         )?;
         match kernel.measured {

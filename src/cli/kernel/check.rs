@@ -1,7 +1,7 @@
 //! `lrem kernel check`: looks at a kernel, all at the same time: with the sanitizer, with the blocks in
 //! falling order, with everything counted, and on a GPU where one is asked for.
 
-use super::counts::{Counted, counted};
+use super::counted::{Counted, counted};
 use super::looks::{self, Activations, Gpu, Look, first_error};
 use super::outcome::Outcome;
 use super::source::KernelSource;

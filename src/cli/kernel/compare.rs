@@ -1,6 +1,6 @@
 //! `lrem kernel compare`: two kernel files at the same workloads, side by side.
 
-use super::counts::Counted;
+use super::counted::Counted;
 use super::figures::{At, Figures, Side};
 use super::looks::Gpu;
 use super::source::KernelSource;
@@ -168,10 +168,13 @@ fn row(workload: &Workload, a: &Counted, b: &Counted) -> Row {
         base_us: 1e6 * work(a),
         new_us: 1e6 * work(b),
         predicted: ratio(work(b), work(a)),
-        bytes: ratio(b.memory_bytes as f64, a.memory_bytes as f64),
-        sectors: ratio(b.sectors as f64, a.sectors as f64),
-        wavefronts: ratio(b.wavefronts as f64, a.wavefronts as f64),
-        instructions: ratio(b.warp_instructions as f64, a.warp_instructions as f64),
+        bytes: ratio(b.counts.memory_bytes as f64, a.counts.memory_bytes as f64),
+        sectors: ratio(b.counts.sectors as f64, a.counts.sectors as f64),
+        wavefronts: ratio(b.counts.wavefronts as f64, a.counts.wavefronts as f64),
+        instructions: ratio(
+            b.counts.warp_instructions as f64,
+            a.counts.warp_instructions as f64,
+        ),
         measured: b.measured.zip(a.measured).map(|(b, a)| ratio(b, a)),
         limit: b.predicted().map_or("", |p| p.limit.name()).to_string(),
     }

@@ -1,7 +1,7 @@
 //! What a kernel file does at workloads: how far off its results are, what it was counted to do, and how long
 //! that takes.
 
-use super::counts::{Counted, counted};
+use super::counted::{Counted, counted};
 use super::looks::{self, Gpu, Look};
 use super::source::KernelSource;
 use crate::cli::Error;
@@ -141,6 +141,9 @@ impl Figures {
 impl Counted {
     /// The prediction for the first of the chips, that of the architecture which the counts are of.
     pub fn predicted(&self) -> Option<&Prediction> {
-        self.predictions.first().map(|(_, prediction)| prediction)
+        self.counts
+            .predictions
+            .first()
+            .map(|(_, prediction)| prediction)
     }
 }

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod compare;
+mod counted;
 mod counts;
 mod figures;
 mod looks;
@@ -11,6 +12,7 @@ mod new;
 mod outcome;
 mod page;
 mod points;
+mod predict;
 mod show;
 mod source;
 mod trace;
@@ -39,6 +41,8 @@ pub enum KernelCommand {
     Bench(bench::BenchArgs),
     /// Measure two kernel files at the same shapes, and say what the second does more or less of.
     Compare(compare::CompareArgs),
+    /// Predict what a program's kernels take on real GPUs, from what the virtual one counted of them.
+    Predict(predict::PredictArgs),
     /// One look at a kernel, in a process of its own.
     #[command(hide = true)]
     Inspect(looks::InspectArgs),
@@ -53,6 +57,7 @@ pub fn run(command: KernelCommand) -> Result<(), Error> {
         KernelCommand::Check(args) => check::run(&args),
         KernelCommand::Bench(args) => bench::run(&args),
         KernelCommand::Compare(args) => compare::run(&args),
+        KernelCommand::Predict(args) => predict::run(&args),
         KernelCommand::Inspect(args) => looks::child(&args),
     }
 }

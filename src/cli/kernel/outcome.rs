@@ -1,6 +1,6 @@
 //! What came of a check, and how it is printed.
 
-use super::counts::Counted;
+use super::counted::Counted;
 use crate::cli::Error;
 use lrem::workbench::Verdict;
 use serde::Serialize;

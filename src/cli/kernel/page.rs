@@ -1,6 +1,6 @@
 //! An op's page: what it has to do, how its kernels are launched, what they were counted to do.
 
-use super::counts::Counted;
+use super::counted::Counted;
 use super::figures::{At, Figures, Side};
 use super::looks::Gpu;
 use super::show::{checked, contract};
@@ -89,8 +89,8 @@ fn section(text: &mut String, workload: &str, figures: &Figures) -> std::fmt::Re
 }
 
 fn row(text: &mut String, k: &Counted) -> std::fmt::Result {
-    let [x, y, z] = k.grid;
-    let threads: u32 = k.block.iter().product();
+    let [x, y, z] = k.counts.grid;
+    let threads: u32 = k.counts.block.iter().product();
     let code = k.machine_code.as_ref();
     write!(
         text,
@@ -98,17 +98,17 @@ fn row(text: &mut String, k: &Counted) -> std::fmt::Result {
         k.instance,
         code.map_or("".into(), |c| c.registers.to_string()),
         code.map_or("".into(), |c| c.local.to_string()),
-        k.shared_bytes,
+        k.counts.shared_bytes,
         k.occupancy
             .map_or("".into(), |o| format!("{:.0} %", 100.0 * o)),
-        k.memory_bytes,
+        k.counts.memory_bytes,
         k.bytes_over_compulsory
             .map_or("".into(), |r| format!("{r:.3}")),
-        k.sectors_over_ideal,
-        k.wavefronts_over_ideal,
-        k.warp_instructions
+        k.counts.sectors_over_ideal,
+        k.counts.wavefronts_over_ideal,
+        k.counts.warp_instructions
     )?;
-    for (_, prediction) in &k.predictions {
+    for (_, prediction) in &k.counts.predictions {
         write!(text, " {:.2} us |", 1e6 * prediction.work)?;
     }
     writeln!(text, " {} |", k.predicted().map_or("", |p| p.limit.name()))

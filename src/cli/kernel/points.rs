@@ -1,6 +1,6 @@
 //! The built-in kernels as points of a roofline.
 
-use super::counts::Counted;
+use super::counted::Counted;
 use super::figures::{At, Side};
 use super::looks::Gpu;
 use super::source::KernelSource;
@@ -40,14 +40,18 @@ pub fn points(gpu: Gpu, chip: &str, filter: &str) -> Result<Vec<Point>, Error> {
 fn point(kernel: &Counted, workload: &str, chip: &str) -> Option<Point> {
     let needed = kernel.needed.as_ref()?;
     let predicted = || {
-        let of_chip = kernel.predictions.iter().find(|(name, _)| name == chip);
+        let of_chip = kernel
+            .counts
+            .predictions
+            .iter()
+            .find(|(name, _)| name == chip);
         of_chip.map(|(_, prediction)| prediction.work)
     };
     Some(Point {
         id: format!("{}/{workload}", kernel.instance),
-        precision: match kernel.tensor_cores {
-            true => Precision::Bf16,
-            false => Precision::F32,
+        precision: match kernel.counts.tensor_flops {
+            0 => Precision::F32,
+            _ => Precision::Bf16,
         },
         flops: needed.flops as f64,
         bytes: needed.bytes as f64,

@@ -215,13 +215,22 @@ impl<T: Real> Cuda<T> {
 
     /// `c = a[m, k] · b[k, n]`.
     pub(super) fn multiply_nn(&self, kind: &str, p: &Product) -> Result<()> {
-        let size = size_of::<T>();
-        let wide = Self::wide(&[p.k, p.n]);
-        let tiling = match kind {
-            "sums" => Tiling::largest(size, wide),
-            _ => Tiling::new(size, wide, p.m, p.n),
+        let tiling = Tiling::new(size_of::<T>(), Self::wide(&[p.k, p.n]), p.m, p.n);
+        self.multiply(&format!("{kind}_nn"), "", tiling, size_of::<T>(), p, 0)
+    }
+
+    /// `c = a[m, k] · b[k, n]` in f32, the depth in parts where the result has few tiles.
+    pub(super) fn sums_nn(&self, p: &Product) -> Result<()> {
+        let kind = match size_of::<T>() {
+            2 => "sums_nn",
+            _ => "linear_nn",
         };
-        self.multiply(&format!("{kind}_nn"), "", tiling, size, p, 0)
+        self.multiply_in_parts(kind, Self::wide(&[p.k, p.n]), p)
+    }
+
+    /// `c += a[k, m]ᵀ · b[k, n]` in f32, the depth in parts where the result has few tiles.
+    pub(super) fn multiply_tn(&self, p: &Product) -> Result<()> {
+        self.multiply_in_parts("linear_tn", Self::wide(&[p.m, p.n]), p)
     }
 
     fn multiply(
@@ -246,13 +255,13 @@ impl<T: Real> Cuda<T> {
         unsafe { kernel.launch([tiling.blocks(p.m, p.n), 1, 1], tiling.threads) }
     }
 
-    /// `c += a[k, m]ᵀ · b[k, n]` in f32. Where the result has few tiles, the depth is cut into parts,
-    /// by a rule that knows the shape alone, and their sums are added in their order.
-    pub(super) fn multiply_tn(&self, p: &Product) -> Result<()> {
+    /// A product in f32. Where the result has few tiles, the depth is cut into parts, by a rule that knows the
+    /// shape alone, and their sums are added in their order.
+    fn multiply_in_parts(&self, kind: &str, wide: bool, p: &Product) -> Result<()> {
         let size = size_of::<T>();
-        let tiling = Tiling::largest(size, Self::wide(&[p.m, p.n]));
-        let (blocks, steps) = (tiling.blocks(p.m, p.n), tiling.steps(p.k));
-        if blocks == 0 || steps == 0 {
+        let tiling = Tiling::largest(size, wide);
+        let (blocks, steps) = (tiling.blocks(p.m, p.n), tiling.steps(p.k).max(1));
+        if blocks == 0 {
             return Ok(());
         }
         let parts = (FILLING_BLOCKS / blocks).min(steps / PART_STEPS).max(1);
@@ -266,11 +275,13 @@ impl<T: Real> Cuda<T> {
         let to = partials
             .as_ref()
             .map_or(p.c, |partials| partials.address(0));
-        let name = format!("linear_tn_{}_{}", T::NAME, tiling.name);
+        let name = format!("{kind}_{}_{}", T::NAME, tiling.name);
         let kernel = self.context.kernel(&name)?.value(p.a).value(p.b);
         let kernel = kernel.value(0u64).value(to);
         let kernel = kernel.int(p.m)?.int(p.n)?.int(p.k)?;
-        let kernel = kernel.int(part_steps)?.value(i32::from(partials.is_none()));
+        let kernel = kernel
+            .int(part_steps)?
+            .value(i32::from(partials.is_none() && p.accumulate));
         let kernel = kernel.shared(tiling.shared(size, size));
         // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to
         // hold; every part has its own m · n sums.
@@ -280,6 +291,7 @@ impl<T: Real> Cuda<T> {
         };
         let kernel = self.context.kernel("add_parts")?.input(&partials);
         let kernel = kernel.value(p.c).int(count)?.int(parts)?;
+        let kernel = kernel.value(i32::from(p.accumulate));
         // SAFETY: threads stay below the m · n elements of the result and of each part.
         unsafe { kernel.launch([count.div_ceil(256), 1, 1], 256) }
     }

@@ -96,12 +96,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
             let strip = first..n.min(first + columns);
             self.strip_gradient(shape, &active, w.address, lse, &strip, &mut g)?;
             let part = (strip.start * k * size_of::<T>()) as u64;
-            let kind = if size_of::<T>() == 2 {
-                "sums"
-            } else {
-                "linear"
-            };
-            let product = Product {
+            self.sums_nn(&Product {
                 a: g.address(0),
                 b: w.address + part,
                 c: gradient.address(0),
@@ -109,8 +104,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
                 n: k,
                 k: strip.len(),
                 accumulate: first > 0,
-            };
-            self.multiply_nn(kind, &product)?;
+            })?;
             self.multiply_tn(&Product {
                 a: g.address(0),
                 b: active.hidden.address(0),
