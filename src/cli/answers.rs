@@ -1,5 +1,6 @@
 //! What an index answers to a file of judged queries, with the model's own thoughts or given ones.
 
+use super::gate::MarginGate;
 use super::searcher::Searcher;
 use super::{Error, common};
 use lrem::data::{DataError, Triplet};
@@ -22,8 +23,16 @@ pub struct Answers {
     pub run: Run,
     /// Thoughts of every query; empty for direct embeddings.
     pub thoughts: Vec<Vec<ThoughtText>>,
-    /// Time spent on embedding.
+    /// Time spent on embedding, a gate's searches included.
     pub seconds: f64,
+}
+
+impl Answers {
+    /// Share of the queries that were thought about.
+    pub fn thought_about(&self) -> f64 {
+        let thought_about = self.thoughts.iter().filter(|t| !t.is_empty()).count();
+        thought_about as f64 / self.thoughts.len().max(1) as f64
+    }
 }
 
 /// Finds `depth` items for every query of the file `path`, embedded with the thoughts in `given`, else
@@ -48,10 +57,11 @@ pub fn answer<D: Device>(
         let queries: Vec<&str> = batch.iter().map(|t| t.query.as_str()).collect();
         let place = |n: usize| format!("{}: query `{}`", path.display(), batch[n - 1].id);
         let started = Instant::now();
-        let embedded = embedder.queries(&queries, &thinking);
+        let mut search = MarginGate::new(searcher, depth);
+        let embedded = embedder.gated_queries(&queries, &thinking, search.gate());
         let embedded = embedded.map_err(|e| common::placed(e, place))?;
         answers.seconds += started.elapsed().as_secs_f64();
-        let found = searcher.search(&embedded.rows, depth)?;
+        let found = search.hits(&embedded.rows)?;
         for (triplet, hits) in batch.iter().zip(&found) {
             let entries = searcher.index.run_entries(hits);
             answers.run.insert(triplet.id.clone(), entries);

@@ -1,7 +1,7 @@
 //! `lrem evaluate`: a run file, or a model with its index, against judgements.
 
 use super::Error;
-use super::answers::{answer, check_items, given_thoughts};
+use super::answers::{Answers, answer, check_items, given_thoughts};
 use super::common::on_device;
 use super::searcher::{Searcher, Searching};
 use clap::{Args, ValueEnum};
@@ -148,9 +148,8 @@ fn search_with<D: Device>(
     let depth = cutoffs.max().unwrap_or(DEPTH);
     let given = given_thoughts(args.thoughts, &triplets, path)?;
     let answers = answer(searcher, &triplets, path, given.as_deref(), depth)?;
-    let thoughts: Vec<ThoughtText> = answers.thoughts.into_iter().flatten().collect();
+    report(&answers, searcher.gate);
     let run = answers.run;
-    report(triplets.len(), answers.seconds, &thoughts);
     let qrels = trec::qrels_of(&triplets);
     if let Some(path) = &args.qrels_out {
         trec::write_qrels(path, &qrels)?;
@@ -163,6 +162,11 @@ fn search_with<D: Device>(
 
 fn check_thoughts<D: Device>(thoughts: Contents, searcher: &Searcher<D>) -> Result<(), Error> {
     let given = thoughts != Contents::Own;
+    if given && searcher.gate.is_some() {
+        return Err(
+            "--gate: given thoughts cost nothing to be spared; expected --thoughts own".into(),
+        );
+    }
     if given && searcher.loaded.folder.settings.pooling != Pooling::Emb {
         return Err("--thoughts: the model's pooling reads no thought; expected own".into());
     }
@@ -176,9 +180,15 @@ fn check_thoughts<D: Device>(thoughts: Contents, searcher: &Searcher<D>) -> Resu
 }
 
 /// What the queries took, on stderr, so that the measures stay alone on stdout.
-fn report(queries: usize, seconds: f64, thoughts: &[ThoughtText]) {
+fn report(answers: &Answers, gate: Option<f32>) {
+    let (queries, seconds) = (answers.thoughts.len(), answers.seconds);
     let rate = queries as f64 / seconds.max(1e-9);
     eprint!("{queries} queries in {seconds:.1} s, {rate:.1} a second");
+    if let Some(margin) = gate {
+        let share = 100.0 * answers.thought_about();
+        eprint!("; {share:.0} % thought about, their margin below {margin}");
+    }
+    let thoughts: Vec<&ThoughtText> = answers.thoughts.iter().flatten().collect();
     if !thoughts.is_empty() {
         let count = thoughts.len() as f64;
         let tokens = thoughts.iter().map(|t| t.tokens).sum::<usize>() as f64 / count;

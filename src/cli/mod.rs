@@ -8,6 +8,7 @@ mod common;
 mod demo;
 mod embed;
 mod evaluate;
+mod gate;
 mod index;
 mod kernel;
 mod model;

@@ -1,6 +1,7 @@
 //! `lrem search`: one query, a file of them, or a prompt that stays open.
 
 use super::common::on_device;
+use super::gate::MarginGate;
 use super::searcher::{Searcher, Searching};
 use super::{Error, common};
 use clap::Args;
@@ -59,9 +60,11 @@ fn run_on<D: Device>(device: Arc<D>, args: &SearchArgs) -> Result<(), Error> {
     match (&args.query, &args.queries, &queries) {
         (Some(query), ..) => {
             let thinking = searcher.own_thinking();
-            let embedded = searcher.loaded.embedder().queries(&[query], &thinking);
+            let mut search = MarginGate::new(&searcher, top);
+            let embedder = searcher.loaded.embedder();
+            let embedded = embedder.gated_queries(&[query], &thinking, search.gate());
             let embedded = embedded.map_err(|e| common::placed(e, |_| "the query".into()))?;
-            let hits = searcher.search(&embedded.rows, top)?;
+            let hits = search.hits(&embedded.rows)?;
             printer.print(None, thoughts_of(&embedded, 0), &hits[0])
         }
         (None, Some(path), Some(queries)) => {
@@ -99,9 +102,10 @@ fn search_all<D: Device>(
     for batch in queries.chunks(BATCH) {
         let texts: Vec<&str> = batch.iter().map(|q| q.query.as_str()).collect();
         let place = |n: usize| format!("{}:{}: the query", path.display(), batch[n - 1].line);
-        let embedded = embedder.queries(&texts, &thinking);
+        let mut search = MarginGate::new(searcher, top);
+        let embedded = embedder.gated_queries(&texts, &thinking, search.gate());
         let embedded = embedded.map_err(|e| common::placed(e, place))?;
-        let found = searcher.search(&embedded.rows, top)?;
+        let found = search.hits(&embedded.rows)?;
         for (n, (query, hits)) in batch.iter().zip(&found).enumerate() {
             bar.suspend(|| each(query, thoughts_of(&embedded, n), hits))?;
         }
@@ -141,7 +145,8 @@ fn prompt<D: Device>(
             continue;
         }
         let started = Instant::now();
-        let result = match session.query(query, &thinking) {
+        let mut search = MarginGate::new(searcher, top);
+        let result = match session.query(query, &thinking, search.gate()) {
             Ok(embedded) => embedded,
             Err(error) => {
                 eprintln!("lrem: {}", common::placed(error, |_| "the query".into()));
@@ -149,7 +154,7 @@ fn prompt<D: Device>(
             }
         };
         let embedded = started.elapsed().as_secs_f64();
-        let hits = searcher.search(&result.rows, top)?;
+        let hits = search.hits(&result.rows)?;
         let total = started.elapsed().as_secs_f64();
         printer.print(None, thoughts_of(&result, 0), &hits[0])?;
         if terminal {

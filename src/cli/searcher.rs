@@ -7,7 +7,7 @@ use lrem::data::DataError;
 use lrem::device::Device;
 use lrem::embed::{OwnThoughts, Pooling, Settings, Thinking};
 use lrem::ops::linear::WeightFormat;
-use lrem::retrieve::{ApproximateIndex, ExactIndex, Index, Scored};
+use lrem::retrieve::{self, ApproximateIndex, ExactIndex, Index, Scored};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -27,6 +27,10 @@ pub struct Searching {
     /// Share, from 0 to 1, of the embedding without a thought in the query's.
     #[arg(long, allow_negative_numbers = true)]
     direct: Option<f32>,
+    /// Think only about queries that, embedded without a thought, have the best item less than this
+    /// ahead of the second best, in cosine; the others' results are those without a thought.
+    #[arg(long, value_name = "MARGIN", allow_negative_numbers = true)]
+    gate: Option<f32>,
     /// Search the index's graph instead of all items.
     #[arg(long)]
     approximate: bool,
@@ -42,6 +46,7 @@ impl Searching {
             rollouts: None,
             temperature: None,
             direct: None,
+            gate: None,
             approximate: false,
             inference,
         }
@@ -55,6 +60,11 @@ impl Searching {
             direct: Some(own.direct),
             ..self
         }
+    }
+
+    /// The same with a gate.
+    pub fn with_gate(self, gate: Option<f32>) -> Searching {
+        Searching { gate, ..self }
     }
 
     /// Most tokens of a thought by a model with `settings`; 0: no thought.
@@ -87,6 +97,19 @@ impl Searching {
             None => Ok(own),
         }
     }
+
+    /// The margin of a search that thinks at most `budget` tokens.
+    fn margin(self, budget: usize) -> Result<Option<f32>, Error> {
+        match self.gate {
+            Some(margin) if !(margin.is_finite() && margin >= 0.0) => {
+                Err("--gate: expected a number of at least 0".into())
+            }
+            Some(_) if budget == 0 => Err(
+                "--gate: there is no thought to be spared; expected --think of at least 1".into(),
+            ),
+            gate => Ok(gate),
+        }
+    }
 }
 
 enum Finder<D: Device> {
@@ -100,6 +123,8 @@ pub struct Searcher<D: Device> {
     pub index: Index,
     /// Most tokens of a thought.
     pub budget: usize,
+    /// Margin below which a query is thought about; none: every query is.
+    pub gate: Option<f32>,
     own: OwnThoughts,
     finder: Finder<D>,
 }
@@ -116,6 +141,7 @@ impl<D: Device> Searcher<D> {
         let folder = common::open(model)?;
         let budget = searching.budget(&folder.settings)?;
         let own = searching.own_thoughts(&folder.settings)?;
+        let gate = searching.margin(budget)?;
         items.check_origin(&folder.origin()?)?;
         let graph = match searching.approximate {
             true => Some(items.approximate()?.ok_or_else(|| {
@@ -137,6 +163,7 @@ impl<D: Device> Searcher<D> {
             loaded,
             index: items,
             budget,
+            gate,
             own,
             finder,
         })
@@ -154,10 +181,13 @@ impl<D: Device> Searcher<D> {
     }
 
     /// The `top` best items for each row of `queries` `[queries, hidden]`.
-    pub fn search(&self, queries: &[f32], top: usize) -> Result<Vec<Vec<Scored>>, Error> {
-        Ok(match &self.finder {
-            Finder::Exact(exact) => exact.search(&self.loaded.device, queries, top)?,
-            Finder::Approximate(graph) => graph.search(queries, top)?,
-        })
+    ///
+    /// # Errors
+    /// Where a query has no direction, or the device cannot search.
+    pub fn search(&self, queries: &[f32], top: usize) -> retrieve::Result<Vec<Vec<Scored>>> {
+        match &self.finder {
+            Finder::Exact(exact) => exact.search(&self.loaded.device, queries, top),
+            Finder::Approximate(graph) => graph.search(queries, top),
+        }
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicBool;
 pub struct TrainArgs {
     /// The recipe, TOML.
     recipe: PathBuf,
-    /// Folder for metrics, checkpoints and the model.
+    /// Folder for metrics (also of TensorBoard: `tensorboard --logdir` reads it), checkpoints and the model.
     #[arg(long)]
     out: PathBuf,
     /// Go on from the newest checkpoint in the folder.

@@ -1,7 +1,10 @@
 //! From text to unit vectors: titles directly, queries with or without a thought.
 
 use super::encode::BATCH_TOKENS;
-use super::{Encoder, FolderError, OwnThoughts, Pooling, Sequence, Side, Thinking, normalize};
+use super::{
+    Encoder, FolderError, Gate, GateError, OwnThoughts, Pooling, Sequence, Side, Thinking,
+    normalize,
+};
 use crate::device::{Device, DeviceError};
 use crate::model::Model;
 use crate::reason::{Ending, Question, Reasoner, ThinkOptions, Thought};
@@ -29,6 +32,8 @@ pub enum EmbedError {
     },
     #[error("{thoughts} thoughts were given for {queries} queries")]
     Thoughts { thoughts: usize, queries: usize },
+    #[error("{0}")]
+    Gate(GateError),
 }
 
 /// What a query was embedded with.
@@ -44,7 +49,7 @@ pub struct ThoughtText {
 pub struct EmbeddedQueries {
     /// Unit vectors, `[queries, hidden]`.
     pub rows: Vec<f32>,
-    /// Thoughts of every query; empty for direct embeddings.
+    /// Thoughts of every query; empty for direct embeddings, and of queries that a gate sent past them.
     pub thoughts: Vec<Vec<ThoughtText>>,
 }
 
@@ -78,6 +83,17 @@ impl<D: Device> Embedder<'_, D> {
         queries: &[S],
         thinking: &Thinking,
     ) -> Result<EmbeddedQueries, EmbedError> {
+        self.gated_queries(queries, thinking, None)
+    }
+
+    /// The same, where `gate` says about which queries the model thinks its own thoughts; the others'
+    /// vectors are those of [`Thinking::Direct`].
+    pub fn gated_queries<S: AsRef<str>>(
+        &self,
+        queries: &[S],
+        thinking: &Thinking,
+        gate: Option<&mut dyn Gate>,
+    ) -> Result<EmbeddedQueries, EmbedError> {
         let ids = self.query_ids(queries, thinking)?;
         match thinking {
             Thinking::Direct => {
@@ -91,7 +107,7 @@ impl<D: Device> Embedder<'_, D> {
                 Ok(EmbeddedQueries { rows, thoughts })
             }
             Thinking::Given { texts, budget } => self.with_given(ids, texts, *budget),
-            Thinking::Own { budget, options } => self.with_own(ids, *budget, options),
+            Thinking::Own { budget, options } => self.with_own(ids, *budget, options, gate),
         }
     }
 
@@ -149,24 +165,34 @@ impl<D: Device> Embedder<'_, D> {
         ids: Vec<Vec<u32>>,
         budget: usize,
         own: &OwnThoughts,
+        gate: Option<&mut dyn Gate>,
     ) -> Result<EmbeddedQueries, EmbedError> {
-        let (questions, options) = own.questions(ids, budget);
+        let (questions, options) = own.questions(ids, budget, gate.is_some());
         let (model, prompts) = (self.model, self.prompts);
         let mut reasoner = Reasoner::for_questions(model, prompts, &questions, &options)?;
-        self.think(&mut reasoner, own, &questions, &options)
+        self.think(&mut reasoner, own, &questions, &options, gate)
     }
 
-    /// Lets `reasoner` think about every query.
+    /// Lets `reasoner` think about every query, or about those that `gate` does not send past it.
     pub(super) fn think(
         &self,
         reasoner: &mut Reasoner<'_, D>,
         own: &OwnThoughts,
         questions: &[Question],
         options: &ThinkOptions,
+        gate: Option<&mut dyn Gate>,
     ) -> Result<EmbeddedQueries, EmbedError> {
+        let hidden = self.model.config.hidden_size;
+        let answers = match gate {
+            None => reasoner.think(questions, options)?,
+            Some(gate) => reasoner.think_where(questions, options, |asked, rows| {
+                let mut unit = rows.to_vec();
+                normalize(&mut unit, hidden);
+                gate.thinks(asked, &unit).map_err(EmbedError::Gate)
+            })?,
+        };
         let (mut rows, mut thoughts) = (Vec::new(), Vec::new());
-        for answer in reasoner.think(questions, options)? {
-            rows.extend(own.blend(&answer));
+        for answer in answers {
             let text = |thought: &Thought| {
                 Ok(ThoughtText {
                     text: self.tokenizer.decode(&thought.tokens)?.trim().to_string(),
@@ -174,10 +200,21 @@ impl<D: Device> Embedder<'_, D> {
                     ending: Some(thought.ending),
                 })
             };
-            let drawn = &answer[..options.rollouts];
+            let drawn = match answer.as_slice() {
+                [direct] if direct.ending == Ending::Direct => {
+                    rows.extend(&direct.embedding);
+                    &[]
+                }
+                answer => {
+                    // The gate's direct thought may not be part of the blend.
+                    let blended = options.rollouts + usize::from(own.direct > 0.0);
+                    rows.extend(own.blend(&answer[..blended]));
+                    &answer[..options.rollouts]
+                }
+            };
             thoughts.push(drawn.iter().map(text).collect::<Result<_, EmbedError>>()?);
         }
-        normalize(&mut rows, self.model.config.hidden_size);
+        normalize(&mut rows, hidden);
         Ok(EmbeddedQueries { rows, thoughts })
     }
 

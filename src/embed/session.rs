@@ -1,6 +1,6 @@
 //! Queries that come one by one, each of which should cost its own tokens only.
 
-use super::{EmbedError, EmbeddedQueries, Embedder, Thinking, normalize};
+use super::{EmbedError, EmbeddedQueries, Embedder, Gate, Thinking, normalize};
 use crate::device::Device;
 use crate::reason::Reasoner;
 
@@ -21,14 +21,16 @@ impl<'e, D: Device> Session<'e, D> {
         Ok(Session { embedder, reasoner })
     }
 
-    /// Unit vector of a query, and the thought that led to it, as [`Embedder::queries`] gives them.
+    /// Unit vector of a query, and the thought that led to it, as [`Embedder::gated_queries`] gives
+    /// them.
     ///
     /// # Errors
-    /// Where the query is empty or longer than the context, or a device call fails.
+    /// Where the query is empty or longer than the context, or the gate or a device call fails.
     pub fn query(
         &mut self,
         query: &str,
         thinking: &Thinking,
+        gate: Option<&mut dyn Gate>,
     ) -> Result<EmbeddedQueries, EmbedError> {
         let embedder = self.embedder;
         match *thinking {
@@ -37,8 +39,8 @@ impl<'e, D: Device> Session<'e, D> {
                 options: own,
             } => {
                 let ids = embedder.query_ids(&[query], thinking)?;
-                let (questions, options) = own.questions(ids, budget);
-                embedder.think(&mut self.reasoner, &own, &questions, &options)
+                let (questions, options) = own.questions(ids, budget, gate.is_some());
+                embedder.think(&mut self.reasoner, &own, &questions, &options, gate)
             }
             Thinking::Direct if embedder.pooling.appends_emb() => {
                 let ids = embedder.query_ids(&[query], thinking)?;

@@ -75,12 +75,14 @@ impl OwnThoughts {
         broken.map(|(_, field, message)| (field, message))
     }
 
-    /// Queries, by their tokens below the trunk, and how to think about them. The thoughts about a query
-    /// depend on its tokens alone, not on its place among others.
+    /// Queries, by their tokens below the trunk, and how to think about them; `gated`: as a gate asks for
+    /// their embeddings without a thought. The thoughts about a query depend on its tokens alone, not on
+    /// its place among others.
     pub(super) fn questions(
         &self,
         ids: Vec<Vec<u32>>,
         budget: usize,
+        gated: bool,
     ) -> (Vec<Question>, ThinkOptions) {
         let options = ThinkOptions {
             budget,
@@ -89,8 +91,8 @@ impl OwnThoughts {
                 ..Sampling::GREEDY
             },
             rollouts: self.rollouts,
-            direct: self.direct > 0.0,
-            batch: ROWS.max(self.rollouts + 1),
+            direct: gated || self.direct > 0.0,
+            batch: ROWS.max(self.rollouts),
         };
         let question = |ids: Vec<u32>| Question {
             key: key(&ids),

@@ -5,7 +5,6 @@ use super::pass::slots_of;
 use super::think::full;
 use crate::device::{Device, Result};
 use crate::ops::forest::{Forest, Segment};
-use crate::ops::pool::PoolPlan;
 
 impl<D: Device> Reasoner<'_, D> {
     /// The last hidden state at `<emb>` right after the query `ids` (its tokens below the query
@@ -31,11 +30,6 @@ impl<D: Device> Reasoner<'_, D> {
         let passed = self.pass(&ids, &forest, &slots_of(&forest));
         self.cache.give(span);
         passed?;
-        self.reserve(1)?;
-        let (device, hidden) = (&*self.model.device, self.model.config.hidden_size);
-        let last = PoolPlan::pick(&[ids.len() as u32 - 1], 1.0);
-        let out = &mut self.embeddings;
-        device.pool(&last, hidden, &self.acts.hidden, out, false)?;
-        device.download(out, hidden)
+        self.states(&[ids.len() as u32 - 1])
     }
 }

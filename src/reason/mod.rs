@@ -5,6 +5,7 @@ mod direct;
 mod generate;
 mod pass;
 mod row;
+mod step;
 mod think;
 mod thought;
 

@@ -4,22 +4,25 @@
 //! row and the whole prompt of each query that just came in; rows leave as they end, and waiting
 //! queries take their place. The tree is: instructions (kept hot) → query → one branch per rollout,
 //! `<think> … </think><emb>`. When a thought ends, `</think>` and `<emb>` go in together, so closing
-//! costs one pass; where the budget is spent they ride along with the last token.
+//! costs one pass; where the budget is spent they ride along with the last token. A query that is
+//! embedded without a thought as well has an `<emb>` of its own at its end, in the pass that it comes in
+//! by: no branch sees it.
 
 use super::pass::slots_of;
 use super::row::Row;
+use super::step::Stepped;
 use super::thought::{CLOSING, Ending, Question, ThinkOptions, Thought};
 use crate::device::{Activation, Device, DeviceError, Result};
 use crate::model::{Activations, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
-use crate::ops::pool::PoolPlan;
 use crate::text::Prompts;
 use std::collections::VecDeque;
 
-/// A query whose rows are being decoded.
-struct Open {
-    span: Span,
-    rows: usize,
+/// What is being decoded.
+pub(super) struct AtWork {
+    /// Of every question, where it is in the cache while it has rows.
+    pub spans: Vec<Option<Span>>,
+    pub live: Vec<Row>,
 }
 
 /// A model ready to think: its cache with the instruction trunk in it, and its buffers.
@@ -35,7 +38,7 @@ pub struct Reasoner<'m, D: Device> {
     pub(super) logits: D::Buffer<f32>,
     pub(super) capacity: usize,
     /// Tokens that end a thought as [`Ending::Broken`].
-    control: Vec<u32>,
+    pub(super) control: Vec<u32>,
 }
 
 impl<'m, D: Device> Reasoner<'m, D> {
@@ -90,7 +93,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
     ) -> Result<Self> {
         let longest = questions.iter().map(|q| q.ids.len()).max().unwrap_or(0);
         let each = longest + options.cache_rows();
-        let at_once = (options.batch.div_ceil(options.rows().max(1)) + 1).min(questions.len());
+        let at_once = (options.batch.div_ceil(options.rollouts.max(1)) + 1).min(questions.len());
         Self::new(model, prompts, prompts.query_prefix.len() + at_once * each)
     }
 
@@ -105,44 +108,81 @@ impl<'m, D: Device> Reasoner<'m, D> {
         questions: &[Question],
         options: &ThinkOptions,
     ) -> Result<Vec<Vec<Thought>>> {
+        self.think_where(questions, options, |asked, _| Ok(vec![true; asked.len()]))
+    }
+
+    /// The same, but with `options.direct` only about the questions that are `wanted`: it is asked with
+    /// the numbers of those that came in together and their embeddings without a thought,
+    /// `[asked, hidden]`, which come out of the pass that also feeds `<think>`. Of a question that is not
+    /// wanted nothing is left but the direct thought.
+    ///
+    /// # Errors
+    /// As [`Reasoner::think`], and what `wanted` returns; the cache is as before then.
+    pub fn think_where<E: From<DeviceError>>(
+        &mut self,
+        questions: &[Question],
+        options: &ThinkOptions,
+        wanted: impl FnMut(&[usize], &[f32]) -> std::result::Result<Vec<bool>, E>,
+    ) -> std::result::Result<Vec<Vec<Thought>>, E> {
         for q in questions {
             let needed = q.ids.len() + options.cache_rows();
             let room = self.cache.capacity() - self.trunk.len;
             if needed > room {
-                return Err(full(needed, room));
+                return Err(full(needed, room).into());
             }
         }
-        let mut done: Vec<Vec<Option<Thought>>> =
-            vec![(0..options.rows()).map(|_| None).collect(); questions.len()];
+        let mut at_work = AtWork {
+            spans: vec![None; questions.len()],
+            live: Vec::new(),
+        };
+        let thoughts = self.decode(questions, options, &mut at_work, wanted);
+        // Where the loop was broken off.
+        for q in 0..questions.len() {
+            self.dismiss(q, &mut at_work);
+        }
+        thoughts
+    }
+
+    fn decode<E: From<DeviceError>>(
+        &mut self,
+        questions: &[Question],
+        options: &ThinkOptions,
+        at_work: &mut AtWork,
+        mut wanted: impl FnMut(&[usize], &[f32]) -> std::result::Result<Vec<bool>, E>,
+    ) -> std::result::Result<Vec<Vec<Thought>>, E> {
+        let rows = options.rollouts + usize::from(options.direct);
+        let mut done: Vec<Vec<Option<Thought>>> = vec![vec![None; rows]; questions.len()];
         let mut waiting: VecDeque<usize> = (0..questions.len()).collect();
-        let mut open: Vec<Option<Open>> = (0..questions.len()).map(|_| None).collect();
-        let mut live: Vec<Row> = Vec::new();
-        while !(live.is_empty() && waiting.is_empty()) {
+        while !(at_work.live.is_empty() && waiting.is_empty()) {
             let mut entering = Vec::new();
             while let Some(&q) = waiting.front() {
-                let fits = live.is_empty() || live.len() + options.rows() <= options.batch;
-                if !fits || !self.admit(q, &questions[q], options, &mut open[q], &mut live) {
+                let live = at_work.live.len();
+                let fits = live == 0 || live + options.rollouts <= options.batch;
+                if !fits || !self.admit(q, &questions[q], options, at_work) {
                     break;
                 }
                 entering.push(q);
                 waiting.pop_front();
             }
-            let outcome = self.step(questions, options, &open, &entering, &mut live)?;
-            live = Vec::with_capacity(outcome.len());
-            for (row, finished) in outcome {
-                if !finished {
-                    live.push(row);
-                    continue;
-                }
+            let Stepped { ended, direct } = self.step(questions, options, &entering, at_work)?;
+            for row in ended {
                 self.cache.give(row.span);
-                if let Some(o) = &mut open[row.question] {
-                    o.rows -= 1;
-                    if o.rows == 0 {
-                        self.cache.give(o.span);
-                        open[row.question] = None;
-                    }
+                if at_work.live.iter().all(|r| r.question != row.question) {
+                    self.dismiss(row.question, at_work);
                 }
                 done[row.question][row.rollout] = Some(row.thought);
+            }
+            if !options.direct || entering.is_empty() {
+                continue;
+            }
+            let goes_on = wanted(&entering, &direct)?;
+            let direct = direct.chunks_exact(self.model.config.hidden_size);
+            for ((q, embedding), goes_on) in entering.into_iter().zip(direct).zip(goes_on) {
+                done[q][options.rollouts] = Some(Thought::direct(embedding));
+                if !goes_on {
+                    done[q][..options.rollouts].fill(None);
+                    self.dismiss(q, at_work);
+                }
             }
         }
         Ok(done
@@ -151,22 +191,19 @@ impl<'m, D: Device> Reasoner<'m, D> {
             .collect())
     }
 
-    /// Takes cache spans for a question and its rows; false where they do not fit now.
+    /// Takes cache spans for a question, its `<emb>` where it is embedded directly, and its rows; false
+    /// where they do not fit now.
     fn admit(
         &mut self,
         index: usize,
         question: &Question,
         options: &ThinkOptions,
-        open: &mut Option<Open>,
-        live: &mut Vec<Row>,
+        at_work: &mut AtWork,
     ) -> bool {
-        let mut spans = Vec::with_capacity(options.rows() + 1);
+        let mut spans = Vec::with_capacity(options.rollouts + 1);
+        let own = question.ids.len() + usize::from(options.direct);
         let branches = std::iter::repeat_n(options.budget + CLOSING, options.rollouts);
-        let direct = options.direct.then_some(1);
-        for len in std::iter::once(question.ids.len())
-            .chain(branches)
-            .chain(direct)
-        {
+        for len in std::iter::once(own).chain(branches) {
             match self.cache.take(len) {
                 Some(span) => spans.push(span),
                 None => {
@@ -175,114 +212,34 @@ impl<'m, D: Device> Reasoner<'m, D> {
                 }
             }
         }
-        *open = Some(Open {
-            span: spans[0],
-            rows: options.rows(),
-        });
+        at_work.spans[index] = Some(spans[0]);
         let p = self.prompts;
-        live.extend(spans[1..].iter().enumerate().map(|(rollout, &span)| {
-            let (next, ending) = match options.budget {
-                _ if rollout == options.rollouts => (vec![p.emb], Ending::Direct),
-                0 => (vec![p.think, p.end_think, p.emb], Ending::Budget),
-                _ => (vec![p.think], Ending::Budget),
-            };
-            Row {
-                question: index,
-                rollout,
-                key: question.key.wrapping_add(rollout as u64),
-                span,
-                cached: 0,
-                next,
-                thought: Thought {
-                    tokens: Vec::new(),
-                    drawn: Vec::new(),
-                    log_probabilities: Vec::new(),
-                    entropy: 0.0,
-                    ending,
-                    embedding: Vec::new(),
-                },
-                entropy: 0.0,
-            }
-        }));
+        let next = match options.budget {
+            0 => vec![p.think, p.end_think, p.emb],
+            _ => vec![p.think],
+        };
+        let rows = spans[1..].iter().enumerate().map(|(rollout, &span)| Row {
+            question: index,
+            rollout,
+            key: question.key.wrapping_add(rollout as u64),
+            span,
+            cached: 0,
+            next: next.clone(),
+            thought: Thought::empty(Ending::Budget),
+            entropy: 0.0,
+        });
+        at_work.live.extend(rows);
         true
     }
 
-    /// One pass: feeds every row's next tokens (and the entering queries), samples, and says which
-    /// rows have ended.
-    fn step(
-        &mut self,
-        questions: &[Question],
-        options: &ThinkOptions,
-        open: &[Option<Open>],
-        entering: &[usize],
-        live: &mut Vec<Row>,
-    ) -> Result<Vec<(Row, bool)>> {
-        let span_of = |q: usize| open[q].as_ref().map_or(self.trunk, |o| o.span);
-        let mut ids: Vec<u32> = Vec::new();
-        let mut forest = Forest::default();
-        for &q in entering {
-            let tokens = &questions[q].ids;
-            forest.segments.push(Segment {
-                rows: ids.len()..ids.len() + tokens.len(),
-                own: span_of(q),
-                ancestors: vec![self.trunk],
-                parent: None,
-            });
-            ids.extend(tokens);
+    /// Gives back what a question has in the cache, and leaves its rows.
+    fn dismiss(&mut self, question: usize, at_work: &mut AtWork) {
+        for row in at_work.live.extract_if(.., |row| row.question == question) {
+            self.cache.give(row.span);
         }
-        // Rows that sample, and rows whose embedding this pass yields.
-        let (mut sampling, mut ending) = (Vec::new(), Vec::new());
-        for (i, row) in live.iter().enumerate() {
-            let first = ids.len();
-            let closes = row.next.last() == Some(&self.prompts.emb);
-            let samples = ![self.prompts.end_think, self.prompts.emb].contains(&row.next[0]);
-            forest.segments.push(Segment {
-                rows: first..first + row.next.len(),
-                own: Span {
-                    start: row.span.start,
-                    len: row.cached + row.next.len(),
-                },
-                ancestors: vec![self.trunk, span_of(row.question)],
-                parent: None,
-            });
-            ids.extend(&row.next);
-            if samples {
-                sampling.push((i, first as u32));
-            }
-            if closes {
-                ending.push((i, ids.len() as u32 - 1));
-            }
+        if let Some(span) = at_work.spans[question].take() {
+            self.cache.give(span);
         }
-        let slots = slots_of(&forest);
-        self.pass(&ids, &forest, &slots)?;
-        let sampled = self.sample(live, &sampling, options)?;
-        for (&(i, _), s) in sampling.iter().zip(&sampled) {
-            let row = &mut live[i];
-            row.cached += row.next.len();
-            row.take(*s, options.budget, self.prompts, &self.control);
-        }
-        let mut finished = vec![false; live.len()];
-        let d = &*self.model.device;
-        let hidden = self.model.config.hidden_size;
-        let at: Vec<u32> = ending.iter().map(|e| e.1).collect();
-        self.reserve(at.len())?;
-        d.pool(
-            &PoolPlan::pick(&at, 1.0),
-            hidden,
-            &self.acts.hidden,
-            &mut self.embeddings,
-            false,
-        )?;
-        let embeddings = d.download(&self.embeddings, at.len() * hidden)?;
-        for (n, &(i, _)) in ending.iter().enumerate() {
-            let Row {
-                thought, entropy, ..
-            } = &mut live[i];
-            thought.embedding = embeddings[n * hidden..(n + 1) * hidden].to_vec();
-            thought.entropy = *entropy / thought.log_probabilities.len().max(1) as f32;
-            finished[i] = true;
-        }
-        Ok(std::mem::take(live).into_iter().zip(finished).collect())
     }
 }
 

@@ -12,17 +12,12 @@ pub struct ThinkOptions {
     pub rollouts: usize,
     /// Embed every query without a thought too, in the pass that its prompt goes in by.
     pub direct: bool,
-    /// Most rows decoded at once.
+    /// Most thoughts decoded at once.
     pub batch: usize,
 }
 
 impl ThinkOptions {
-    /// Rows of the decode loop that a query takes.
-    pub(super) fn rows(&self) -> usize {
-        self.rollouts + usize::from(self.direct)
-    }
-
-    /// Cache rows that those take besides the query's own tokens.
+    /// Cache rows that a query takes besides its own tokens.
     pub(super) fn cache_rows(&self) -> usize {
         self.rollouts * (self.budget + CLOSING) + usize::from(self.direct)
     }
@@ -68,4 +63,26 @@ pub struct Thought {
     pub ending: Ending,
     /// Last hidden state at `<emb>`, `[hidden]`, not normalised.
     pub embedding: Vec<f32>,
+}
+
+impl Thought {
+    /// Without tokens and, so far, without an embedding.
+    pub(super) fn empty(ending: Ending) -> Thought {
+        Thought {
+            tokens: Vec::new(),
+            drawn: Vec::new(),
+            log_probabilities: Vec::new(),
+            entropy: 0.0,
+            ending,
+            embedding: Vec::new(),
+        }
+    }
+
+    /// No thought: the hidden state at `<emb>` right after the query.
+    pub(super) fn direct(embedding: &[f32]) -> Thought {
+        Thought {
+            embedding: embedding.to_vec(),
+            ..Thought::empty(Ending::Direct)
+        }
+    }
 }

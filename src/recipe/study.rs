@@ -54,6 +54,11 @@ pub struct Method {
     /// Whether the study's other budgets are tried too (Figure 5).
     #[serde(default)]
     pub sweep: bool,
+    /// Margins of a gate before the thought, each a point of its own; the first is in the tables. A query
+    /// is thought about where, without a thought, its best item is less than this ahead of the second
+    /// best. None: every query is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<f32>,
     /// How own thoughts become an embedding, in place of the recipe's table `[query]`.
     #[serde(default)]
     pub query: Option<OwnThoughts>,
@@ -64,6 +69,22 @@ impl Method {
     pub fn folder_name(&self) -> String {
         let word = |c: char| if c.is_alphanumeric() { c } else { '-' };
         self.name.chars().map(word).collect()
+    }
+
+    /// What cannot be about the gates: what was expected.
+    fn gates_problem(&self) -> Option<&'static str> {
+        let gates = &self.gates;
+        let twice = |(at, gate): (usize, &f32)| gates[..at].contains(gate);
+        if gates.iter().any(|gate| !(gate.is_finite() && *gate >= 0.0)) {
+            return Some("expected numbers of at least 0");
+        }
+        if gates.iter().enumerate().any(twice) {
+            return Some("expected each number once");
+        }
+        if !gates.is_empty() && (self.sweep || self.thoughts != Contents::Own) {
+            return Some("expected own thoughts and no sweep beside gates");
+        }
+        None
     }
 }
 
@@ -132,6 +153,9 @@ impl Study {
             }
             if let Some((_, message)) = method.query.as_ref().and_then(OwnThoughts::problem) {
                 return Some(("method.query", message.into()));
+            }
+            if let Some(message) = method.gates_problem() {
+                return Some(("method.gates", format!("`{name}`: {message}")));
             }
         }
         if !self.method.iter().any(|m| m.name == self.baseline) {

@@ -1,4 +1,4 @@
-//! What one cell of a study gave: a method, a seed, a budget.
+//! What one cell of a study gave: a method, a seed, a budget or gate.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 /// Times of embedding queries, warm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Milliseconds from a query's text to its embedding, one query at a time: the half, the 95th and
-    /// the 99th hundredth of the queries are faster.
+    /// Milliseconds from a query's text to its embedding, one query at a time: the mean, and what the
+    /// half, the 95th and the 99th hundredth of the queries are faster than.
+    pub mean: f64,
     pub p50: f64,
     pub p95: f64,
     pub p99: f64,
@@ -28,6 +29,7 @@ impl Latency {
                 .unwrap_or(0.0)
         };
         Latency {
+            mean: milliseconds.iter().sum::<f64>() / milliseconds.len().max(1) as f64,
             p50: at(0.5),
             p95: at(0.95),
             p99: at(0.99),
@@ -58,6 +60,9 @@ pub struct Cell {
     pub seed: u64,
     /// Most tokens of a thought.
     pub budget: usize,
+    /// Margin below which a query was thought about; none: every one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<f32>,
     /// What decides on the result: the method, its recipe, the model. Another value: run it again.
     pub made_of: String,
     /// Processor and device.
@@ -81,6 +86,12 @@ impl Cell {
         let queries = self.queries.values().filter(|q| belongs(&q.kind));
         queries.map(|q| q.values[at]).collect()
     }
+
+    /// Share of the queries that were thought about.
+    pub fn thought_about(&self) -> f64 {
+        let thought_about = self.queries.values().filter(|q| !q.thoughts.is_empty());
+        thought_about.count() as f64 / self.queries.len().max(1) as f64
+    }
 }
 
 #[cfg(test)]
@@ -91,8 +102,8 @@ mod tests {
     fn hundredths_by_nearest_rank() {
         let latency = Latency::of((1..=200).rev().map(f64::from).collect(), 3.0);
         assert_eq!(
-            (latency.p50, latency.p95, latency.p99),
-            (100.0, 190.0, 198.0)
+            (latency.mean, latency.p50, latency.p95, latency.p99),
+            (100.5, 100.0, 190.0, 198.0)
         );
         assert_eq!(Latency::of(vec![7.0], 0.0).p99, 7.0);
         assert_eq!(Latency::of(Vec::new(), 0.0).p50, 0.0);

@@ -31,8 +31,9 @@ pub fn html(report: &Report<'_>, totals: &[Total]) -> String {
     section(&mut out, "Methods", &tables::methods(totals).html());
     let trade = figure(
         &plots::trade(totals).svg(),
-        "Filled marks are on the Pareto front: nothing is both faster and better. Numbers are budgets, \
-         bars one standard deviation over seeds.",
+        "Filled marks are on the Pareto front: nothing is both faster and better. Numbers are budgets; \
+         along a line, margins below which a query is thought about. Bars are one standard deviation \
+         over seeds.",
     );
     section(&mut out, "Quality against latency", &trade);
     let budgets = figure(

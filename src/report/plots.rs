@@ -4,6 +4,7 @@ use super::curves::Curve;
 use super::scale::Axis;
 use super::svg::{Chart, Mark, Series};
 use super::totals::{Total, on_front};
+use std::cmp::Ordering;
 
 /// Names of the methods, in order, each once.
 pub fn methods(totals: &[Total]) -> Vec<&str> {
@@ -16,35 +17,39 @@ pub fn methods(totals: &[Total]) -> Vec<&str> {
     names
 }
 
-/// Quality on hard queries against the median latency of a query: filled marks are on the Pareto front,
-/// numbers are budgets.
+/// Quality on hard queries against the mean latency of a query: filled marks are on the Pareto front,
+/// numbers are budgets, and margins along the line of a method with gates.
+///
+/// The mean, as a gate's queries are of two kinds: their median is the time of either.
 pub fn trade(totals: &[Total]) -> Chart {
     let quality = |t: &Total| t.hard.last().copied().unwrap_or_default();
     let points: Vec<(f64, f64)> = totals
         .iter()
-        .map(|t| (t.latency.p50, quality(t).mean))
+        .map(|t| (t.latency.mean, quality(t).mean))
         .collect();
     let front = on_front(&points);
     let series = methods(totals).into_iter().map(|name| {
         let of_method = totals.iter().zip(&front).filter(|(t, _)| t.method == name);
         let mark = |(t, &filled): (&Total, &bool)| Mark {
-            x: t.latency.p50,
+            x: t.latency.mean,
             y: quality(t).mean,
             error: quality(t).deviation,
-            label: t.budget.to_string(),
+            label: t.gate.map_or(t.budget.to_string(), |g| g.to_string()),
             filled,
         };
+        let mut marks: Vec<(Option<f32>, Mark)> = of_method.map(|m| (m.0.gate, mark(m))).collect();
+        marks.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
         Series {
             name: name.to_string(),
-            marks: of_method.map(mark).collect(),
-            line: false,
+            line: marks.iter().any(|(gate, _)| gate.is_some()),
+            marks: marks.into_iter().map(|(_, mark)| mark).collect(),
             dots: true,
         }
     });
     Chart {
         title: "Quality against latency".into(),
         x: Axis {
-            label: "median time of one query, ms".into(),
+            label: "mean time of one query, ms".into(),
             logarithmic: true,
         },
         y: Axis::linear(&format!("{}, hard queries", measure(totals))),
@@ -57,7 +62,7 @@ pub fn budgets(totals: &[Total]) -> Chart {
     let series = methods(totals).into_iter().filter_map(|name| {
         let mut marks: Vec<Mark> = totals
             .iter()
-            .filter(|t| t.method == name)
+            .filter(|t| t.method == name && t.gate.is_none())
             .map(|t| {
                 let quality = t.hard.last().copied().unwrap_or_default();
                 Mark {

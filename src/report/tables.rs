@@ -19,7 +19,7 @@ pub fn methods(totals: &[Total]) -> Table {
     header.extend(measures.last().map(|m| format!("{m}, plain")));
     header.extend(["difference", "p", "seeds"].map(String::from));
     let rows = totals.iter().filter(|t| t.main).map(|t| {
-        let mut row = vec![t.method.clone(), t.budget.to_string()];
+        let mut row = vec![t.method.clone(), t.setting()];
         let last = t.hard.len().saturating_sub(1);
         let differs = t.against.is_some_and(|a| a.p < SIGNIFICANT);
         row.extend(t.hard.iter().enumerate().map(|(at, s)| {
@@ -45,7 +45,7 @@ pub fn methods(totals: &[Total]) -> Table {
     }
 }
 
-/// The paper's Figure 5 with what it costs: a row for every method and budget.
+/// The paper's Figure 5 with what it costs: a row for every method and budget, and for every gate.
 pub fn latencies(totals: &[Total]) -> Table {
     let mut table = Table::new(
         "Budgets: quality and time of a query, warm, at batch 1 (ms) and at batch 64 (queries/s)",
@@ -53,10 +53,12 @@ pub fn latencies(totals: &[Total]) -> Table {
             "method",
             "budget",
             "hard queries",
+            "mean ms",
             "p50 ms",
             "p95 ms",
             "p99 ms",
             "queries/s",
+            "thought about",
             "tokens",
             "closed",
         ],
@@ -65,12 +67,14 @@ pub fn latencies(totals: &[Total]) -> Table {
         let tokens = t.tokens.iter().sum::<usize>() as f64 / t.tokens.len().max(1) as f64;
         vec![
             t.method.clone(),
-            t.budget.to_string(),
+            t.setting(),
             t.hard.last().map_or(String::new(), |s| spread(*s)),
+            format!("{:.1}", t.latency.mean),
             format!("{:.1}", t.latency.p50),
             format!("{:.1}", t.latency.p95),
             format!("{:.1}", t.latency.p99),
             format!("{:.1}", t.latency.throughput),
+            format!("{:.0} %", 100.0 * t.thought_about),
             format!("{tokens:.1}"),
             t.closed
                 .map_or(String::new(), |c| format!("{:.0} %", 100.0 * c)),
@@ -82,7 +86,7 @@ pub fn latencies(totals: &[Total]) -> Table {
 /// Every number of every total, for programs.
 pub fn results(totals: &[Total]) -> Table {
     let measures = totals.first().map_or(&[][..], |t| t.measures.as_slice());
-    let mut header: Vec<String> = ["method", "budget", "main", "seeds"]
+    let mut header: Vec<String> = ["method", "budget", "gate", "main", "seeds"]
         .map(String::from)
         .to_vec();
     for measure in measures {
@@ -93,12 +97,14 @@ pub fn results(totals: &[Total]) -> Table {
             ]);
         }
     }
-    header.extend(["difference", "p", "p50 ms", "p95 ms", "p99 ms", "queries/s"].map(String::from));
+    header.extend(["difference", "p", "mean ms", "p50 ms", "p95 ms", "p99 ms"].map(String::from));
+    header.extend(["queries/s", "thought about"].map(String::from));
     let rows = totals.iter().map(|t| {
         let seeds: Vec<String> = t.seeds.iter().map(u64::to_string).collect();
         let mut row = vec![
             t.method.clone(),
             t.budget.to_string(),
+            t.gate.map_or(String::new(), |g| g.to_string()),
             t.main.to_string(),
             seeds.join(" "),
         ];
@@ -113,7 +119,8 @@ pub fn results(totals: &[Total]) -> Table {
         );
         row.push(t.against.map_or(String::new(), |a| a.p.to_string()));
         let l = t.latency;
-        row.extend([l.p50, l.p95, l.p99, l.throughput].map(|x| x.to_string()));
+        row.extend([l.mean, l.p50, l.p95, l.p99, l.throughput].map(|x| x.to_string()));
+        row.push(t.thought_about.to_string());
         row
     });
     Table {
@@ -127,7 +134,7 @@ pub fn results(totals: &[Total]) -> Table {
 pub fn queries(cells: &[Cell]) -> Table {
     let measures = cells.first().map_or(&[][..], |c| c.measures.as_slice());
     let mut header: Vec<String> = [
-        "method", "seed", "budget", "id", "kind", "query", "thoughts",
+        "method", "seed", "budget", "gate", "id", "kind", "query", "thoughts",
     ]
     .map(String::from)
     .to_vec();
@@ -138,6 +145,7 @@ pub fn queries(cells: &[Cell]) -> Table {
                 cell.method.clone(),
                 cell.seed.to_string(),
                 cell.budget.to_string(),
+                cell.gate.map_or(String::new(), |g| g.to_string()),
                 id.clone(),
                 q.kind.clone(),
                 q.query.clone(),

@@ -1,4 +1,4 @@
-//! Results of a method at a budget over its seeds, and whether they differ from the baseline's.
+//! Results of a method at a budget or gate over its seeds, and whether they differ from the baseline's.
 
 use super::cell::{Cell, Latency};
 use crate::data::triplet::PLAIN;
@@ -30,12 +30,14 @@ impl Spread {
     }
 }
 
-/// A method at a budget.
+/// A method at a budget, or behind a gate.
 #[derive(Clone, Debug)]
 pub struct Total {
     pub method: String,
     pub budget: usize,
-    /// Whether this is the budget that the tables show.
+    /// Margin below which a query was thought about; none: every one was.
+    pub gate: Option<f32>,
+    /// Whether this is the setting that the tables show.
     pub main: bool,
     pub seeds: Vec<u64>,
     pub measures: Vec<String>,
@@ -49,17 +51,30 @@ pub struct Total {
     pub latency: Latency,
     /// Tokens of every thought.
     pub tokens: Vec<usize>,
+    /// Share of the queries that were thought about.
+    pub thought_about: f64,
     /// Share of own thoughts that the model closed itself.
     pub closed: Option<f64>,
 }
 
-/// Totals in the order of the cells. Every method's cells of the budget that `main` names for it are
-/// its main ones; methods are compared with the main total of the study's baseline.
+impl Total {
+    /// The budget, and the margin where there is a gate.
+    pub fn setting(&self) -> String {
+        match self.gate {
+            None => self.budget.to_string(),
+            Some(margin) => format!("{}, margin {margin}", self.budget),
+        }
+    }
+}
+
+/// Totals in the order of the cells. A method's first budget or gate is its main one; methods are compared
+/// with the main total of the study's baseline.
 pub fn totals(study: &Study, cells: &[Cell]) -> Vec<Total> {
     let mut groups: Vec<Vec<&Cell>> = Vec::new();
     for cell in cells {
         let same = |group: &&mut Vec<&Cell>| {
-            group[0].method == cell.method && group[0].budget == cell.budget
+            let setting = |c: &Cell| (c.budget, c.gate);
+            group[0].method == cell.method && setting(group[0]) == setting(cell)
         };
         match groups.iter_mut().find(same) {
             Some(group) => group.push(cell),
@@ -87,6 +102,7 @@ pub fn totals(study: &Study, cells: &[Cell]) -> Vec<Total> {
             Total {
                 method: first.method.clone(),
                 budget: first.budget,
+                gate: first.gate,
                 main: is_main(g),
                 seeds: group.iter().map(|c| c.seed).collect(),
                 measures: first.measures.clone(),
@@ -99,6 +115,7 @@ pub fn totals(study: &Study, cells: &[Cell]) -> Vec<Total> {
                     .flat_map(|c| c.queries.values())
                     .flat_map(|q| q.tokens.iter().copied())
                     .collect(),
+                thought_about: mean_of(group, Cell::thought_about),
                 closed: (!closed.is_empty()).then(|| Spread::of(&closed).mean),
             }
         })
@@ -129,15 +146,17 @@ fn spreads(group: &[&Cell], belongs: impl Fn(&str) -> bool + Copy) -> Vec<Spread
 }
 
 fn mean_latency(group: &[&Cell]) -> Latency {
-    let mean = |of: fn(&Latency) -> f64| {
-        group.iter().map(|c| of(&c.latency)).sum::<f64>() / group.len() as f64
-    };
     Latency {
-        p50: mean(|l| l.p50),
-        p95: mean(|l| l.p95),
-        p99: mean(|l| l.p99),
-        throughput: mean(|l| l.throughput),
+        mean: mean_of(group, |c| c.latency.mean),
+        p50: mean_of(group, |c| c.latency.p50),
+        p95: mean_of(group, |c| c.latency.p95),
+        p99: mean_of(group, |c| c.latency.p99),
+        throughput: mean_of(group, |c| c.latency.throughput),
     }
+}
+
+fn mean_of(group: &[&Cell], of: fn(&Cell) -> f64) -> f64 {
+    group.iter().map(|c| of(c)).sum::<f64>() / group.len() as f64
 }
 
 /// Of points (latency, quality), which are on the Pareto front: no other is at least as fast and at

@@ -18,6 +18,7 @@ pub mod training_set;
 
 mod draws;
 mod error;
+mod events;
 
 pub use error::TrainError;
 pub use run::{RL, Training};

@@ -3,6 +3,7 @@
 
 use super::TrainError;
 use super::checkpoint::{self, RunState};
+use super::events::EventLog;
 use super::metrics::{MetricsLog, Progress};
 use super::objective::{Losses, Objective};
 use super::optimizer::{Optimizer, OptimizerOptions};
@@ -41,6 +42,7 @@ pub struct Stage<'a, D: Device> {
     pub gradients: Gradients<D>,
     optimizer: Optimizer<D>,
     log: MetricsLog,
+    events: EventLog,
     progress: Progress,
     started: Instant,
 }
@@ -70,6 +72,7 @@ impl<'a, D: Device> Stage<'a, D> {
         let state = resumed.unwrap_or_else(|| RunState::new(&plan.recipe));
         Ok(Stage {
             log: MetricsLog::open(&folder.join("metrics.jsonl"), state.step)?,
+            events: EventLog::open(folder, state.step)?,
             progress: Progress::new(plan.label, state.step, plan.schedule.steps),
             gradients: model.zero_gradients()?,
             objective: Objective::new(model, plan.pooling)?,
@@ -120,6 +123,7 @@ impl<'a, D: Device> Stage<'a, D> {
         summary: &str,
     ) -> Result<(), TrainError> {
         self.log.write(record)?;
+        self.events.write(record)?;
         self.state.step += 1;
         self.state.updates = self.optimizer.updates;
         let (step, steps) = (self.state.step, self.plan.schedule.steps);

@@ -53,6 +53,10 @@ const STUDY: &str = r#"
     name = "several"
     recipe = "lrem.toml"
     query = { rollouts = 3, temperature = 1.0, direct = 0.5 }
+    [[method]]
+    name = "gated"
+    recipe = "lrem.toml"
+    gates = [0.01, 0, 9]
 "#;
 
 fn shop() -> Shop {
@@ -101,9 +105,9 @@ fn result(shop: &Shop, method: &str, budget: &str) -> impl Fn(&str) -> String {
 fn a_study_runs_once_and_reports() {
     let shop = shop();
     let printed = shop.prints("ablate study.toml --out out");
-    // Five methods, one of them at three budgets, with two seeds each.
+    // Six methods, one of them at three budgets and one at three gates, with two seeds each.
     let cells = printed.lines().filter(|l| l.contains(" hard queries, "));
-    assert_eq!(cells.count(), 7 * 2, "{printed}");
+    assert_eq!(cells.count(), 10 * 2, "{printed}");
     assert!(printed.ends_with("wrote out/report.html\n"));
 
     // The numbers are those that `lrem evaluate` measures on the same models.
@@ -149,6 +153,41 @@ fn a_study_runs_once_and_reports() {
         assert_eq!(field("p").is_empty(), method == "direct");
     }
 
+    // Behind a gate of 0 nothing is thought about, behind a high one everything.
+    let nothing = shop.prints(
+        "evaluate out/models/lrem-3/rl/model out/models/lrem-3/rl/index --queries test.jsonl \
+         --measures ndcg@10 --think 0 --format json --per-query",
+    );
+    let nothing: serde_json::Value = serde_json::from_str(&nothing).unwrap();
+    let of = |cell: &str| -> serde_json::Value {
+        let text = shop.text(&format!("out/cells/{cell}/cell.json"));
+        serde_json::from_str(&text).unwrap()
+    };
+    let [shut, some, open] = [
+        "gated-4-gate-0-3",
+        "gated-4-gate-0.01-3",
+        "gated-4-gate-9-3",
+    ]
+    .map(of);
+    let all = of("with-RL-4-3");
+    for (id, query) in all["queries"].as_object().unwrap() {
+        let of = |cell: &serde_json::Value| cell["queries"][id].clone();
+        assert_eq!(of(&shut)["values"][2], nothing["per_query"][id][0]);
+        assert!(of(&shut)["thoughts"].as_array().unwrap().is_empty());
+        assert_eq!(of(&open), *query);
+        assert!(of(&some) == of(&shut) || of(&some) == *query);
+    }
+    let share = |gate: &str| -> f64 {
+        let text = shop.text("out/results.csv");
+        let header: Vec<&str> = text.lines().next().unwrap().split(',').collect();
+        let column = |name| header.iter().position(|h| *h == name).unwrap();
+        let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+        let row = rows.find(|row| row[0] == "gated" && row[column("gate")] == gate);
+        row.unwrap()[column("thought about")].parse().unwrap()
+    };
+    assert_eq!([share("0"), share("9")], [0.0, 1.0]);
+    assert!((0.0..=1.0).contains(&share("0.01")));
+
     let page = shop.text("out/report.html");
     for part in [
         "<h1>Small &amp; quick</h1>",
@@ -157,6 +196,7 @@ fn a_study_runs_once_and_reports() {
         "<h2>Learning curves</h2>",
         "Training: reward",
         "<summary>several</summary>",
+        "<td>gated</td><td>4, margin 0.01</td>",
         "<summary>lrem.toml</summary>",
     ] {
         assert!(page.contains(part), "no {part}");
@@ -171,24 +211,27 @@ fn a_study_runs_once_and_reports() {
     opens_in_a_browser(&shop, "out/report.html");
     assert!(shop.text("out/report.md").contains("| direct | 0 | "));
     // Ten queries a cell.
-    assert_eq!(shop.text("out/queries.csv").lines().count(), 1 + 7 * 2 * 10);
+    assert_eq!(
+        shop.text("out/queries.csv").lines().count(),
+        1 + 10 * 2 * 10
+    );
 
     // Nothing is made again, and what changed is.
     let again = shop.prints("ablate study.toml --out out");
     assert!(!again.contains(" hard queries, "), "{again}");
     assert_eq!(shop.text("out/report.html"), page);
-    shop.write("study.toml", STUDY.replace("direct = 0.5", "direct = 0.25"));
+    let study = STUDY.replace("direct = 0.5", "direct = 0.25");
+    shop.write("study.toml", study.replace("0, 9]", "0, 9, 0.5]"));
     let changed = shop.prints("ablate study.toml --out out");
     let cells: Vec<&str> = changed
         .lines()
         .filter(|l| l.contains(" hard queries, "))
         .collect();
-    assert_eq!(cells.len(), 2, "{changed}");
-    assert!(
-        cells
-            .iter()
-            .all(|line| line.starts_with("several budget 4 "))
-    );
+    assert_eq!(cells.len(), 4, "{changed}");
+    for seed in 0..2 {
+        assert!(cells[2 * seed].starts_with("several budget 4 seed "));
+        assert!(cells[2 * seed + 1].starts_with("gated budget 4 gate 0.5 seed "));
+    }
 }
 
 /// Asserts that a browser shows the page's tables and plots and has nothing to say on its console; only
@@ -246,6 +289,26 @@ fn studies_that_cannot_be() {
             "queries = \"train.jsonl\"",
             "direct.toml: 10 of the queries in train.jsonl are in train.jsonl: test query `t0` is training \
              query `t0`; expected none",
+        ),
+        (
+            "gates = [0.01, 0, 9]",
+            "gates = [0.01, -1]",
+            "study.toml: method.gates: `gated`: expected numbers of at least 0",
+        ),
+        (
+            "gates = [0.01, 0, 9]",
+            "gates = [0.01, 0.01]",
+            "study.toml: method.gates: `gated`: expected each number once",
+        ),
+        (
+            "gates = [0.01, 0, 9]",
+            "gates = [1]\nsweep = true",
+            "study.toml: method.gates: `gated`: expected own thoughts and no sweep beside gates",
+        ),
+        (
+            "name = \"direct\"",
+            "name = \"direct\"\ngates = [1]",
+            "study.toml: method.gates: `direct` has no thoughts to be spared; expected a budget above 0",
         ),
         (
             "recipe = \"direct.toml\"",

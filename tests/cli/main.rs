@@ -3,6 +3,7 @@
 mod ablate;
 mod bench;
 mod errors;
+mod gate;
 mod gpu;
 mod kernel;
 mod predict;

@@ -1,5 +1,6 @@
 //! Both stages, killed at random moments.
 
+use crate::events;
 use crate::shop::{metrics, recipe, shop, weights};
 use lrem::ops::philox::PhiloxStream;
 use std::fs;
@@ -83,6 +84,7 @@ fn a_run_killed_at_any_moment_goes_on_to_the_same_bits() {
             (out.join("rl"), whole.join("rl")),
         ] {
             assert_eq!(metrics(&got), metrics(&want), "{tag}");
+            events::check(&got, &tag);
             assert!(weights(&got) == weights(&want), "{tag}: the models differ");
         }
         fs::remove_dir_all(&out).unwrap();

@@ -2,6 +2,7 @@
 
 use crate::common::bits;
 use crate::{hidden, relative_error, tiny};
+use lrem::device::DeviceError;
 use lrem::device::cpu::Cpu;
 use lrem::model::Model;
 use lrem::ops::forest::Forest;
@@ -216,6 +217,72 @@ fn the_embedding_without_a_thought_comes_along() {
             let rows = hidden(&model, &ids, &Forest::packed(&[(ids.len(), None)]));
             let last = &rows[rows.len() - model.config.hidden_size..];
             assert!(relative_error(&direct.embedding, last) < 2e-5);
+            // In company with thoughts it has the bits that it has alone.
+            let mut reasoner = Reasoner::new(&model, &prompts, 600).unwrap();
+            let alone = reasoner.direct(&question.ids).unwrap();
+            assert_eq!(bits(&direct.embedding), bits(&alone));
+        }
+    }
+}
+
+#[test]
+fn a_gate_spares_thoughts_and_changes_none() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 3);
+    let (opened, model) = tiny::open(folder.path());
+    let prompts = opened.prompts().unwrap();
+    let questions = questions(7);
+    let both = |batch| ThinkOptions {
+        direct: true,
+        ..options(6, 3, batch)
+    };
+    let all = think(&model, &prompts, &questions, &both(64));
+    let width = model.config.hidden_size;
+    // Of a full cache, too: where nothing were given back, later queries would not fit.
+    let room = prompts.query_prefix.len() + 9 + both(64).rollouts * (6 + 3) + 1;
+    for (batch, tokens) in [(4, 600), (64, 600), (64, room)] {
+        let mut reasoner = Reasoner::new(&model, &prompts, tokens).unwrap();
+        for _ in 0..2 {
+            let mut seen = Vec::new();
+            let gated = reasoner.think_where(&questions, &both(batch), |asked, rows| {
+                seen.extend(
+                    asked
+                        .iter()
+                        .copied()
+                        .zip(rows.chunks_exact(width).map(bits)),
+                );
+                Ok::<_, DeviceError>(asked.iter().map(|q| q.is_multiple_of(2)).collect())
+            });
+            let gated = gated.unwrap();
+            for (q, (gated, all)) in gated.iter().zip(&all).enumerate() {
+                let expected = match q.is_multiple_of(2) {
+                    true => &all[..],
+                    false => &all[3..],
+                };
+                let bits_of =
+                    |thoughts: &[Thought]| thoughts.iter().map(all_bits).collect::<Vec<_>>();
+                assert_eq!(
+                    bits_of(gated),
+                    bits_of(expected),
+                    "question {q}, {batch} rows"
+                );
+                // It was asked about each once, with the embedding that came out.
+                assert_eq!(seen[q], (q, bits(&all[3].embedding)));
+            }
+            assert_eq!(seen.len(), questions.len());
+        }
+        // A gate that fails leaves the cache as it was.
+        let closed = |_: &[usize], _: &[f32]| {
+            Err(DeviceError::Argument {
+                op: "gate",
+                message: "closed".into(),
+            })
+        };
+        let failed = reasoner.think_where(&questions, &both(batch), closed);
+        assert_eq!(failed.unwrap_err().to_string(), "gate: closed");
+        let again = reasoner.think(&questions, &both(batch)).unwrap();
+        for (a, b) in again.iter().flatten().zip(all.iter().flatten()) {
+            assert_eq!(all_bits(a), all_bits(b));
         }
     }
 }

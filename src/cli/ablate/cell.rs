@@ -1,5 +1,6 @@
-//! One cell of a study: a trained model, measured at a budget.
+//! One cell of a study: a trained model, measured at a budget or behind a gate.
 
+use super::grid::Place;
 use super::latency::latency;
 use super::{common, origin};
 use crate::cli::Error;
@@ -31,9 +32,7 @@ pub struct Measured<'a> {
     pub out: &'a Path,
     pub study: &'a Study,
     pub triplets: &'a [Triplet],
-    pub method: &'a Method,
-    pub budget: usize,
-    pub seed: u64,
+    pub place: Place<'a>,
     /// The recipe that was trained by, into the folder `unit`.
     pub recipe: &'a Recipe,
     pub unit: &'a Path,
@@ -57,15 +56,16 @@ impl Measured<'_> {
         })?;
         let last = cell.measures.len() - 1;
         let hard = cell.values(last, |kind| kind != lrem::data::triplet::PLAIN);
+        let gate = cell.gate.map_or(String::new(), |g| format!(" gate {g}"));
         println!(
-            "{} budget {} seed {}: {} {:.4} on {} hard queries, {:.1} ms a query",
+            "{} budget {}{gate} seed {}: {} {:.4} on {} hard queries, {:.1} ms a query",
             cell.method,
             cell.budget,
             cell.seed,
             cell.measures[last],
             hard.iter().sum::<f64>() / hard.len().max(1) as f64,
             hard.len(),
-            cell.latency.p50
+            cell.latency.mean
         );
         Ok(cell)
     }
@@ -82,14 +82,20 @@ impl Measured<'_> {
     }
 
     fn folder(&self) -> PathBuf {
-        let (name, budget, seed) = (self.method.folder_name(), self.budget, self.seed);
-        let name = format!("{name}-{budget}-{seed}");
+        let Place {
+            method,
+            budget,
+            gate,
+            seed,
+        } = self.place;
+        let gate = gate.map_or(String::new(), |g| format!("-gate-{g}"));
+        let name = format!("{}-{budget}{gate}-{seed}", method.folder_name());
         self.out.join("cells").join(name)
     }
 
     /// Where the method's model lies, and its index.
     fn model(&self) -> (PathBuf, PathBuf) {
-        let stage = match (self.method.stage, &self.recipe.rl) {
+        let stage = match (self.place.method.stage, &self.recipe.rl) {
             (Stage::Last, Some(_)) => self.unit.join(RL),
             _ => self.unit.to_path_buf(),
         };
@@ -98,10 +104,15 @@ impl Measured<'_> {
 
     fn made_of(&self) -> Result<String, Error> {
         let queries = std::fs::read(&self.study.queries)?;
+        // The method's other gates have no part in it.
+        let method = Method {
+            gates: self.place.gate.into_iter().collect(),
+            ..self.place.method.clone()
+        };
         Ok(format!(
             "{}\nbudget {} weights {:?} queries {:016x} model {}",
-            toml::to_string(self.method)?,
-            self.budget,
+            toml::to_string(&method)?,
+            self.place.budget,
             self.inference.weights,
             xxhash_rust::xxh3::xxh3_64(&queries),
             common::open(&self.model().0)?.origin()?.model
@@ -110,12 +121,18 @@ impl Measured<'_> {
 
     fn searcher<D: Device>(&self, device: Arc<D>) -> Result<Searcher<D>, Error> {
         let (model, index) = self.model();
-        let mut searching = Searching::new(u32::try_from(self.budget).ok(), self.inference);
-        if let Some(own) = self.method.query {
+        let Place {
+            method,
+            budget,
+            gate,
+            ..
+        } = self.place;
+        let inference = self.inference;
+        let mut searching = Searching::new(u32::try_from(budget).ok(), inference).with_gate(gate);
+        if let Some(own) = method.query {
             searching = searching.with_own(own);
         }
-        let (catalogue, name) = (&self.recipe.data.catalogue, &self.method.name);
-        let inference = self.inference;
+        let (catalogue, name) = (&self.recipe.data.catalogue, &method.name);
         indexed(
             device, &model, &index, catalogue, name, searching, inference,
         )
@@ -130,9 +147,9 @@ impl Measured<'_> {
         let searcher = self.searcher(device)?;
         let (triplets, path) = (self.triplets, &self.study.queries);
         check_items(triplets, path, &searcher, &self.model().1)?;
-        let contents = match self.budget {
+        let contents = match searcher.budget {
             0 => Contents::Own,
-            _ => self.method.thoughts,
+            _ => self.place.method.thoughts,
         };
         let given = given_thoughts(contents, triplets, path)?;
         let answers = answer(&searcher, triplets, path, given.as_deref(), DEPTH)?;
@@ -164,9 +181,10 @@ impl Measured<'_> {
         std::fs::create_dir_all(self.folder())?;
         trec::write_run(&self.folder().join("run"), run, "lrem")?;
         Ok(Cell {
-            method: self.method.name.clone(),
-            seed: self.seed,
-            budget: self.budget,
+            method: self.place.method.name.clone(),
+            seed: self.place.seed,
+            budget: searcher.budget,
+            gate: searcher.gate,
             made_of,
             machine,
             date: origin::date(),
@@ -174,7 +192,7 @@ impl Measured<'_> {
             measures: measures.iter().map(Metric::to_string).collect(),
             queries,
             closed: closed(thoughts),
-            latency: latency(&searcher, triplets, given.as_deref(), throughput)?,
+            latency: latency(&searcher, triplets, given.as_deref(), DEPTH, throughput)?,
         })
     }
 }

@@ -1,10 +1,11 @@
 //! `lrem ablate`: methods × thought budgets × seeds, measured and reported.
 //!
 //! A study's folder holds `models/` (one training a recipe and seed, shared by the methods that name the
-//! recipe), `cells/` (one folder a method, budget and seed: what came out, as JSON, and a TREC run), and the
+//! recipe), `cells/` (one folder a method, budget, gate and seed: what came out, as JSON, and a TREC run), and the
 //! report. What is there and was made of the same is not made again, so an interrupted study goes on.
 
 mod cell;
+mod grid;
 mod latency;
 mod origin;
 
@@ -13,8 +14,9 @@ use super::common::{self, Inference};
 use super::trained::trained;
 use cell::Measured;
 use clap::Args;
+use grid::{Place, grid};
 use lrem::data::{Triplet, overlaps, read_catalogue, read_triplets};
-use lrem::recipe::{Method, Recipe, Stage, Study};
+use lrem::recipe::{Recipe, Stage, Study};
 use lrem::report::{Cell, Curve, Report, read_curves};
 use lrem::train::RL;
 use std::collections::BTreeMap;
@@ -65,8 +67,8 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
     for (path, recipe) in &recipes {
         check_unseen(path, recipe, &study.queries, &triplets)?;
     }
+    let grid = grid(&args.study, &study, &recipes)?;
     std::fs::create_dir_all(&args.out)?;
-    let grid = grid(&study, &recipes);
     let mut cells: Vec<Option<Cell>> = vec![None; grid.len()];
     let mut curves = Vec::new();
     // Seed by seed, so that an unfinished study compares all methods already.
@@ -78,17 +80,13 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
                 trained(&unit.folder, &name, &unit.recipe, args.inference.device)?;
             }
             curves.extend(unit_curves(&unit));
-            let of_unit =
-                |&(method, _, s): &(&Method, usize, u64)| method.recipe == *path && s == seed;
-            for (at, entry) in grid.iter().enumerate().filter(|(_, e)| of_unit(e)) {
-                let (method, budget, _) = *entry;
+            let of_unit = |p: &Place| p.method.recipe == *path && p.seed == seed;
+            for (at, &place) in grid.iter().enumerate().filter(|(_, p)| of_unit(p)) {
                 let measured = Measured {
                     out: &args.out,
                     study: &study,
                     triplets: &triplets,
-                    method,
-                    budget,
-                    seed,
+                    place,
                     recipe: &unit.recipe,
                     unit: &unit.folder,
                     inference: args.inference,
@@ -104,33 +102,6 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
     let written = args.out.join("report.html");
     println!("wrote {}", written.display());
     Ok(())
-}
-
-/// Every method at its budgets, its own first, with every seed.
-fn grid<'s>(
-    study: &'s Study,
-    recipes: &BTreeMap<PathBuf, Recipe>,
-) -> Vec<(&'s Method, usize, u64)> {
-    let mut grid = Vec::new();
-    for method in &study.method {
-        let recipe = &recipes[&method.recipe];
-        let own = match recipe.thinks() {
-            true => recipe.thought.budget,
-            false => 0,
-        };
-        let mut budgets = vec![method.budget.unwrap_or(own)];
-        if method.sweep {
-            budgets.extend(&study.budgets);
-        }
-        let mut seen = Vec::new();
-        for budget in budgets {
-            if !seen.contains(&budget) {
-                grid.extend(study.seeds.iter().map(|&seed| (method, budget, seed)));
-            }
-            seen.push(budget);
-        }
-    }
-    grid
 }
 
 /// The recipes that the study's methods name. Where none of them asks for its last stage, a recipe is
