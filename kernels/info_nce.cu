@@ -1,13 +1,13 @@
 // In-batch InfoNCE over cosines s_ij of queries and items with temperature τ:
 //
-//   unit_rows       rows of length 1 and the reciprocals of their lengths (0 for a zero row)
+//   unit_rows       rows of length 1 and the reciprocals of their lengths (0 for a zero row), of both
 //   info_nce_target s_i,target by the very chain of multiply-adds that the tiles use
 //   info_nce        running log-sum-exp of s_ij / τ over a slice of the items, and how many items of it
 //                   score above the target
 //   info_nce_finish loss_i = lse_i − s_i,target / τ, lse and rank from the slices
 //   info_nce_gradient  for a strip of queries, from cosines computed again,
 //                   g_ij = coefficient_i / τ · (exp(s_ij / τ − lse_i) − [j = target_i]), 0 if masked
-//   through_norm    from the gradient of unit rows to that of the rows
+//   through_norm    from the gradient of unit rows to that of the rows, of both
 //
 // The backward runs info_nce_gradient, then dq = g · d and dd += gᵀ · q (linear.cu), strip after strip.
 // LREM eq. 7, 11, 12, 15; the log-sum-exp runs as in FlashAttention (arXiv 2205.14135).
@@ -16,23 +16,31 @@
 //           error of a product, so nothing is rounded to bf16. Masks: items
 //           masked[mask_offsets[i] .. mask_offsets[i + 1]], ascending; mask_offsets null: none.
 //           partial [slices][queries]; g [rows of a strip, items].
-// Launch    info_nce: grid (ceil(queries / 64), slices); info_nce_gradient: grid ceil(rows / 64) ·
-//           ceil(items / 64); block 128; dynamic shared memory of three stages, 48 KiB, and 512 bytes.
-//           unit_rows, through_norm: a warp a row, block 256. The others: a thread a query.
-// Tiling    64 × 64 by 4 warps of 32 × 32, steps of 32; the pipeline runs across the tiles of a slice.
-// Registers The sums; for each of a thread's 4 rows maximum, sum, rank and target's score.
+// Launch    info_nce: grid (ceil(queries / kM), slices); info_nce_gradient: grid ceil(rows / kM) ·
+//           ceil(items / kN); info_nce_target: grid ceil(queries / kM); block P::kThreads; dynamic
+//           shared memory: the stages, and 512 bytes for masks. info_nce_finish: 32 queries, block 256.
+//           unit_rows, through_norm: a warp a row, block 256.
+// Tiling    64 × 64 by 4 warps of 32 × 32, steps of 32, 3 stages; `few`, where those are too few to fill a
+//           GPU, 8 × 8 by a warp, steps of 64, 4 stages. The pipeline runs across the tiles of a slice.
+//           info_nce_target: the diagonal of an 8 × 8 tile of queries and their targets.
+// Registers The sums; for each of a thread's rows maximum, sum, rank and target's score.
 // Shared    Operands (tile.cuh), and a bit for each pair of a tile that is masked.
-// Global    q and d about once from HBM, ceil(queries / 64) times from L2; 12 · queries · slices bytes
+// Global    q and d about once from HBM, ceil(queries / kM) times from L2; 12 · queries · slices bytes
 //           of partial results. Of queries × items there is only the strip, in L2.
 // Flops     2 · queries · items · hidden, three times that backward, f32 multiply-adds.
-// Order     A thread's items in rising order, then quads, warps and slices in theirs: bits repeat. A
-//           copy of the target scores what the target scores, so it never outranks it.
+// Order     A thread's items in rising order, then quads, warps and slices in theirs: bits repeat. Tile
+//           and slices follow from queries and items alone, not from the GPU. Ranks are the same for all
+//           of them: a score is one chain along the depth. A copy of the target scores what the target
+//           scores, so it never outranks it.
 //
 // instance: unit_rows = unit_rows<float>
-// instance: info_nce_target = info_nce_target<float>
+// instance: info_nce_target_wide = info_nce_target<Targets<true>>
+// instance: info_nce_target_any = info_nce_target<Targets<false>>
+// instance: info_nce_few = info_nce<Few>
 // instance: info_nce_wide = info_nce<Wide>
 // instance: info_nce_any = info_nce<Any>
 // instance: info_nce_finish = info_nce_finish<float>
+// instance: info_nce_gradient_few = info_nce_gradient<Few>
 // instance: info_nce_gradient_wide = info_nce_gradient<Wide>
 // instance: info_nce_gradient_any = info_nce_gradient<Any>
 // instance: through_norm = through_norm<float>
@@ -44,6 +52,47 @@ template <bool wide>
 using Cosines = Product<float, float, 64, 64, 32, 2, 2, 3, wide, Major::kDepth, Major::kDepth>;
 using Wide = Cosines<true>;
 using Any = Cosines<false>;
+template <bool wide>
+using Small = Product<float, float, 8, 8, 64, 1, 1, 4, wide, Major::kDepth, Major::kDepth>;
+using Few = Small<true>;
+
+constexpr int kFinishWarps = 8;
+
+// Unit items, of which query i meets target[i] alone.
+struct TargetRows {
+    Matrix<float> items;
+    const unsigned* target;
+    int queries;
+};
+
+// Queries by their targets: column c of the product is the target of query c.
+template <bool wide>
+struct Targets : Small<wide> {
+    using Base = Small<wide>;
+    using B = typename Base::B;
+    using FromB = TargetRows;
+
+    __device__ static void fetch_b(char* stage, const TargetRows& b, int query, int depth) {
+        const int chunk = threadIdx.x % B::kChunks, width = b.items.columns;
+        const int column = depth + chunk * B::kPack;
+#pragma unroll
+        for (int r = threadIdx.x / B::kChunks; r < Base::kN; r += Base::kThreads / B::kChunks) {
+            char* to = stage + Base::A::kBytes + B::offset(r, chunk);
+            const bool there = query + r < b.queries && column < width;
+            const size_t row = there ? b.target[query + r] : 0;
+            const float* from = b.items.data + row * width + column;
+            if constexpr (wide) {
+                copy_async(shared_address(to), from, there);
+            } else {
+                Pack<float, B::kPack> pack;
+#pragma unroll
+                for (int e = 0; e < B::kPack; ++e)
+                    pack.at[e] = there && column + e < width ? from[e] : 0.0f;
+                store<B::kPack>(reinterpret_cast<float*>(to), pack);
+            }
+        }
+    }
+};
 
 // A query's log-sum-exp, and the items that score above its target, so far.
 struct Standing {
@@ -51,42 +100,55 @@ struct Standing {
     unsigned above;
 };
 
-__device__ inline double warp_sum_f64(double x) {
-#pragma unroll
-    for (int distance = kWarp / 2; distance > 0; distance /= 2)
-        x += __shfl_xor_sync(0xffffffffu, x, distance);
-    return x;
+__device__ inline Standing joined(Standing a, Standing b, float scale) {
+    return {merged(a.scores, b.scores, scale), a.above + b.above};
+}
+
+// A warp's row, of the queries or, after them, of the items, and its first element.
+struct WarpRow {
+    bool item, there;
+    size_t row, start;
+};
+
+__device__ inline WarpRow warp_row(int queries, int items, int hidden) {
+    const int at = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp;
+    const size_t row = at < queries ? at : at - queries;
+    return {at >= queries, at < queries + items, row, row * hidden};
 }
 
 // Squares are summed in f64, where those of the smallest f32 do not vanish.
 template <typename T>
-__global__ void unit_rows(const T* x, T* unit, T* inverse, int rows, int hidden) {
-    const int row = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp, lane = threadIdx.x % kWarp;
-    if (row >= rows) return;
-    const size_t start = static_cast<size_t>(row) * hidden;
+__global__ void unit_rows(const T* q, const T* d, T* unit_q, T* unit_d, T* inverse_q, T* inverse_d,
+                          int queries, int items, int hidden) {
+    const WarpRow at = warp_row(queries, items, hidden);
+    const int lane = threadIdx.x % kWarp;
+    if (!at.there) return;
+    const T* x = (at.item ? d : q) + at.start;
+    T* unit = (at.item ? unit_d : unit_q) + at.start;
     double squares = 0.0;
-    for (int at = lane; at < hidden; at += kWarp) {
-        const double value = x[start + at];
+    for (int i = lane; i < hidden; i += kWarp) {
+        const double value = x[i];
         squares += value * value;
     }
-    squares = warp_sum_f64(squares);
+    squares = warp_sum(squares);
     const double factor = squares > 0.0 ? 1.0 / sqrt(squares) : 0.0;
-    for (int at = lane; at < hidden; at += kWarp)
-        unit[start + at] = static_cast<T>(x[start + at] * factor);
-    if (lane == 0) inverse[row] = static_cast<T>(factor);
+    for (int i = lane; i < hidden; i += kWarp) unit[i] = static_cast<T>(x[i] * factor);
+    if (lane == 0) (at.item ? inverse_d : inverse_q)[at.row] = static_cast<T>(factor);
 }
 
-template <typename T>
-__global__ void info_nce_target(const T* q, const T* d, const unsigned* target, T* score, int queries,
-                                int hidden) {
-    const int query = blockIdx.x * blockDim.x + threadIdx.x;
-    if (query >= queries) return;
-    const T* a = q + static_cast<size_t>(query) * hidden;
-    const T* b = d + static_cast<size_t>(target[query]) * hidden;
-    float sum = 0.0f;
-#pragma unroll 8
-    for (int at = 0; at < hidden; ++at) sum = fmaf(a[at], b[at], sum);
-    score[query] = sum;
+template <class P>
+__global__ void __launch_bounds__(P::kThreads)
+    info_nce_target(const float* q, const float* d, const unsigned* target, float* score, int queries,
+                    int items, int hidden) {
+    extern __shared__ __align__(128) char shared[];
+    const int first = blockIdx.x * P::kM;
+    multiply_tiles<P>(shared, {q, queries, hidden}, {{d, items, hidden}, target, queries}, first, first, 1, 0,
+                      ceil_div(hidden, P::kDepth), [&](const typename P::Sums& scores, int) {
+#pragma unroll
+                          for (int j = 0; j < P::kJ; ++j)
+                              if (P::row(0) == P::column(j) && first + P::row(0) < queries)
+                                  score[first + P::row(0)] = scores[0][j];
+                      });
 }
 
 // Bit c of bits[r]: query row + r does not meet item column + c. Thread r finds those of its row.
@@ -154,26 +216,22 @@ __global__ void __launch_bounds__(P::kThreads)
             }
         });
     merge_rows<P>(
-        shared, states,
-        [&](Standing a, Standing b) {
-            return Standing{merged(a.scores, b.scores, scale), a.above + b.above};
-        },
+        shared, states, [&](Standing a, Standing b) { return joined(a, b, scale); },
         [&](int r, Standing state) {
             if (row + r < queries) partial[static_cast<size_t>(blockIdx.y) * queries + row + r] = state;
         });
 }
 
 template <typename T>
-__global__ void info_nce_finish(const Standing* partial, const T* target_score, T* loss, T* lse,
-                                unsigned* rank, int queries, int slices, float inverse_temperature) {
-    const int query = blockIdx.x * blockDim.x + threadIdx.x;
-    if (query >= queries) return;
-    Standing state = partial[query];
-    for (int slice = 1; slice < slices; ++slice) {
-        const Standing other = partial[static_cast<size_t>(slice) * queries + query];
-        state.scores = merged(state.scores, other.scores, kLog2E * inverse_temperature);
-        state.above += other.above;
-    }
+__global__ void __launch_bounds__(kFinishWarps * kWarp)
+    info_nce_finish(const Standing* partial, const T* target_score, T* loss, T* lse, unsigned* rank,
+                    int queries, int slices, float inverse_temperature) {
+    const int query = blockIdx.x * kWarp + threadIdx.x % kWarp;
+    const float scale = kLog2E * inverse_temperature;
+    const Standing state = merge_slices<kFinishWarps>(
+        partial, query, queries, slices, Standing{{minus_infinity(), 0.0f}, 0},
+        [&](Standing a, Standing b) { return joined(a, b, scale); });
+    if (threadIdx.x >= kWarp || query >= queries) return;
     const float tail = logf(state.scores.sum);
     lse[query] = state.scores.max * inverse_temperature + tail;
     loss[query] = (state.scores.max - target_score[query]) * inverse_temperature + tail;
@@ -216,14 +274,16 @@ __global__ void __launch_bounds__(P::kThreads)
 
 // dx ← (dx − unit · (unit · dx)) · inverse, row by row.
 template <typename T>
-__global__ void through_norm(const T* unit, const T* inverse, T* dx, int rows, int hidden) {
-    const int row = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp, lane = threadIdx.x % kWarp;
-    if (row >= rows) return;
-    const size_t start = static_cast<size_t>(row) * hidden;
+__global__ void through_norm(const T* unit_q, const T* unit_d, const T* inverse_q, const T* inverse_d, T* dq,
+                             T* dd, int queries, int items, int hidden) {
+    const WarpRow at = warp_row(queries, items, hidden);
+    const int lane = threadIdx.x % kWarp;
+    if (!at.there) return;
+    const T* unit = (at.item ? unit_d : unit_q) + at.start;
+    T* dx = (at.item ? dd : dq) + at.start;
+    const T inverse = (at.item ? inverse_d : inverse_q)[at.row];
     double along = 0.0;
-    for (int at = lane; at < hidden; at += kWarp)
-        along += static_cast<double>(unit[start + at]) * dx[start + at];
-    const float dot = static_cast<float>(warp_sum_f64(along));
-    for (int at = lane; at < hidden; at += kWarp)
-        dx[start + at] = (dx[start + at] - unit[start + at] * dot) * inverse[row];
+    for (int i = lane; i < hidden; i += kWarp) along += static_cast<double>(unit[i]) * dx[i];
+    const float dot = static_cast<float>(warp_sum(along));
+    for (int i = lane; i < hidden; i += kWarp) dx[i] = (dx[i] - unit[i] * dot) * inverse;
 }

@@ -16,24 +16,31 @@
 // Shapes    hidden [m, k] and w [n, k] of type T (w in its rounding); target [m]; partial [slices][m];
 //           target_logit, lse, nll [m]; g [m, strip] of type T. The gradient's rows are gathered ones.
 // Launch    lce_forward: grid (ceil(m / kM), slices); lce_gradient: grid ceil(m / kM) · ceil(strip /
-//           kN); block P::kThreads; dynamic shared memory as in linear.cu. lce_finish: a thread a row.
+//           kN); block P::kThreads; dynamic shared memory as in linear.cu. lce_finish: 32 rows, block 256.
 //           The instances named `any` take every k, the others multiples of 16 bytes.
-// Tiling    bf16 128 × 128 by 4 warps, steps of 32, 4 stages; f32 64 × 64. The pipeline runs across the
-//           tiles of a slice.
+// Tiling    bf16 128 × 128 by 4 warps, steps of 32, 4 stages; f32 64 × 64. `few`, for at most 64 rows, bf16
+//           32 × 128 by 2 warps, steps of 64, 3 stages; f32 16 × 64. The pipeline runs across the tiles of
+//           a slice; slices are as many as fill a GPU where rows are few.
 // Registers The sums and, for each of a thread's rows, maximum, sum and target.
 // Global    lce_forward: hidden once for each slice and w ceil(m / kM) times, from L2 where blocks of
 //           one slice share it; 8 · m · slices written. lce_gradient: g written once.
 // Flops     2 · m · n · k forward, three times that backward; m · n exponentials each.
-// Order     A thread's columns in rising order, then quads, warps and slices in theirs: bits repeat,
-//           and a row's do not depend on the others. Rows with coefficient 0 are not computed.
+// Order     A thread's columns in rising order, then quads, warps and slices in theirs: bits repeat.
+//           Columns of a thread are the same in `few` and for many rows, and slices follow from n alone, so
+//           that a row's bits depend neither on the others nor on the GPU. Rows with coefficient 0 are not
+//           computed.
 //
+// instance: lce_forward_bf16_few = lce_forward<Bf16Few>
 // instance: lce_forward_bf16_wide = lce_forward<Bf16Wide>
 // instance: lce_forward_bf16_any = lce_forward<Bf16Any>
+// instance: lce_forward_f32_few = lce_forward<F32Few>
 // instance: lce_forward_f32_wide = lce_forward<F32Wide>
 // instance: lce_forward_f32_any = lce_forward<F32Any>
 // instance: lce_finish = lce_finish<float>
+// instance: lce_gradient_bf16_few = lce_gradient<Bf16Few>
 // instance: lce_gradient_bf16_wide = lce_gradient<Bf16Wide>
 // instance: lce_gradient_bf16_any = lce_gradient<Bf16Any>
+// instance: lce_gradient_f32_few = lce_gradient<F32Few>
 // instance: lce_gradient_f32_wide = lce_gradient<F32Wide>
 // instance: lce_gradient_f32_any = lce_gradient<F32Any>
 // instance: lce_gather_bf16 = lce_gather<__nv_bfloat16>
@@ -46,9 +53,13 @@
 
 constexpr Major kAlongDepth = Major::kDepth;
 using Bf16Wide = Product<__nv_bfloat16, __nv_bfloat16, 128, 128, 32, 2, 2, 4, true, kAlongDepth, kAlongDepth>;
+using Bf16Few = Product<__nv_bfloat16, __nv_bfloat16, 32, 128, 64, 1, 2, 3, true, kAlongDepth, kAlongDepth>;
 using Bf16Any = Product<__nv_bfloat16, __nv_bfloat16, 64, 64, 64, 2, 2, 3, false, kAlongDepth, kAlongDepth>;
 using F32Wide = Product<float, float, 64, 64, 32, 2, 2, 3, true, kAlongDepth, kAlongDepth>;
+using F32Few = Product<float, float, 16, 64, 32, 1, 2, 3, true, kAlongDepth, kAlongDepth>;
 using F32Any = Product<float, float, 64, 64, 32, 2, 2, 3, false, kAlongDepth, kAlongDepth>;
+
+constexpr int kFinishWarps = 8;
 
 // `slice` columns of the vocabulary, a multiple of kN, for each blockIdx.y.
 template <class P>
@@ -93,13 +104,13 @@ __global__ void __launch_bounds__(P::kThreads)
 }
 
 template <typename T>
-__global__ void lce_finish(const LogSum* partial, const T* target_logit, T* nll, T* lse,
-                           int m, int slices) {
-    const int row = blockIdx.x * blockDim.x + threadIdx.x;
-    if (row >= m) return;
-    LogSum state = partial[row];
-    for (int slice = 1; slice < slices; ++slice)
-        state = merged(state, partial[static_cast<size_t>(slice) * m + row], kLog2E);
+__global__ void __launch_bounds__(kFinishWarps * kWarp)
+    lce_finish(const LogSum* partial, const T* target_logit, T* nll, T* lse, int m, int slices) {
+    const int row = blockIdx.x * kWarp + threadIdx.x % kWarp;
+    const LogSum state =
+        merge_slices<kFinishWarps>(partial, row, m, slices, LogSum{minus_infinity(), 0.0f},
+                                   [](LogSum a, LogSum b) { return merged(a, b, kLog2E); });
+    if (threadIdx.x >= kWarp || row >= m) return;
     const float tail = logf(state.sum);
     lse[row] = state.max + tail;
     nll[row] = state.max - target_logit[row] + tail;

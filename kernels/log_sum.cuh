@@ -85,3 +85,22 @@ __device__ void merge_rows(char* shared, State (&states)[P::kI], Merge merge, Wr
         write(row, state);
     }
 }
+
+// A row's state from those of its slices, partial[slices][rows], by a block whose lanes are rows and whose
+// warps take every kWarps-th slice: the slices of a warp in rising order, then the warps. The first warp
+// gets it. `none` is the state of no score. All threads must call it.
+template <int kWarps, class State, class Merge>
+__device__ State merge_slices(const State* partial, int row, int rows, int slices, State none, Merge merge) {
+    __shared__ State states[kWarps][kWarp];
+    const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+    State state = none;
+    if (row < rows)
+        for (int slice = warp; slice < slices; slice += kWarps)
+            state = merge(state, partial[static_cast<size_t>(slice) * rows + row]);
+    states[warp][lane] = state;
+    __syncthreads();
+    state = states[0][lane];
+#pragma unroll
+    for (int other = 1; other < kWarps; ++other) state = merge(state, states[other][lane]);
+    return state;
+}

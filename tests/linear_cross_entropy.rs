@@ -213,6 +213,20 @@ fn rows_without_a_coefficient_are_not_looked_at() {
     });
 }
 
+/// Many rows and few, for which the GPU has tiles of their own, over a vocabulary of several slices.
+#[test]
+fn a_row_does_not_depend_on_the_others() {
+    let many = Case::new(100, 700, 64, 9);
+    let mut few = Case::new(100, 700, 64, 9);
+    few.shape.m = 5;
+    few.targets.truncate(5);
+    on_gpus!(|device| {
+        let rows = many.forward(device).map(|x| bits(&x[..5]));
+        assert_eq!(rows, few.forward(device).map(|x| bits(&x)));
+        rows
+    });
+}
+
 #[test]
 fn the_threads_do_not_change_a_bit() {
     let case = Case::new(70, 2500, 33, 7);

@@ -236,10 +236,18 @@ fn copies_of_the_target_do_not_outrank_it() {
     }
 }
 
-/// Items beyond one slice of the GPU's forward, queries beyond one of its tiles.
+/// Items beyond one slice of the GPU's forward, queries beyond one of its tiles, of either size.
 #[test]
 fn agrees_over_several_slices() {
-    for (queries, items, hidden) in [(70, 600, 32), (65, 300, 7), (1, 257, 64)] {
+    let batches = [
+        (70, 600, 32),
+        (65, 300, 7),
+        (1, 257, 64),
+        (9, 4000, 8),
+        (520, 500, 8),
+        (1500, 1400, 4),
+    ];
+    for (queries, items, hidden) in batches {
         check(&Case::new(queries, items, hidden, 0.05, 21));
     }
 }

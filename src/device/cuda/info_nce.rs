@@ -10,10 +10,15 @@ use crate::ops::info_nce::*;
 use std::marker::PhantomData;
 
 const OP: &str = "info_nce";
-/// Items that a block of the forward walks through: a multiple of the tile.
+/// Items that a block of the forward walks through at most: a multiple of every tile.
 const SLICE: usize = 256;
+/// Blocks of the forward beyond which they walk through more than a tile: two for each multiprocessor of any GPU
+/// so far. Not those of the GPU at hand, so that bits do not depend on it.
+const BLOCKS: usize = 256;
 /// Elements of a strip's gradient at most, which then stays in the L2 cache.
 const STRIP: usize = 1 << 20;
+const FINISH_THREADS: usize = 256;
+const ROW_THREADS: usize = 256;
 /// Bytes of shared memory for the masked pairs of a tile.
 const MASK_BYTES: usize = 512;
 
@@ -33,29 +38,33 @@ impl<T: Real> InfoNce for Cuda<T> {
         batch.check(queries.len(), items.len())?;
         let count = batch.queries;
         let on_gpu = self.on_gpu(batch)?;
-        let q = self.unit_rows(queries, count, batch.hidden)?;
-        let d = self.unit_rows(items, batch.items, batch.hidden)?;
+        let [q, d] = self.unit_rows(batch, queries, items)?;
         let [mut loss, mut lse, mut target_score] = [
             self.scratch(count)?,
             self.scratch(count)?,
             self.scratch::<f32>(count)?,
         ];
         let mut rank = self.scratch::<u32>(count)?;
-        let slices = batch.items.div_ceil(SLICE);
+        let (width, tiling) = instance(batch);
+        let slice = slice(batch, &tiling);
+        let slices = batch.items.div_ceil(slice);
         let mut partial = self.scratch::<[f32; 3]>(slices * count)?;
 
-        let kernel = self.context.kernel("info_nce_target")?;
+        let diagonal = Tiling::few_cosines();
+        let name = if wide(batch) { "wide" } else { "any" };
+        let kernel = self.context.kernel(&format!("info_nce_target_{name}"))?;
         let kernel = kernel.input(&q.rows).input(&d.rows).input(&on_gpu.targets);
-        let kernel = kernel.output(&mut target_score);
-        let kernel = kernel.int(count)?.int(batch.hidden)?;
-        // SAFETY: a thread a query; targets are items.
-        unsafe { kernel.launch([count.div_ceil(128), 1, 1], 128) }?;
+        let kernel = kernel.output(&mut target_score).int(count)?;
+        let kernel = kernel.int(batch.items)?.int(batch.hidden)?;
+        let kernel = kernel.shared(shared(&diagonal));
+        // SAFETY: a block writes the scores of its queries; targets are items.
+        unsafe { kernel.launch([count.div_ceil(diagonal.m), 1, 1], diagonal.threads) }?;
 
-        let (name, tiling) = instance(OP, batch.hidden);
-        let kernel = self.context.kernel(&name)?.input(&q.rows).input(&d.rows);
+        let kernel = self.context.kernel(&format!("{OP}_{width}"))?;
+        let kernel = kernel.input(&q.rows).input(&d.rows);
         let kernel = on_gpu.masks(kernel.input(&target_score));
         let kernel = kernel.output(&mut partial).int(count)?.int(batch.items)?;
-        let kernel = kernel.int(batch.hidden)?.int(SLICE)?;
+        let kernel = kernel.int(batch.hidden)?.int(slice)?;
         let kernel = kernel.value(batch.temperature.recip());
         let kernel = kernel.shared(shared(&tiling));
         // SAFETY: reads are guarded by the sizes, which were checked; masks by their offsets. A block
@@ -67,8 +76,8 @@ impl<T: Real> InfoNce for Cuda<T> {
         let kernel = kernel.output(&mut lse).output(&mut rank);
         let kernel = kernel.int(count)?.int(slices)?;
         let kernel = kernel.value(batch.temperature.recip());
-        // SAFETY: a thread a query.
-        unsafe { kernel.launch([count.div_ceil(128), 1, 1], 128) }?;
+        // SAFETY: a lane a query.
+        unsafe { kernel.launch([count.div_ceil(32), 1, 1], FINISH_THREADS) }?;
         Ok(InfoNceOutput {
             loss,
             lse,
@@ -104,12 +113,12 @@ impl<T: Real> InfoNce for Cuda<T> {
         .check(batch)?;
         let on_gpu = self.on_gpu(batch)?;
         let coefficients = self.upload(&coefficients[..count])?;
-        let q = self.unit_rows(queries, count, hidden)?;
-        let d = self.unit_rows(items, item_count, hidden)?;
+        let [q, d] = self.unit_rows(batch, queries, items)?;
         self.clear(ditems, item_count * hidden)?;
 
         let products = self.in_f32();
-        let (name, tiling) = instance("info_nce_gradient", hidden);
+        let (width, tiling) = instance(batch);
+        let name = format!("info_nce_gradient_{width}");
         let strip = strip_rows(item_count);
         let mut g = self.scratch::<f32>(strip.min(count) * item_count)?;
         for first in (0..count).step_by(strip) {
@@ -146,8 +155,12 @@ impl<T: Real> InfoNce for Cuda<T> {
                 accumulate: true,
             })?;
         }
-        self.through_norm(&q, dqueries, count, hidden)?;
-        self.through_norm(&d, ditems, item_count, hidden)
+        let kernel = self.context.kernel("through_norm")?.input(&q.rows);
+        let kernel = kernel.input(&d.rows).input(&q.inverse).input(&d.inverse);
+        let kernel = kernel.output(dqueries).output(ditems);
+        let kernel = kernel.int(count)?.int(item_count)?.int(hidden)?;
+        // SAFETY: as in `unit_rows`.
+        unsafe { kernel.launch([row_blocks(batch), 1, 1], ROW_THREADS) }
     }
 }
 
@@ -194,40 +207,55 @@ impl<T: Real> Cuda<T> {
         })
     }
 
-    fn unit_rows(&self, x: &CudaBuffer<f32>, rows: usize, hidden: usize) -> Result<Unit> {
-        let mut unit = Unit {
-            rows: self.scratch(rows * hidden)?,
-            inverse: self.scratch(rows)?,
-        };
-        let kernel = self.context.kernel("unit_rows")?.input(x);
-        let kernel = kernel.output(&mut unit.rows).output(&mut unit.inverse);
-        let kernel = kernel.int(rows)?.int(hidden)?;
-        // SAFETY: a warp a row of `hidden` elements, which both buffers hold.
-        unsafe { kernel.launch([rows.div_ceil(8), 1, 1], 256) }?;
-        Ok(unit)
-    }
-
-    fn through_norm(
+    /// Of the queries and of the items.
+    fn unit_rows(
         &self,
-        unit: &Unit,
-        dx: &mut CudaBuffer<f32>,
-        rows: usize,
-        hidden: usize,
-    ) -> Result<()> {
-        let kernel = self.context.kernel("through_norm")?.input(&unit.rows);
-        let kernel = kernel.input(&unit.inverse).output(dx);
-        let kernel = kernel.int(rows)?.int(hidden)?;
-        // SAFETY: a warp a row of `hidden` elements, which both buffers hold.
-        unsafe { kernel.launch([rows.div_ceil(8), 1, 1], 256) }
+        batch: &InfoNceBatch,
+        queries: &CudaBuffer<f32>,
+        items: &CudaBuffer<f32>,
+    ) -> Result<[Unit; 2]> {
+        let unit = |rows: usize| -> Result<Unit> {
+            Ok(Unit {
+                rows: self.scratch(rows * batch.hidden)?,
+                inverse: self.scratch(rows)?,
+            })
+        };
+        let [mut q, mut d] = [unit(batch.queries)?, unit(batch.items)?];
+        let kernel = self.context.kernel("unit_rows")?.input(queries);
+        let kernel = kernel.input(items).output(&mut q.rows).output(&mut d.rows);
+        let kernel = kernel.output(&mut q.inverse).output(&mut d.inverse);
+        let kernel = kernel.int(batch.queries)?.int(batch.items)?;
+        let kernel = kernel.int(batch.hidden)?;
+        // SAFETY: a warp a row of `hidden` elements, of queries and then of items, which the buffers hold.
+        unsafe { kernel.launch([row_blocks(batch), 1, 1], ROW_THREADS) }?;
+        Ok([q, d])
     }
 }
 
-/// The instance for rows of `hidden` floats, and its tile.
-fn instance(kernel: &str, hidden: usize) -> (String, Tiling) {
-    let wide = Cuda::<f32>::wide(&[hidden]);
-    let width = if wide { "wide" } else { "any" };
-    let tiling = Tiling::largest(size_of::<f32>(), wide);
-    (format!("{kernel}_{width}"), tiling)
+/// Blocks of a warp for each query and each item.
+fn row_blocks(batch: &InfoNceBatch) -> usize {
+    (batch.queries + batch.items).div_ceil(ROW_THREADS / 32)
+}
+
+/// Whether rows start at multiples of 16 bytes.
+fn wide(batch: &InfoNceBatch) -> bool {
+    Cuda::<f32>::wide(&[batch.hidden])
+}
+
+/// The instance for a batch, and its tile.
+fn instance(batch: &InfoNceBatch) -> (&'static str, Tiling) {
+    let tiling = Tiling::largest(size_of::<f32>(), wide(batch));
+    match wide(batch) {
+        true if !tiling.fills(batch.queries, batch.items) => ("few", Tiling::few_cosines()),
+        true => ("wide", tiling),
+        false => ("any", tiling),
+    }
+}
+
+/// Items of a slice.
+fn slice(batch: &InfoNceBatch, tiling: &Tiling) -> usize {
+    let blocks = tiling.blocks(batch.queries, batch.items);
+    (blocks / BLOCKS).clamp(1, SLICE / tiling.n) * tiling.n
 }
 
 fn shared(tiling: &Tiling) -> usize {

@@ -8,8 +8,9 @@ use crate::device::{Buffer, Memory, Real, Result};
 use crate::ops::linear::LinearShape;
 use crate::ops::linear_cross_entropy::*;
 
-/// Columns of the vocabulary that a block of the forward walks through: a multiple of every tile.
-const SLICE: usize = 2048;
+/// Slices of the vocabulary at most: with few rows, two for each multiprocessor of any GPU so far.
+const SLICES: usize = 256;
+const FINISH_THREADS: usize = 256;
 /// Elements of a strip's gradient at most, which then stays in the L2 cache, and what its columns are a
 /// multiple of.
 const STRIP: usize = 8 << 20;
@@ -36,8 +37,9 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         if m == 0 {
             return Ok(());
         }
-        let (width, tiling) = self.width(k);
-        let slices = n.div_ceil(SLICE);
+        let (width, tiling) = self.width(m, k);
+        let slice = slice(n, &tiling);
+        let slices = n.div_ceil(slice);
         let w = self.rounded(w, n * k)?;
         let targets = self.upload(&targets[..m])?;
         let mut partial = self.scratch::<[f32; 2]>(slices * m)?;
@@ -45,20 +47,16 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         let kernel = self.kernel_in("lce_forward", width)?.input(hidden);
         let kernel = kernel.value(w.address).input(&targets);
         let kernel = kernel.output(&mut partial).output(&mut target_logit);
-        let kernel = kernel.int(m)?.int(n)?.int(k)?.int(SLICE)?;
+        let kernel = kernel.int(m)?.int(n)?.int(k)?.int(slice)?;
         let kernel = kernel.shared(tiling.shared(size_of::<T>(), size_of::<T>()));
         // SAFETY: reads are guarded by m, n and k, which the buffers were checked to hold; a block writes
         // its rows of one slice of `partial`, and a target is a column, so that its logit is written.
         unsafe { kernel.launch([m.div_ceil(tiling.m), slices, 1], tiling.threads) }?;
         let kernel = self.context.kernel("lce_finish")?.input(&partial);
         let kernel = kernel.input(&target_logit).output(nll).output(lse);
-        // SAFETY: a thread a row of the m that all buffers hold.
-        unsafe {
-            kernel
-                .int(m)?
-                .int(slices)?
-                .launch([m.div_ceil(128), 1, 1], 128)
-        }
+        let kernel = kernel.int(m)?.int(slices)?;
+        // SAFETY: a lane a row of the m that all buffers hold.
+        unsafe { kernel.launch([m.div_ceil(32), 1, 1], FINISH_THREADS) }
     }
 
     fn linear_cross_entropy_backward(
@@ -141,11 +139,16 @@ struct Active<T> {
 }
 
 impl<T: Real> Cuda<T> {
-    /// The width of loads that rows of `k` activations allow, and the tile with it.
-    fn width(&self, k: usize) -> (&'static str, Tiling) {
+    /// The instance for `m` rows of `k` activations, and its tile.
+    fn width(&self, m: usize, k: usize) -> (&'static str, Tiling) {
         let wide = Self::wide(&[k]);
-        let width = if wide { "wide" } else { "any" };
-        (width, Tiling::largest(size_of::<T>(), wide))
+        let tiling = Tiling::logits(size_of::<T>(), wide, m);
+        let width = match (wide, tiling.name) {
+            (_, "few") => "few",
+            (true, _) => "wide",
+            (false, _) => "any",
+        };
+        (width, tiling)
     }
 
     fn kernel_in(&self, name: &str, width: &str) -> Result<super::launch::Launch<'_>> {
@@ -187,7 +190,7 @@ impl<T: Real> Cuda<T> {
         g: &mut CudaBuffer<T>,
     ) -> Result<()> {
         let LinearShape { n, k, .. } = shape;
-        let (width, tiling) = self.width(k);
+        let (width, tiling) = self.width(active.count, k);
         let kernel = self.kernel_in("lce_gradient", width)?;
         let kernel = kernel.input(&active.hidden).value(w);
         let kernel = kernel.input(&active.targets).input(&active.rows).input(lse);
@@ -199,6 +202,12 @@ impl<T: Real> Cuda<T> {
         // SAFETY: reads are guarded by the rows, n and k; `rows` are rows of `lse`; `g` holds a strip.
         unsafe { kernel.launch([blocks, 1, 1], tiling.threads) }
     }
+}
+
+/// Columns of the vocabulary that a block of the forward walks through: whole tiles, which are as wide for any
+/// number of rows, so that a row's bits depend on neither.
+fn slice(n: usize, tiling: &Tiling) -> usize {
+    n.div_ceil(SLICES).next_multiple_of(tiling.n)
 }
 
 /// Threads for a row of `k` elements, one after the other.

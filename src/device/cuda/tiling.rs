@@ -23,9 +23,16 @@ const SKINNY: Tiling = tiling("skinny", 16, 16, 64, 8, 32);
 /// For rows that do not start at multiples of 16 bytes.
 const ANY: Tiling = tiling("any", 64, 64, 64, 3, 128);
 
+/// Of f32, for so few rows and columns that larger tiles leave most of a GPU idle.
+const FEW_COSINES: Tiling = tiling("few", 8, 8, 64, 4, 32);
+/// For few rows by the whole vocabulary, in bf16 and in f32. The columns of a thread are those of the largest
+/// tile's.
+const FEW_LOGITS: Tiling = tiling("few", 32, 128, 64, 3, 64);
+const FEW_LOGITS_F32: Tiling = tiling("few", 16, 64, 32, 3, 64);
+
 /// Rows up to which a product is bound by its weights.
 const SKINNY_ROWS: usize = 64;
-/// Blocks of [`LARGE`] below which a GPU is not filled.
+/// Blocks of large tiles below which a GPU is not filled.
 const LARGE_BLOCKS: usize = 64;
 
 const fn tiling(
@@ -51,7 +58,7 @@ impl Tiling {
     /// Of bf16 there are all instances, of f32 one in two widths.
     pub fn new(size: usize, wide: bool, m: usize, n: usize) -> Tiling {
         match (size, wide) {
-            (2, true) if m.div_ceil(LARGE.m) * n.div_ceil(LARGE.n) >= LARGE_BLOCKS => LARGE,
+            (2, true) if LARGE.fills(m, n) => LARGE,
             (2, true) => MEDIUM,
             (2, false) => ANY,
             (_, true) => Tiling {
@@ -82,6 +89,26 @@ impl Tiling {
     /// For elements of `size` bytes, the largest tile that there is.
     pub fn largest(size: usize, wide: bool) -> Tiling {
         Tiling::new(size, wide, LARGE_BLOCKS * LARGE.m, LARGE.n)
+    }
+
+    /// For cosines of few rows, which start at multiples of 16 bytes.
+    pub fn few_cosines() -> Tiling {
+        FEW_COSINES
+    }
+
+    /// For the logits of `m` rows over a vocabulary. A row's sums go over the same columns in the same order
+    /// whatever `m` is.
+    pub fn logits(size: usize, wide: bool, m: usize) -> Tiling {
+        match (size, wide) {
+            (2, true) if m <= SKINNY_ROWS => FEW_LOGITS,
+            (_, true) if m <= SKINNY_ROWS => FEW_LOGITS_F32,
+            _ => Tiling::largest(size, wide),
+        }
+    }
+
+    /// Whether a product `[m, n]` has blocks for most of a GPU.
+    pub fn fills(&self, m: usize, n: usize) -> bool {
+        self.blocks(m, n) >= LARGE_BLOCKS
     }
 
     /// Blocks of a product `[m, n]`.

@@ -35,6 +35,12 @@ impl Contract for InfoNceContract {
             Draw::Counted => (96, 64, 576),
             Draw::Model => (12, 16, 576),
             Draw::Smallest => (1, 1, 1),
+            // More than a few tiles of 64 × 64, of rows at multiples of 16 bytes.
+            Draw::Many => (
+                449 + random.below(64),
+                449 + random.below(64),
+                4 * (1 + random.below(8)),
+            ),
             _ => (
                 1 + random.below(30),
                 1 + random.below(60),
@@ -77,26 +83,26 @@ impl Contract for InfoNceContract {
         let (row, pairs) = (4 * hidden, queries * items);
         // Of the gradient, the first strip of queries.
         let strip = queries.min(strip_rows(items));
-        let all = (queries + items) * row;
         let masks_of = |queries: usize| match batch.mask_offsets.get(queries) {
             Some(&masked) => 4 * (queries + 1 + masked as usize),
             None => 0,
         };
         let targets = (queries + distinct(&batch.targets)) * row;
-        // The first rows whose norm is taken are the queries'.
-        let elements = queries * hidden;
+        // Rows of both, each of which has a norm.
+        let rows = queries + items;
+        let elements = rows * hidden;
         vec![
+            Cost::new("unit_rows", rows * (2 * row + 4), 3 * elements + 2 * rows),
             Cost::new(
-                "unit_rows",
-                queries * (2 * row + 4),
-                3 * elements + 2 * queries,
+                "info_nce_target",
+                targets + 8 * queries,
+                2 * queries * hidden,
             ),
-            Cost::new("info_nce_target", targets + 8 * queries, 2 * elements),
             // A maximum, a sum and a rank of each query, from the scale, the maximum, the exponential, the sum
             // and a comparison.
             Cost::new(
                 "info_nce",
-                all + masks_of(queries) + 16 * queries,
+                rows * row + masks_of(queries) + 16 * queries,
                 pairs * (2 * hidden + 5),
             ),
             Cost::new("info_nce_finish", 28 * queries, 6 * queries),
@@ -105,7 +111,7 @@ impl Contract for InfoNceContract {
                 (strip + items) * row + masks_of(strip) + 12 * strip + 4 * strip * items,
                 strip * items * (2 * hidden + 5),
             ),
-            Cost::new("through_norm", queries * (3 * row + 4), 5 * elements),
+            Cost::new("through_norm", rows * (3 * row + 4), 5 * elements),
         ]
     }
 

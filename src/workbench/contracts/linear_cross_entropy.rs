@@ -30,6 +30,12 @@ impl Contract for LinearCrossEntropyContract {
             Draw::Counted => (64, 2048, 576),
             Draw::Model => (6, 320, 576),
             Draw::Smallest => (1, 1, 1),
+            // Rows at multiples of 16 bytes, of which enough have a coefficient.
+            Draw::Many => (
+                100 + random.below(50),
+                1 + random.below(300),
+                8 * (1 + random.below(5)),
+            ),
             _ => (
                 1 + random.below(12),
                 1 + random.below(200),
