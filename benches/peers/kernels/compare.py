@@ -70,6 +70,25 @@ def environment(profile):
             "PYTHONPATH": str(PEERS / "sglang"), "TRITON_CACHE_DIR": str(PEERS / "triton")}
 
 
+def perfect_products(profile):
+    """Adds records of products that torch would do by cuBLAS: every byte once, all multiprocessors busy."""
+    notes = Path(f"{profile}.products")
+    if not notes.exists():
+        return
+    record = json.loads(profile.read_text().splitlines()[0])
+    nothing = {name: {"requests": 0, "bytes": 0, "sectors": 0, "ideal_sectors": 0} for name in record["global"]}
+    idle = {name: dict.fromkeys(was, 0) if isinstance(was, dict) else 0 for name, was in record["shared"].items()}
+    with profile.open("a") as out:
+        for m, n, k in (json.loads(line).values() for line in notes.read_text().splitlines()):
+            read, written = 2 * k * (m + n), 2 * m * n
+            loads = {**nothing["loads"], "sectors": (read + written) // 32, "ideal_sectors": (read + written) // 32}
+            product = {"kernel": "a perfect product", "grid": [10**6, 1, 1], "global": {**nothing, "loads": loads},
+                       "shared": idle, "unique": {"read_bytes": read, "written_bytes": written},
+                       "flops": {**dict.fromkeys(record["flops"], 0), "tensor": 2 * m * n * k},
+                       "instructions": {**record["instructions"], "warp": 0}}
+            out.write(json.dumps({**record, **product}) + "\n")
+
+
 def launches(command):
     """The launches of a command: counts and predictions, in their order."""
     with tempfile.TemporaryDirectory() as folder:
@@ -77,6 +96,7 @@ def launches(command):
         done = subprocess.run(command, env=environment(profile), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             sys.exit(f"compare: `{' '.join(command)}` failed:\n{done.stderr[-2000:]}")
+        perfect_products(profile)
         counted = subprocess.run([LREM, "kernel", "predict", str(profile), "--json"], stdout=subprocess.PIPE, text=True,
                                  check=True)
         return [json.loads(line) for line in counted.stdout.splitlines()], done.stdout
