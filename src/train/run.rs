@@ -25,8 +25,8 @@ const PARTS: u64 = 5 << 32;
 pub struct Training<'a, D: Device> {
     pub device: Arc<D>,
     pub recipe: &'a Recipe,
-    /// `metrics.jsonl`, the same for TensorBoard, `checkpoint-STEP` and, at the end, `model` of the cold start; the same of the
-    /// reinforcement stage, where the recipe has one, in `rl`.
+    /// `metrics.jsonl`, the same for TensorBoard, `checkpoint-STEP` and, at the end, `model` of the cold start;
+    /// the same of the reinforcement stage, where the recipe has one, in `rl`.
     pub folder: &'a Path,
     /// Goes on from the newest checkpoint.
     pub resume: bool,

@@ -9,7 +9,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn kernel(arguments: &[&str]) -> Command {
+pub fn kernel(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lrem"));
     command.arg("kernel").args(arguments);
     command
@@ -25,7 +25,7 @@ fn checked(file: &Path, op: &str) -> Value {
 }
 
 /// A build without NVRTC has no kernels to check.
-fn built() -> bool {
+pub fn built() -> bool {
     lrem::device::cuda::compiler().is_some()
 }
 
@@ -155,7 +155,7 @@ fn the_first_kernel_gets_cheaper_by_steps() {
 }
 
 /// The lines of a command that prints one JSON object each.
-fn lines(output: &[u8]) -> Vec<Value> {
+pub fn lines(output: &[u8]) -> Vec<Value> {
     let text = String::from_utf8_lossy(output);
     text.lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{text}")))

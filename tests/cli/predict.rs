@@ -1,23 +1,18 @@
 //! `lrem kernel predict`: what any program's launches take, from the virtual GPU's record of them.
 
-use serde_json::{Value, json};
+use crate::kernel::{built, kernel, lines};
+use serde_json::json;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn lrem(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lrem"));
-    command.args(arguments);
-    command
-}
+use std::process::Output;
 
 fn predict(profile: &Path, options: &[&str]) -> Output {
-    let mut predict = lrem(&["kernel", "predict"]);
+    let mut predict = kernel(&["predict"]);
     predict.arg(profile).args(options).output().unwrap()
 }
 
 #[test]
 fn a_programs_launches_are_predicted_one_by_one() {
-    if lrem::device::cuda::compiler().is_none() {
+    if !built() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -25,23 +20,19 @@ fn a_programs_launches_are_predicted_one_by_one() {
     let (rows, width) = (300, 1024);
     let shape = json!({"uuid": "a", "axes": {"rows": rows, "intermediate": width}});
     // Any program would do; this one launches kernels whose bytes are known.
-    let mut program = lrem(&["kernel", "inspect", "--op", "swiglu", "--seed", "0"]);
+    let mut program = kernel(&["inspect", "--op", "swiglu", "--seed", "0"]);
     program.args(["--activations", "f32", "--shape", &shape.to_string()]);
     let status = program.env("SIMT_PROFILE", &profile).output().unwrap();
     assert!(status.status.success(), "{status:?}");
 
     let output = predict(&profile, &["--json"]);
     assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    let launches: Vec<Value> = text
-        .lines()
-        .map(|l| serde_json::from_str(l).unwrap())
-        .collect();
+    let launches = lines(&output.stdout);
     let forward = launches.iter().find(|launch| {
         let kernel = launch["kernel"].as_str().unwrap();
         kernel.contains("swiglu") && !kernel.contains("backward")
     });
-    let forward = forward.unwrap_or_else(|| panic!("{text}"));
+    let forward = forward.unwrap_or_else(|| panic!("{launches:#?}"));
     // Gate and up are read, the product is written.
     let bytes = 3 * rows * width * 4;
     assert_eq!(forward["memory_bytes"], bytes);

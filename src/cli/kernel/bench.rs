@@ -139,6 +139,7 @@ fn print(
     for kernel in &figures.kernels {
         let needed = kernel.bytes_over_compulsory;
         let (seconds, limit) = kernel
+            .counts
             .predicted()
             .map_or((0.0, "none"), |p| (p.work, p.limit.name()));
         write!(

@@ -161,7 +161,7 @@ fn paired(workload: &Workload, base: &Figures, new: &Figures) -> Vec<Row> {
 }
 
 fn row(workload: &Workload, a: &Counted, b: &Counted) -> Row {
-    let work = |k: &Counted| k.predicted().map_or(0.0, |p| p.work);
+    let work = |k: &Counted| k.counts.predicted().map_or(0.0, |p| p.work);
     Row {
         workload: workload.uuid.clone(),
         kernel: a.instance.clone(),
@@ -176,7 +176,11 @@ fn row(workload: &Workload, a: &Counted, b: &Counted) -> Row {
             a.counts.warp_instructions as f64,
         ),
         measured: b.measured.zip(a.measured).map(|(b, a)| ratio(b, a)),
-        limit: b.predicted().map_or("", |p| p.limit.name()).to_string(),
+        limit: b
+            .counts
+            .predicted()
+            .map_or("", |p| p.limit.name())
+            .to_string(),
     }
 }
 

@@ -42,14 +42,13 @@ impl Counts {
         let sectors: u64 = global.iter().map(|g| g.sectors).sum();
         let wavefronts: u64 = shared.iter().map(|s| s.wavefronts).sum();
         let memory_bytes = record.unique.read_bytes + record.unique.written_bytes;
-        let blocks: u64 = record.grid.iter().map(|&n| u64::from(n)).product();
         let work = Work {
             bytes: memory_bytes as f64,
             tensor_flops: record.flops.tensor as f64,
             single_flops: record.flops.f32 as f64,
             instructions: record.instructions.warp as f64,
             wavefronts: wavefronts as f64,
-            blocks: blocks as f64,
+            blocks: blocks(record.grid) as f64,
         };
         let predictions = CHIPS
             .iter()
@@ -72,6 +71,20 @@ impl Counts {
             predictions: predictions.collect(),
         }
     }
+
+    /// Blocks of the launch.
+    pub fn blocks(&self) -> u64 {
+        blocks(self.grid)
+    }
+
+    /// The prediction for the first of the chips, that of the architecture which the counts are of.
+    pub fn predicted(&self) -> Option<&Prediction> {
+        self.predictions.first().map(|(_, prediction)| prediction)
+    }
+}
+
+fn blocks(grid: [u32; 3]) -> u64 {
+    grid.iter().map(|&n| u64::from(n)).product()
 }
 
 /// A count over the least that it could be; 1 where nothing is needed.

@@ -8,7 +8,7 @@ use crate::cli::Error;
 use clap::Args;
 use lrem::device::cuda::kernel;
 use lrem::workbench::{
-    Errors, Inspection, MachineCode, Prediction, Workload, Workspace, WorkspaceError, workload,
+    Errors, Inspection, MachineCode, Workload, Workspace, WorkspaceError, workload,
 };
 use serde::Serialize;
 use std::path::PathBuf;
@@ -135,15 +135,5 @@ impl Figures {
     /// Whether every number is as near as the op's error analysis allows.
     pub fn right(&self) -> bool {
         self.worst().of_allowed <= 1.0
-    }
-}
-
-impl Counted {
-    /// The prediction for the first of the chips, that of the architecture which the counts are of.
-    pub fn predicted(&self) -> Option<&Prediction> {
-        self.counts
-            .predictions
-            .first()
-            .map(|(_, prediction)| prediction)
     }
 }

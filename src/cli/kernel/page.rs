@@ -111,5 +111,9 @@ fn row(text: &mut String, k: &Counted) -> std::fmt::Result {
     for (_, prediction) in &k.counts.predictions {
         write!(text, " {:.2} us |", 1e6 * prediction.work)?;
     }
-    writeln!(text, " {} |", k.predicted().map_or("", |p| p.limit.name()))
+    writeln!(
+        text,
+        " {} |",
+        k.counts.predicted().map_or("", |p| p.limit.name())
+    )
 }

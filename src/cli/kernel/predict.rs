@@ -67,10 +67,9 @@ fn table(launches: &[Launch]) -> TextTable {
     header.push("limit".into());
     let mut table = TextTable::new(header);
     for Launch { kernel, counts } in launches {
-        let blocks: u64 = counts.grid.iter().map(|&n| u64::from(n)).product();
         let mut row = vec![
             kernel.clone(),
-            blocks.to_string(),
+            counts.blocks().to_string(),
             counts.memory_bytes.to_string(),
             counts.sectors.to_string(),
             counts.wavefronts.to_string(),
@@ -81,8 +80,8 @@ fn table(launches: &[Launch]) -> TextTable {
             .iter()
             .map(|(_, p)| format!("{:.2}", 1e6 * p.seconds));
         row.extend(times);
-        let first = counts.predictions.first();
-        row.push(first.map_or(String::new(), |(_, p)| p.limit.name().into()));
+        let limit = counts.predicted().map_or("", |p| p.limit.name());
+        row.push(limit.into());
         table.push(row);
     }
     table

@@ -106,7 +106,9 @@ fn compared(figures: &Figures, reference: Option<&Figures>) -> Value {
     let total = |side: &Figures| -> (f64, bool) {
         let kernels = || side.kernels.iter().filter(|k| has(&k.instance));
         let measured: Option<f64> = kernels().map(|k| k.measured).sum();
-        let predicted = kernels().filter_map(|k| k.predicted()).map(|p| p.work);
+        let predicted = kernels()
+            .filter_map(|k| k.counts.predicted())
+            .map(|p| p.work);
         measured.map_or((predicted.sum(), false), |seconds| (seconds, true))
     };
     let (latency, measured) = total(figures);

@@ -133,18 +133,15 @@ impl<T: Real> InfoNce for Cuda<T> {
             let blocks = tiling.blocks(rows, item_count);
             // SAFETY: as in the forward; `g` holds the strip's rows.
             unsafe { kernel.launch([blocks, 1, 1], tiling.threads) }?;
-            products.multiply_nn(
-                "linear",
-                &Product {
-                    a: g.address(0),
-                    b: d.rows.address(0),
-                    c: dqueries.address(first * hidden),
-                    m: rows,
-                    n: hidden,
-                    k: item_count,
-                    accumulate: false,
-                },
-            )?;
+            products.multiply_nn(&Product {
+                a: g.address(0),
+                b: d.rows.address(0),
+                c: dqueries.address(first * hidden),
+                m: rows,
+                n: hidden,
+                k: item_count,
+                accumulate: false,
+            })?;
             products.multiply_tn(&Product {
                 a: g.address(0),
                 b: q.rows.address(first * hidden),

@@ -84,7 +84,7 @@ impl<T: Real> Linear for Cuda<T> {
             k: n,
             accumulate,
         };
-        self.multiply_nn("linear", &product)
+        self.multiply_nn(&product)
     }
 
     fn linear_backward_weight(
@@ -214,9 +214,9 @@ impl<T: Real> Cuda<T> {
     }
 
     /// `c = a[m, k] · b[k, n]`.
-    pub(super) fn multiply_nn(&self, kind: &str, p: &Product) -> Result<()> {
+    pub(super) fn multiply_nn(&self, p: &Product) -> Result<()> {
         let tiling = Tiling::new(size_of::<T>(), Self::wide(&[p.k, p.n]), p.m, p.n);
-        self.multiply(&format!("{kind}_nn"), "", tiling, size_of::<T>(), p, 0)
+        self.multiply("linear_nn", "", tiling, size_of::<T>(), p, 0)
     }
 
     /// `c = a[m, k] · b[k, n]` in f32, the depth in parts where the result has few tiles.
