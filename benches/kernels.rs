@@ -15,7 +15,7 @@ use lrem::device::Real;
 use lrem::device::cuda::{Cuda, Driver, kernels};
 use lrem::with_contract;
 use lrem::workbench::contracts::OPS;
-use lrem::workbench::{Contract, Cost, Draw, Probe, Workload, workload};
+use lrem::workbench::{Contract, Cost, Draw, Probe, Workload, first_of_each, workload};
 use simt::count::record::Record;
 use std::time::Duration;
 
@@ -45,19 +45,20 @@ trait Meter {
     type Of: Measurement;
     const DRIVER: Driver;
 
-    /// Runs, and gives the figure of each instance's first launch.
+    /// Runs, and gives the figure of each instance's first launch; where it is a time, the mean of so many.
     fn launches<T: Real>(
         &self,
         device: &Cuda<T>,
+        repeats: u32,
         run: &mut dyn FnMut(),
     ) -> Vec<(String, <Self::Of as Measurement>::Value)>;
 
-    /// Benchmarks an instance that had `first` before; `again` measures once more.
+    /// Benchmarks an instance that had `first` before; `again` measures the mean of so many launches.
     fn bench(
         group: &mut BenchmarkGroup<'_, Self::Of>,
         name: String,
         first: <Self::Of as Measurement>::Value,
-        again: &mut dyn FnMut() -> <Self::Of as Measurement>::Value,
+        again: &mut dyn FnMut(u32) -> <Self::Of as Measurement>::Value,
     );
 }
 
@@ -96,7 +97,7 @@ fn at<C: Contract, T: Real, M: Meter>(
         C::run(&shape, Draw::Counted, SEED, &mut probe).expect("the op runs");
     };
     let costs = C::costs(&shape, SEED, size_of::<T>());
-    for (instance, first) in meter.launches(&device, &mut run) {
+    for (instance, first) in meter.launches(&device, 1, &mut run) {
         if seen.contains(&instance) {
             continue;
         }
@@ -106,8 +107,8 @@ fn at<C: Contract, T: Real, M: Meter>(
             continue;
         };
         group.throughput(Throughput::Bytes(cost.bytes));
-        let mut again = || {
-            let launches = meter.launches(&device, &mut run);
+        let mut again = |repeats| {
+            let launches = meter.launches(&device, repeats, &mut run);
             let found = launches.into_iter().find(|(name, _)| *name == instance);
             found.expect("the same launches each time").1
         };
@@ -130,20 +131,26 @@ impl Meter for Timed {
     fn launches<T: Real>(
         &self,
         device: &Cuda<T>,
+        repeats: u32,
         run: &mut dyn FnMut(),
     ) -> Vec<(String, Duration)> {
-        device.context().time_launches();
+        device.context().time_launches(repeats);
         run();
-        firsts(device.context().launch_times().expect("launches that end"))
+        first_of_each(device.context().launch_times().expect("launches that end"))
     }
 
     fn bench(
         group: &mut BenchmarkGroup<'_, WallTime>,
         name: String,
         _: Duration,
-        again: &mut dyn FnMut() -> Duration,
+        again: &mut dyn FnMut(u32) -> Duration,
     ) {
-        group.bench_function(name, |b| b.iter_custom(|n| (0..n).map(|_| again()).sum()));
+        group.bench_function(name, |b| {
+            b.iter_custom(|n| {
+                let n = u32::try_from(n).expect("fewer launches");
+                again(n) * n
+            })
+        });
     }
 }
 
@@ -156,7 +163,7 @@ impl Meter for Counted {
     type Of = Instructions;
     const DRIVER: Driver = Driver::Simt;
 
-    fn launches<T: Real>(&self, _: &Cuda<T>, run: &mut dyn FnMut()) -> Vec<(String, u64)> {
+    fn launches<T: Real>(&self, _: &Cuda<T>, _: u32, run: &mut dyn FnMut()) -> Vec<(String, u64)> {
         let records = self.profile.of(run).into_iter();
         let instance = |symbol: &str| kernels().iter().find(|k| k.entry == symbol);
         let named = |r: Record| {
@@ -165,26 +172,15 @@ impl Meter for Counted {
                 r.instructions.warp,
             ))
         };
-        firsts(records.filter_map(named).collect())
+        first_of_each(records.filter_map(named).collect())
     }
 
     fn bench(
         group: &mut BenchmarkGroup<'_, Instructions>,
         name: String,
         first: u64,
-        _: &mut dyn FnMut() -> u64,
+        _: &mut dyn FnMut(u32) -> u64,
     ) {
         group.bench_function(name, |b| b.iter_custom(|n| n * first));
     }
-}
-
-/// Each instance's first launch.
-fn firsts<V>(launches: Vec<(String, V)>) -> Vec<(String, V)> {
-    let mut firsts: Vec<(String, V)> = Vec::new();
-    for (instance, value) in launches {
-        if !firsts.iter().any(|(seen, _)| *seen == instance) {
-            firsts.push((instance, value));
-        }
-    }
-    firsts
 }

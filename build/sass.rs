@@ -4,8 +4,9 @@
 //! Instructions of Volta and later are 16 bytes; their lowest nine bits name the operation, whatever its
 //! operands are. The numbers are those that `nvdisasm` (CUDA 13) shows for sm_80, sm_90a and sm_100a.
 
-use object::read::elf::{ElfFile64, FileHeader, SectionHeader};
-use object::{Endianness, Object, ObjectSection};
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object, ObjectSection, ObjectSymbol};
+use std::collections::HashMap;
 
 /// Bytes of an instruction.
 const SIZE: usize = 16;
@@ -54,28 +55,51 @@ impl Mix {
 /// Where it is no cubin.
 fn read(cubin: &[u8]) -> Result<Vec<Sass>, String> {
     let file = ElfFile64::<Endianness>::parse(cubin).map_err(|error| format!("cubin: {error}"))?;
-    let endian = file.elf_header().endian().unwrap_or_default();
+    let registers = registers(&file).ok_or("cubin: expected registers in .nv.info")?;
     let mut kernels = Vec::new();
     for section in file.sections() {
         let Some(symbol) = section.name().ok().and_then(|n| n.strip_prefix(".text.")) else {
             continue;
         };
         let code = section.data().map_err(|error| format!("cubin: {error}"))?;
-        // The section's info holds the registers above the index of its symbol.
-        let registers = section.elf_section_header().sh_info(endian) >> 24;
         let words: Vec<u128> = code
             .chunks_exact(SIZE)
             .map(|bytes| u128::from_le_bytes(bytes.try_into().unwrap_or_default()))
             .collect();
         kernels.push(Sass {
             symbol: symbol.to_owned(),
-            registers,
+            registers: registers.get(symbol).copied().unwrap_or_default(),
             mix: mix(&words),
             main_loop: main_loop(&words),
         });
     }
     kernels.sort_by(|a, b| a.symbol.cmp(&b.symbol));
     Ok(kernels)
+}
+
+/// Registers of a thread by kernel: the attribute REGCOUNT of `.nv.info`, as `cuobjdump -elf` shows it. `None`
+/// where there is none, or what it says of a symbol is cut off.
+fn registers(file: &ElfFile64<'_, Endianness>) -> Option<HashMap<String, u32>> {
+    /// An attribute whose value has a size of its own; of others the value takes the size's place.
+    const SIZED: u8 = 4;
+    const REGCOUNT: u8 = 0x2f;
+    let mut rest = file.section_by_name(".nv.info")?.data().ok()?;
+    let word = |bytes: &[u8], at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
+    let mut found = HashMap::new();
+    while let [format, attribute, low, high, tail @ ..] = rest {
+        let size = match *format {
+            SIZED => usize::from(u16::from_le_bytes([*low, *high])),
+            _ => 0,
+        };
+        let value = tail.get(..size)?;
+        if (*format, *attribute) == (SIZED, REGCOUNT) {
+            let symbol = object::SymbolIndex(word(value, 0)? as usize);
+            let name = file.symbol_by_index(symbol).ok()?.name().ok()?;
+            found.insert(name.to_owned(), word(value, 4)?);
+        }
+        rest = &tail[size..];
+    }
+    (!found.is_empty()).then_some(found)
 }
 
 /// The machine code in a cubin of the instances with those symbols.

@@ -11,14 +11,15 @@
 //           attention_backward.cu; partial: [slots, num_kv_heads, 2, 64, D], dk then dv, f32. Matrices are
 //           bf16 with rows at multiples of 16 bytes, sums f32.
 // Launch    grid (items, num_kv_heads), block 128, dynamic shared memory 256 · D + 8 · ROWS · (D + 2) bytes.
-//           attention_backward_keys_fold: grid (folds, num_kv_heads), block 128.
+//           attention_backward_keys_fold: grid (folds, num_kv_heads, any), block 128.
 // Tiling    A block holds 64 keys of a segment, each warp 16, and streams visits of ROWS query rows past
 //           them. Products are transposed, keys by rows, so that p and ds are left factors as they are.
-//           A trunk that very many rows see is given to several blocks, each with a share of the visits,
-//           whose sums are folded by a second kernel.
+//           Keys that very many rows see, or many where tiles are too few for the GPU, are given to several
+//           blocks, each with a share of the visits, whose sums are folded by a second kernel.
 // Registers p and ds of a visit and both gradients; keys and values as fragments where D = 64.
 // Shared    Keys and values; two stages of queries, output gradients and stats.
-// Global    Keys, values and gradients once, the rows that see them once for a block.
+// Global    Keys, values and gradients once, the rows that see them once for a block; for each share of a
+//           tile and head 512 · D bytes of partial gradients written and read.
 // Flops     8 · D · rows · keys: bound by tensor cores.
 // Order     Visits in the order of the rows, shares of them in rising order: bits repeat.
 //
@@ -161,12 +162,14 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
     store_rows<1>(dv, Tile<D>{values.base + warp_key * D}, count, [&](int row) { return dqkv + key_row(warp_key + row) + value_at; });
 }
 
-// The sum of a tile's partial gradients: of item.visits slots from item.partial on.
+// The sum of a tile's partial gradients: of item.visits slots from item.partial on. The blocks along z
+// share the elements.
 template <typename T>
 __global__ void attention_backward_keys_fold(Heads h, const KeyItem* items, const float* partial, T* dqkv) {
     const KeyItem item = items[blockIdx.x];
     const int kv_head = blockIdx.y, d = h.head_dim;
-    for (int i = threadIdx.x; i < 2 * item.keys * d; i += blockDim.x) {
+    const int step = gridDim.z * blockDim.x;
+    for (int i = blockIdx.z * blockDim.x + threadIdx.x; i < 2 * item.keys * d; i += step) {
         const int which = i / (item.keys * d), at = i % (item.keys * d);  // at: key and element
         float sum = 0.0f;
         for (int slot = item.partial; slot < item.partial + item.visits; ++slot)

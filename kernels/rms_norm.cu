@@ -16,7 +16,7 @@
 // Tiling    One block a row (backward: some rows, one after the other). A thread takes packs of 16 bytes,
 //           neighbouring threads neighbouring packs; where rows do not start at multiples of 16 bytes,
 //           packs are of one element. A row has a pack for each thread, or is gone over twice.
-// Registers A pack of each operand, the running sums, and of dw the sums of a pack.
+// Registers A pack of each operand, w's among them, the running sums, and of dw the sums of a pack.
 // Shared    Two floats a warp; backward of rows that are gone over twice: dim floats as well.
 // Global    In elements: rms_norm (2 · rows + 1) · dim, add_rms_norm (4 · rows + 1) · dim, backward
 //           (4 · rows + 1) · dim and 2 · dim f32 for each block. What is gone over twice comes from L1
@@ -33,6 +33,9 @@
 // instance: rms_norm_backward_bf16 = rms_norm_backward<__nv_bfloat16>
 
 #include "common.cuh"
+
+// Of a block: without a bound the compiler may give a thread more registers than so many can have.
+constexpr int kMostThreads = 1024;
 
 // The sums of a and of b over the block, in every thread; the order is that of block_sum.
 __device__ void block_sums(float& a, float& b) {
@@ -83,15 +86,18 @@ template <int N, typename T>
 __device__ void norm_packs(const T* x, const T* delta, const float* w, T* sum, T* y, int dim, float eps) {
     const int at = threadIdx.x * N;
     Pack<T, N> row = {};
+    Pack<float, N> weight = {};
     if (at < dim) {
         row = load<N>(x + at);
+        // Before the block waits for its sum, so that the two latencies are one.
+        weight = load_f32<N>(w + at);
         if (delta != nullptr) {
             row = sum_of(row, load<N>(delta + at));
             store<N>(sum + at, row);
         }
     }
     const float r = inverse_rms(block_sum(sum_of_squares(row)), dim, eps);
-    if (at < dim) store<N>(y + at, scaled(row, load_f32<N>(w + at), r));
+    if (at < dim) store<N>(y + at, scaled(row, weight, r));
 }
 
 // A row of any length, gone over twice. A thread reads back only what it wrote itself.
@@ -205,19 +211,20 @@ __device__ void norm(const T* x, const T* delta, const float* w, T* sum, T* y, i
 }
 
 template <typename T>
-__global__ void rms_norm(const T* x, const float* w, T* y, int dim, float eps) {
+__global__ void __launch_bounds__(kMostThreads) rms_norm(const T* x, const float* w, T* y, int dim, float eps) {
     norm<T>(x, nullptr, w, nullptr, y, dim, eps);
 }
 
 template <typename T>
-__global__ void add_rms_norm(const T* x, const T* delta, const float* w, T* sum, T* y, int dim,
-                             float eps) {
+__global__ void __launch_bounds__(kMostThreads)
+    add_rms_norm(const T* x, const T* delta, const float* w, T* sum, T* y, int dim, float eps) {
     norm<T>(x, delta, w, sum, y, dim, eps);
 }
 
 template <typename T>
-__global__ void rms_norm_backward(const T* x, const float* w, const T* dy, T* dx, float* partials,
-                                  int rows, int rows_per_block, int dim, float eps) {
+__global__ void __launch_bounds__(kMostThreads)
+    rms_norm_backward(const T* x, const float* w, const T* dy, T* dx, float* partials, int rows,
+                      int rows_per_block, int dim, float eps) {
     const int first = blockIdx.x * rows_per_block;
     const int count = min(rows_per_block, rows - first);
     const size_t at = static_cast<size_t>(first) * dim;

@@ -1,6 +1,7 @@
 //! The kernel table that `build.rs` generates, and the reader of instance lines it generates it from.
 
 use lrem::device::cuda;
+use lrem::workbench::Workspace;
 use std::path::Path;
 
 #[path = "../build/instances.rs"]
@@ -71,6 +72,48 @@ fn cubins_are_cuda_elf_files_with_the_entries() {
             let symbol = [b"\0", kernel.entry.as_bytes(), b"\0"].concat();
             let found = cubin.image.windows(symbol.len()).any(|at| at == symbol);
             assert!(found, "{name}: no symbol {}", kernel.entry);
+        }
+    }
+}
+
+/// Threads of the largest block that a kernel says it can have, or that any can.
+fn largest_block(kernel: &cuda::Kernel) -> u32 {
+    let entry = format!(".entry {}(", kernel.entry);
+    let from = &kernel.ptx[kernel.ptx.find(&entry).expect("an entry")..];
+    let header = &from[..from.find('{').expect("a body")];
+    let bound = header.split(".maxntid ").nth(1);
+    bound.map_or(1024, |text| {
+        let digits = text.split(|c: char| !c.is_ascii_digit()).next();
+        digits.unwrap_or_default().parse().expect("a number")
+    })
+}
+
+/// A launch fails where a block's threads need more registers than a multiprocessor has. The virtual GPU, which
+/// executes PTX, cannot tell, and the compiler sees to it only where a kernel has launch bounds.
+#[test]
+fn the_largest_block_of_every_kernel_has_enough_registers() {
+    if cuda::compiler().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in cuda::sources() {
+        let Some(op) = name.strip_suffix(".cu") else {
+            continue;
+        };
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let mut workspace = Workspace::new(op, &path).unwrap();
+        for (instance, code) in workspace.machine_code().unwrap() {
+            let threads = largest_block(cuda::kernel(&instance).unwrap());
+            // A warp's are given out by 256.
+            let of_warp = (32 * code.registers).next_multiple_of(256);
+            let needed = threads.div_ceil(32) * of_warp;
+            let registers = code.registers;
+            assert!(registers > 0, "{instance}");
+            assert!(
+                needed <= 65_536,
+                "{instance}: {threads} threads of {registers} registers"
+            );
         }
     }
 }

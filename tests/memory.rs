@@ -83,7 +83,7 @@ fn memory_given_back_is_used_again() {
 
 /// Another device of the same type, with nothing allocated.
 fn anew<T: lrem::device::Real>(_: &lrem::device::cuda::Cuda<T>) -> lrem::device::cuda::Cuda<T> {
-    lrem::device::cuda::Cuda::new(lrem::device::cuda::Driver::Simt).unwrap()
+    lrem::device::cuda::Cuda::new(driver()).unwrap()
 }
 
 #[test]

@@ -36,8 +36,21 @@ fn the_bundled_recipes_are_valid() {
         ("direct-mean", false),
         ("paper", true),
         ("shop", true),
+        ("shop-cold", false),
     ];
     assert_eq!(stages, want.map(|(name, rl)| (name.to_string(), rl)));
+}
+
+#[test]
+fn what_the_reinforcement_stage_is_compared_with_is_its_own_cold_start() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
+    let [shop, cold] =
+        ["shop.toml", "shop-cold.toml"].map(|name| Recipe::read(&root.join(name)).unwrap());
+    let cut = Recipe { rl: None, ..shop };
+    assert_eq!(
+        toml::to_string(&cut).unwrap(),
+        toml::to_string(&cold).unwrap()
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 """What lrem exists for, done by a peer: one JSON line a figure, {"name", "value", "unit"}.
 
-usage: bench.py torch-f32|torch-bf16 FOLDER    torch + transformers on a Hugging Face folder
-       bench.py llama.cpp MODEL.gguf           llama.cpp, through llama-cpp-python
+usage: bench.py torch-f32|torch-bf16 FOLDER [cuda]    torch + transformers on a Hugging Face folder; on a GPU
+       bench.py llama.cpp MODEL.gguf                  llama.cpp, through llama-cpp-python
 
 `lrem bench engine --json` prints the same names (with the precision of its weights where it has
 several) for the same work on SmolLM2-135M, with all cores:
@@ -31,6 +31,12 @@ PAIRS = 16
 QUERIES, ROLLOUTS = 4, 8
 
 
+def wait():
+    """Until the GPU is done, where there is one."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
 def emit(name, value, unit):
     print(json.dumps({"name": name, "value": round(value, 3), "unit": unit}), flush=True)
 
@@ -39,8 +45,10 @@ def seconds(run, times):
     """The median time of `run`, which returns its own time where only a part of it counts."""
 
     def timed():
+        wait()
         start = time.perf_counter()
         own = run()
+        wait()
         return own if isinstance(own, float) else time.perf_counter() - start
 
     timed()
@@ -50,7 +58,7 @@ def seconds(run, times):
 def torch_bench(folder, dtype):
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(torch.get_default_device()).eval()
     tokens = lambda *shape: torch.randint(0, model.config.vocab_size, shape)
     with torch.inference_mode():
         ids = tokens(1, 512)
@@ -70,10 +78,12 @@ def torch_decode(model, ids):
     """Seconds for 16 greedy tokens after `ids`."""
     out = model(ids, use_cache=True, logits_to_keep=1)
     cache, last = out.past_key_values, out.logits[:, -1].argmax(-1, keepdim=True)
+    wait()
     start = time.perf_counter()
     for _ in range(16):
         out = model(last, past_key_values=cache, use_cache=True)
         last = out.logits[:, -1].argmax(-1, keepdim=True)
+    wait()
     return time.perf_counter() - start
 
 
@@ -156,9 +166,10 @@ def llama_bench(gguf):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in ("torch-f32", "torch-bf16", "llama.cpp"):
+    which, model_path, *device = sys.argv[1:] if len(sys.argv) > 2 else (None, None)
+    if which not in ("torch-f32", "torch-bf16", "llama.cpp") or device not in ([], ["cuda"]):
         sys.exit(__doc__)
-    which, model_path = sys.argv[1:]
+    torch.set_default_device(device[0] if device else "cpu")
     if which == "llama.cpp":
         llama_bench(model_path)
     else:

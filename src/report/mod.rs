@@ -38,8 +38,8 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// Writes `report.html`, `report.md`, `results.csv` and `queries.csv` into `folder`, each whole or
-    /// not at all.
+    /// Writes `report.html`, `report.md`, `results.csv`, `queries.csv` and the plots, `figures/*.svg`, into
+    /// `folder`, each whole or not at all.
     ///
     /// # Errors
     /// [`DataError`] naming the file that cannot be written.
@@ -51,6 +51,20 @@ impl Report<'_> {
         write("report.html", page::html(self, &totals))?;
         write("report.md", tables::markdown(self, &totals))?;
         write("results.csv", tables::results(&totals).csv())?;
-        write("queries.csv", tables::queries(self.cells).csv())
+        write("queries.csv", tables::queries(self.cells).csv())?;
+        let figures = folder.join("figures");
+        std::fs::create_dir_all(&figures).map_err(DataError::io("create", &figures))?;
+        let mut drawn = vec![
+            ("latency".to_string(), plots::trade(&totals).svg()),
+            ("budgets".to_string(), plots::budgets(&totals).svg()),
+            ("lengths".to_string(), plots::lengths(&totals).svg()),
+        ];
+        let learning = plots::learning(self.curves).into_iter();
+        drawn.extend(learning.map(|c| (c.title.replace(": ", "-").to_lowercase(), c.svg())));
+        // A plot of nothing is empty.
+        for (name, svg) in drawn.into_iter().filter(|(_, svg)| !svg.is_empty()) {
+            write(&format!("figures/{name}.svg"), svg)?;
+        }
+        Ok(())
     }
 }

@@ -18,6 +18,8 @@ const BOTTOM: f64 = 310.0;
 pub(super) const COLOURS: [&str; 8] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#8a8a00",
 ];
+/// Forms of marks: see [`symbol`].
+const FORMS: usize = 4;
 const DASHES: [&str; 4] = ["", "6 3", "2 3", "8 3 2 3"];
 
 /// A point.
@@ -118,7 +120,7 @@ impl Series {
         px: &impl Fn(f64) -> f64,
         py: &impl Fn(f64) -> f64,
     ) {
-        let colour = COLOURS[index % COLOURS.len()];
+        let (colour, form) = look(index);
         let dash = DASHES[index / 2 % DASHES.len()];
         if self.line {
             let points: Vec<String> = self
@@ -143,7 +145,7 @@ impl Series {
                 );
             }
             if self.dots {
-                symbol(out, index, x, y, colour, mark.filled);
+                symbol(out, form, x, y, colour, mark.filled);
             }
             if !mark.label.is_empty() {
                 let _ = write!(
@@ -166,7 +168,7 @@ impl Series {
             );
         }
         if self.dots {
-            symbol(out, index, RIGHT + 20.0, y, colour, true);
+            symbol(out, form, RIGHT + 20.0, y, colour, true);
         }
         let _ = write!(
             out,
@@ -178,11 +180,17 @@ impl Series {
     }
 }
 
+/// Colour and form of a series: no two of the first 32 have both alike.
+fn look(index: usize) -> (&'static str, usize) {
+    let turns = index / COLOURS.len();
+    (COLOURS[index % COLOURS.len()], (index + turns) % FORMS)
+}
+
 /// A circle, square, triangle or diamond around a point.
-pub(super) fn symbol(out: &mut String, index: usize, x: f64, y: f64, colour: &str, filled: bool) {
+pub(super) fn symbol(out: &mut String, form: usize, x: f64, y: f64, colour: &str, filled: bool) {
     let fill = if filled { colour } else { "#fff" };
     let style = format!("fill=\"{fill}\" stroke=\"{colour}\" stroke-width=\"1.3\"");
-    let _ = match index % 4 {
+    let _ = match form {
         0 => write!(
             out,
             "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.6\" {style}/>"
@@ -208,7 +216,14 @@ pub(super) fn symbol(out: &mut String, index: usize, x: f64, y: f64, colour: &st
 
 #[cfg(test)]
 mod tests {
-    use super::{Axis, Chart, Mark, Series};
+    use super::{Axis, Chart, Mark, Series, look};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn series_differ() {
+        let looks: BTreeSet<_> = (0..32).map(look).collect();
+        assert_eq!(looks.len(), 32);
+    }
 
     #[test]
     fn nothing_to_show_is_nothing() {

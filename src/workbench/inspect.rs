@@ -6,11 +6,10 @@ use crate::device::cuda::{Cuda, Driver};
 use crate::device::{DeviceError, Real, Result};
 use crate::ops::philox::PhiloxStream;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 use xxhash_rust::xxh3::Xxh3;
 
-/// Timed runs on a GPU, after one that warms up.
-const RUNS: usize = 9;
+/// Timed launches of a kernel on a GPU, after one that warms up.
+const REPEATS: u32 = 20;
 
 /// What was seen with activations of one type.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -62,7 +61,8 @@ pub fn inspect<C: Contract, T: Real>(driver: Driver, seed: u64, runs: Runs) -> R
     Ok(inspection)
 }
 
-/// Runs one shape: a workload's, or a model's that `seed` draws.
+/// Runs one shape: a workload's, or a model's that `seed` draws. Where it is `timed`, an NVIDIA GPU runs it again
+/// for the times.
 ///
 /// # Errors
 /// Where the device cannot be opened or fails, and for axes that are no shape of the op.
@@ -70,6 +70,7 @@ pub fn measure<C: Contract, T: Real>(
     driver: Driver,
     workload: Option<&Workload>,
     seed: u64,
+    timed: bool,
 ) -> Result<Inspection> {
     let (shape, seed) = match workload {
         Some(workload) => {
@@ -98,49 +99,25 @@ pub fn measure<C: Contract, T: Real>(
         errors: Some(Errors::of(&outputs)),
         ..Inspection::default()
     };
-    if driver == Driver::Nvidia {
-        let mut runs = Vec::new();
-        for _ in 0..RUNS {
-            device.context().time_launches();
-            run()?;
-            runs.push(device.context().launch_times()?);
-        }
-        inspection.times = medians(&runs);
+    if timed && driver == Driver::Nvidia {
+        device.context().time_launches(REPEATS);
+        run()?;
+        let times = first_of_each(device.context().launch_times()?);
+        inspection.times = times
+            .into_iter()
+            .map(|(instance, time)| (instance, time.as_secs_f64()))
+            .collect();
     }
     Ok(inspection)
 }
 
-/// The median over runs of the time of each instance's first launch, in seconds.
-fn medians(runs: &[Vec<(String, Duration)>]) -> Vec<(String, f64)> {
-    let mut medians: Vec<(String, f64)> = Vec::new();
-    for (instance, _) in runs.iter().flatten() {
-        if medians.iter().any(|(seen, _)| seen == instance) {
-            continue;
+/// The first value of each instance, in the order of their launches.
+pub fn first_of_each<V>(launches: Vec<(String, V)>) -> Vec<(String, V)> {
+    let mut firsts: Vec<(String, V)> = Vec::new();
+    for (instance, value) in launches {
+        if !firsts.iter().any(|(seen, _)| *seen == instance) {
+            firsts.push((instance, value));
         }
-        let first = |run: &Vec<(String, Duration)>| {
-            let found = run.iter().find(|(name, _)| name == instance);
-            found.map(|(_, time)| time.as_secs_f64())
-        };
-        let mut times: Vec<f64> = runs.iter().filter_map(first).collect();
-        times.sort_by(f64::total_cmp);
-        medians.push((instance.clone(), times[times.len() / 2]));
     }
-    medians
-}
-
-#[cfg(test)]
-mod tests {
-    use super::medians;
-    use std::time::Duration;
-
-    #[test]
-    fn each_instances_first_launch_counts() {
-        let run = |first: u64| {
-            let launch = |name: &str, s| (name.to_string(), Duration::from_secs(s));
-            vec![launch("a", first), launch("b", 50), launch("a", 99)]
-        };
-        let runs = [run(3), run(1), run(2)];
-        assert_eq!(medians(&runs), [("a".into(), 2.0), ("b".into(), 50.0)]);
-        assert_eq!(medians(&[]), []);
-    }
+    firsts
 }

@@ -22,7 +22,7 @@ pub use case::{Contract, Cost, Draw};
 pub use check::{Checked, Ran, Runs, check};
 pub use diagnose::{Reason, Verdict, diagnose};
 pub use errors::Errors;
-pub use inspect::{Inspection, inspect, measure};
+pub use inspect::{Inspection, first_of_each, inspect, measure};
 pub use predict::{CHIPS, Chip, Limit, Prediction, Work, predict};
 pub use probe::{Output, Probe};
 pub use workload::Workload;

@@ -204,6 +204,20 @@ fn a_trunk_that_thousands_of_rows_see() {
     }
 }
 
+/// Tiles of keys too few to fill the GPU: the rows that see one are shared out.
+#[test]
+fn long_sequences_of_few_heads() {
+    for head_dim in [64, 128] {
+        let heads = Heads {
+            num_heads: 8,
+            num_kv_heads: 2,
+            head_dim,
+        };
+        let parts = [(200, None), (30, Some(0)), (70, None)];
+        check_bf16(&Case::new(heads, Forest::packed(&parts), 1.0, 8));
+    }
+}
+
 /// Products are f32 on every device, whatever precision it trains in.
 #[test]
 fn threads_and_precision_do_not_change_a_bit() {

@@ -210,6 +210,10 @@ fn a_study_runs_once_and_reports() {
     );
     opens_in_a_browser(&shop, "out/report.html");
     assert!(shop.text("out/report.md").contains("| direct | 0 | "));
+    for figure in ["latency", "budgets", "lengths", "training-info_nce"] {
+        let svg = shop.text(&format!("out/figures/{figure}.svg"));
+        assert!(page.contains(&svg), "{figure} is not the page's");
+    }
     // Ten queries a cell.
     assert_eq!(
         shop.text("out/queries.csv").lines().count(),
@@ -220,6 +224,27 @@ fn a_study_runs_once_and_reports() {
     let again = shop.prints("ablate study.toml --out out");
     assert!(!again.contains(" hard queries, "), "{again}");
     assert_eq!(shop.text("out/report.html"), page);
+    // The report needs results alone: models, which are large, may be gone.
+    let aside = |from: &str, to: &str| std::fs::rename(shop.path(from), shop.path(to)).unwrap();
+    let models: Vec<String> = [3, 4]
+        .iter()
+        .flat_map(|seed| {
+            [
+                format!("direct-{seed}"),
+                format!("lrem-{seed}"),
+                format!("lrem-{seed}/rl"),
+            ]
+        })
+        .collect();
+    for (at, unit) in models.iter().enumerate() {
+        aside(&format!("out/models/{unit}/model"), &format!("model-{at}"));
+    }
+    let report_only = "ablate study.toml --out out --report-only";
+    assert_eq!(shop.prints(report_only), "wrote out/report.html\n");
+    assert_eq!(shop.text("out/report.html"), page);
+    for (at, unit) in models.iter().enumerate() {
+        aside(&format!("model-{at}"), &format!("out/models/{unit}/model"));
+    }
     let study = STUDY.replace("direct = 0.5", "direct = 0.25");
     shop.write("study.toml", study.replace("0, 9]", "0, 9, 0.5]"));
     let changed = shop.prints("ablate study.toml --out out");

@@ -1,20 +1,30 @@
-//! The virtual GPU as a device under test, with activations in f32 and in bf16.
+//! A GPU as a device under test, with activations in f32 and in bf16: the virtual one, or the machine's where
+//! `LREM_TEST_DEVICE` is `cuda`.
 
 use half::bf16;
 use lrem::device::cuda::{Cuda, Driver, kernels};
 use std::sync::OnceLock;
 
-/// The virtual GPU in f32; `None` in a build without kernels.
+/// Whose driver the tests use.
+pub fn driver() -> Driver {
+    match std::env::var("LREM_TEST_DEVICE").as_deref() {
+        Ok("cuda") => Driver::Nvidia,
+        Ok("simt") | Err(_) => Driver::Simt,
+        Ok(other) => panic!("LREM_TEST_DEVICE is {other}; expected cuda or simt"),
+    }
+}
+
+/// The GPU in f32; `None` in a build without kernels.
 pub fn gpu_f32() -> Option<&'static Cuda<f32>> {
     static GPU: OnceLock<Option<Cuda<f32>>> = OnceLock::new();
-    GPU.get_or_init(|| (!kernels().is_empty()).then(|| Cuda::new(Driver::Simt).unwrap()))
+    GPU.get_or_init(|| (!kernels().is_empty()).then(|| Cuda::new(driver()).unwrap()))
         .as_ref()
 }
 
-/// The virtual GPU in bf16; `None` in a build without kernels.
+/// The GPU in bf16; `None` in a build without kernels.
 pub fn gpu_bf16() -> Option<&'static Cuda<bf16>> {
     static GPU: OnceLock<Option<Cuda<bf16>>> = OnceLock::new();
-    GPU.get_or_init(|| (!kernels().is_empty()).then(|| Cuda::new(Driver::Simt).unwrap()))
+    GPU.get_or_init(|| (!kernels().is_empty()).then(|| Cuda::new(driver()).unwrap()))
         .as_ref()
 }
 
@@ -32,7 +42,7 @@ pub fn assert_alike<T: PartialEq>(results: &[T]) {
     assert!(alike, "the instruction sets differ");
 }
 
-/// Evaluates an expression on the virtual GPU, in f32 and in bf16, twice each: both give the same.
+/// Evaluates an expression on the GPU, in f32 and in bf16, twice each: both give the same.
 macro_rules! on_gpus {
     (|$device:ident| $results:expr) => {{
         if let Some($device) = gpu_f32() {
@@ -45,8 +55,7 @@ macro_rules! on_gpus {
 }
 pub(crate) use on_gpus;
 
-/// Evaluates an expression on every instruction set of the processor, which give the same, and on the
-/// virtual GPU.
+/// Evaluates an expression on every instruction set of the processor, which give the same, and on the GPU.
 macro_rules! on_every_device {
     (|$device:ident| $results:expr) => {{
         let all: Vec<_> = devices().iter().map(|$device| $results).collect();
@@ -57,7 +66,7 @@ macro_rules! on_every_device {
 pub(crate) use on_every_device;
 
 /// Evaluates an expression on every instruction set of the processor, where products may round
-/// differently, and on the virtual GPU.
+/// differently, and on the GPU.
 macro_rules! on_each_device {
     (|$device:ident| $results:expr) => {{
         drop(devices().iter().map(|$device| $results).collect::<Vec<_>>());

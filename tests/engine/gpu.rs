@@ -1,6 +1,6 @@
-//! The engine on the virtual GPU against the CPU: the same hidden states, losses, gradients and thoughts.
+//! The engine on a GPU against the CPU: the same hidden states, losses, gradients and thoughts.
 
-use crate::common::{gpu_bf16, gpu_f32};
+use crate::common::{driver, gpu_bf16, gpu_f32};
 use crate::{relative_error, thinking, tiny, trunks};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::device::cuda::Cuda;
@@ -21,7 +21,7 @@ const ROUNDING: f32 = 5e-5;
 
 /// The tiny model's folder and a device of the given type, made anew: a model owns its device.
 fn on<T: Real>(like: Option<&Cuda<T>>) -> Option<Arc<Cuda<T>>> {
-    like.map(|_| Arc::new(Cuda::new(lrem::device::cuda::Driver::Simt).unwrap()))
+    like.map(|_| Arc::new(Cuda::new(driver()).unwrap()))
 }
 
 fn cpu() -> Arc<Cpu> {

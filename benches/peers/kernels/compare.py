@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
-"""Runs lrem's kernels and its peers' on the virtual GPU at the same shapes and prints what each does, as Markdown.
+"""Runs lrem's kernels and its peers' at the same shapes and prints what each does, as Markdown.
 
 usage: compare.py [--chip A100|H100|B200] [--only TEXT]    (after benches/peers/kernels/setup.sh)
+       compare.py --device cuda [--only TEXT]    (an NVIDIA GPU, its profiler `ncu` on PATH)
 
-Nothing is timed: the virtual GPU counts, for an A100's architecture (sm_80), and `lrem kernel predict` says what
-that takes. Every result is checked: lrem's by its op's contract, the peer's against PyTorch in f64.
+By default nothing is timed: the virtual GPU counts, for an A100's architecture (sm_80), and `lrem kernel predict`
+says what that takes. On a GPU the profiler counts and times, and cuBLAS and FlashAttention-2 are peers too. Every
+result is checked: lrem's by its op's contract, the peer's against PyTorch in f64.
 """
 
 import argparse
 import dataclasses
 import datetime
+import functools
 import json
 import math
 import os
@@ -19,11 +22,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import on_gpu as gpu
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
 PEERS = Path(os.environ.get("PEERS") or ROOT / ".cache/peers").resolve()
 RELEASE = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "release"
 LREM = str(RELEASE / "lrem")
+# Where peers are not installed, the python that is there.
+PYTHON = next(filter(os.path.exists, [str(PEERS / "venv/bin/python")]), sys.executable)
 
 
 @dataclasses.dataclass
@@ -40,9 +47,12 @@ class Row:
     theirs: str = ""
     # The fastest of the peer's launches counts instead of all: they are tilings of one product.
     fastest: bool = False
+    # A peer whose machine code alone can be had.
+    needs_gpu: bool = False
 
 
 LIGER, FLA, TRITON, SGLANG = "Liger-Kernel", "flash-linear-attention", "Triton's tutorial", "SGLang"
+BACKWARD = ["15attention_delta", "18attention_backwardI", "23attention_backward_keysI", "28attention_backward_keys_fold"]
 ROWS = [
     Row("RMSNorm", "rms_norm", ["8rms_normI"], LIGER, "rms_norm"),
     Row("residual + RMSNorm", "rms_norm", ["12add_rms_normI"], LIGER, "add_rms_norm"),
@@ -51,16 +61,18 @@ ROWS = [
     Row("SwiGLU backward", "swiglu", ["15swiglu_backwardI"], LIGER, "swiglu_backward"),
     Row("RoPE", "rope", ["4ropeI"], LIGER, "rope"),
     Row("linear", "linear", ["6linearI"], TRITON, "linear", fastest=True),
+    Row("linear", "linear", ["6linearI"], "cuBLAS", "cublas", needs_gpu=True),
     Row("linear cross-entropy, with gradients", "linear_cross_entropy", ["lce_forward", "lce_finish", "lce_gather",
         "lce_gradient", "6linearI.*Major0ELS._1E", "6linearI.*Major1ELS._1E", "add_parts", "lce_scatter"], LIGER,
         "linear_cross_entropy"),
     Row("attention", "attention", ["9attentionI"], FLA, "attention"),
-    Row("attention backward", "attention", ["15attention_delta", "18attention_backwardI", "23attention_backward_keysI",
-        "28attention_backward_keys_fold"], FLA, "attention_backward", theirs="bwd"),
+    Row("attention", "attention", ["9attentionI"], "FlashAttention-2", "flash", needs_gpu=True),
+    Row("attention backward", "attention", BACKWARD, FLA, "attention_backward", theirs="bwd"),
+    Row("attention backward", "attention", BACKWARD, "FlashAttention-2", "flash_backward", needs_gpu=True),
     Row("attention, decoding", "attention_combine", ["9attentionI", "17attention_combineI"], SGLANG,
         "attention_combine"),
 ]
-COUNTS = ["memory_bytes", "sectors", "wavefronts", "warp_instructions", "tensor_flops"]
+COUNTS = ["sectors", "wavefronts", "warp_instructions", "tensor_flops"]
 
 
 def environment(profile):
@@ -89,7 +101,7 @@ def perfect_products(profile):
             out.write(json.dumps({**record, **product}) + "\n")
 
 
-def launches(command):
+def on_simt(command):
     """The launches of a command: counts and predictions, in their order."""
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder) / "profile.jsonl"
@@ -102,11 +114,11 @@ def launches(command):
         return [json.loads(line) for line in counted.stdout.splitlines()], done.stdout
 
 
-def ours(op, workload):
+def ours(op, workload, run):
     """Our launches, after the contract has found every number near enough."""
     command = [LREM, "kernel", "inspect", "--op", op, "--seed", "0", "--activations", "bf16", "--shape",
                json.dumps(workload)]
-    found, said = launches(command)
+    found, said = run(command)
     errors = json.loads(said.splitlines()[-1])["errors"]
     if not errors["of_allowed"] <= 1.0:
         sys.exit(f"compare: {op} at {workload['uuid']} is wrong: {errors}")
@@ -123,56 +135,102 @@ def predicted(launch, chip, what):
     return dict(launch["predictions"])[chip][what]
 
 
-def total(some, chip):
-    if not some:
-        return None
-    counts = {name: sum(launch[name] for launch in some) for name in COUNTS}
-    times = {what: sum(predicted(launch, chip, what) for launch in some) for what in ("work", "seconds")}
-    return {**counts, **times, "launches": len(some)}
+def total(some, columns):
+    """Sums of columns, each a name and how a launch's figure is had."""
+    return {**{name: sum(of(launch) for launch in some) for name, of in columns}, "launches": len(some)}
 
 
 def ratio(a, b):
     return "" if not b else f"{a / b:.2f}"
 
 
-def line(row, workload, us, them):
+def line(row, workload, us, them, counts, times):
     cells = [row.name, workload["uuid"], row.whose, f"{us['launches']} / {them['launches']}"]
-    cells += [ratio(us[name], them[name]) for name in COUNTS]
-    for what, strong in (("work", "**"), ("seconds", "")):
+    cells += [ratio(us[name], them[name]) for name in counts]
+    for what, strong in zip(times, ("**", "")):
         cells += [f"{1e6 * us[what]:.2f} / {1e6 * them[what]:.2f}", f"{strong}{us[what] / them[what]:.2f}{strong}"]
     return f"| {' | '.join(cells)} |"
 
 
 def versions():
     script = ("from importlib.metadata import version as v;"
-              "print(*(f'{p} {v(p)}' for p in ('triton', 'liger-kernel', 'fla-core')), sep=', ')")
-    python = subprocess.run([str(PEERS / "venv/bin/python"), "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+              "print(*(f'{p} {v(p)}' for p in ('torch', 'triton', 'liger-kernel', 'fla-core')), sep=', ')")
+    python = subprocess.run([PYTHON, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
     return f"{python.stdout.strip()}, sglang {(PEERS / 'sglang/version').read_text().strip()}"
+
+
+def table(pairs, ours_of, peers_of, counts, times, said):
+    """Prints a row a pair of an op's row and a workload; `times` are columns of seconds, the first without what
+    lies between launches."""
+    columns = [*counts, *times]
+    head = ["op", "shape", "peer", "launches", *(name for name, _ in counts)]
+    print(f"| {' | '.join(head)} | {' | '.join(f'{name} | ours / peer' for name, _ in times)} |")
+    print("|---" * (len(head) + 2 * len(times)) + "|")
+    ratios = []
+    for place, (row, workload) in enumerate(pairs):
+        found = peers_of(place, row, workload)
+        if not found:
+            continue
+        us = total(first_of_each(ours_of(row, workload), row.ours), columns)
+        if row.fastest:
+            found = [min(found, key=times[0][1])]
+        them = total(found, columns)
+        print(line(row, workload, us, them, [name for name, _ in counts], [name for name, _ in times]), flush=True)
+        ratios.append(us[times[0][0]] / them[times[0][0]])
+    mean = math.exp(sum(map(math.log, ratios)) / max(len(ratios), 1))
+    print(f"\nGeometric mean of ours / peer, {times[0][0]}: {mean:.2f}. Columns without two figures are ours over the peer's.")
+    print(f"{datetime.date.today()}; {said}{versions()}")
+
+
+def field(name):
+    return lambda launch: launch[name]
+
+
+def counted(pairs, chip):
+    """On the virtual GPU."""
+    def of_peer(_, row, workload):
+        command = [PYTHON, str(HERE / "peers.py"), "simt", row.peer, json.dumps(workload["axes"])]
+        return [launch for launch in on_simt(command)[0] if row.theirs in launch["kernel"]]
+
+    counts = [("HBM bytes", field("memory_bytes")), *((name.replace("_", " "), field(name)) for name in COUNTS)]
+    times = [(f"{name} on {chip}", lambda launch, what=what: predicted(launch, chip, what))
+             for name, what in (("us", "work"), ("us with launching", "seconds"))]
+    table(pairs, lambda row, workload: ours(row.op, workload, on_simt), of_peer, counts, times, "")
+
+
+def measured(pairs):
+    """On a GPU; all peers in one process, whose start and compiler take longer than the kernels."""
+    surroundings = gpu.environment(PEERS)
+
+    def on_gpu(command):
+        found, said = gpu.profiled([*command, "--gpu", "cuda", "--once"], surroundings, most=64)
+        return found[0], said
+
+    @functools.cache
+    def ours_once(op, workload):
+        return ours(op, json.loads(workload), on_gpu)
+
+    arguments = [text for row, workload in pairs for text in (row.peer, json.dumps(workload["axes"]))]
+    theirs, _ = gpu.profiled([PYTHON, str(HERE / "peers.py"), "cuda", *arguments], surroundings, ranges=True)
+    counts = [("HBM bytes", field("memory_bytes")), *((name.replace("_", " "), field(name)) for name in COUNTS[:-1]),
+              ("tensor instructions", field("tensor_instructions"))]
+    table(pairs, lambda row, workload: ours_once(row.op, json.dumps(workload)), lambda place, *_: theirs.get(place),
+          counts, [("us", field("seconds"))], f"{gpu.device()}; ")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--chip", default="A100", choices=["A100", "H100", "B200"])
+    parser.add_argument("--device", default="simt", choices=["simt", "cuda"])
     parser.add_argument("--only", default="", help="rows whose name contains this")
     options = parser.parse_args()
     workloads = [json.loads(text) for text in (HERE / "workloads.jsonl").read_text().splitlines()]
-    print("| op | shape | peer | launches | HBM bytes | sectors | wavefronts | instructions | tensor flops | "
-          f"us on {options.chip} | ours / peer | with launching | ours / peer |")
-    print("|---" * 13 + "|")
-    ratios = []
-    for row in (row for row in ROWS if options.only in row.name):
-        for workload in (w["workload"] for w in workloads if w["definition"] == row.op):
-            us = total(first_of_each(ours(row.op, workload), row.ours), options.chip)
-            peers = [str(PEERS / "venv/bin/python"), str(HERE / "peers.py"), row.peer, json.dumps(workload["axes"])]
-            found = [launch for launch in launches(peers)[0] if row.theirs in launch["kernel"]]
-            if row.fastest:
-                found = [min(found, key=lambda launch: predicted(launch, options.chip, "work"))]
-            them = total(found, options.chip)
-            print(line(row, workload, us, them), flush=True)
-            ratios.append(us["work"] / them["work"])
-    mean = math.exp(sum(map(math.log, ratios)) / max(len(ratios), 1))
-    print(f"\nGeometric mean of ours / peer, without launching: {mean:.2f}. Columns without two figures are ours over the peer's.")
-    print(f"{datetime.date.today()}; {versions()}")
+    rows = [row for row in ROWS if options.only in row.name and (options.device == "cuda" or not row.needs_gpu)]
+    pairs = [(row, w["workload"]) for row in rows for w in workloads if w["definition"] == row.op]
+    if options.device == "cuda":
+        measured(pairs)
+    else:
+        counted(pairs, options.chip)
 
 
 if __name__ == "__main__":

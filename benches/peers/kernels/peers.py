@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Runs one peer's kernels at one shape on the virtual GPU, and checks what comes out.
+"""Runs peers' kernels at given shapes and checks what comes out.
 
-usage: peers.py PEER AXES    (AXES: a workload's, as JSON; SIMT_PROFILE names the file for the counts)
+usage: peers.py simt|cuda [PEER AXES]...    (AXES: a workload's, as JSON)
 
-Each peer is the project's own host code on tensors in bf16, from drawn numbers. What torch does beside the
-kernels (sums over parts, fills) is not counted, in the peer's favour; its matrix products count as perfect ones.
+Each peer is the project's own host code on tensors in bf16, from drawn numbers. On the virtual GPU (SIMT_PROFILE
+names the file for the counts) what torch does beside the kernels (sums over parts, fills) is not counted, in the
+peer's favour, and its matrix products count as perfect ones. On a GPU the calls that count stand in NVTX ranges
+`peer-0`, `peer-1` and so on, for a profiler.
 """
 
 import inspect
@@ -12,14 +14,32 @@ import json
 import os
 import sys
 import types
+from contextlib import nullcontext
 
-import on_simt  # noqa: F401  (before torch)
+ON_GPU = sys.argv[1] == "cuda"
+if not ON_GPU:
+    import on_simt  # noqa: F401  (before torch)
 import torch
 import triton
 import triton.language as tl
 
-MULTIPROCESSORS = 108
+MULTIPROCESSORS = torch.cuda.get_device_properties(0).multi_processor_count if ON_GPU else 108
 bf16 = torch.bfloat16
+place = 0
+
+
+def counted(run, *tensors):
+    """Runs what counts on tensors that it may write to."""
+    if not ON_GPU:
+        return run(*tensors)
+    copies = [t.clone() for t in tensors]
+    run(*(t.clone() for t in tensors))  # Compiles.
+    torch.cuda.synchronize()
+    torch.cuda.nvtx.range_push(f"peer-{place}")
+    found = run(*copies)
+    torch.cuda.synchronize()
+    torch.cuda.nvtx.range_pop()
+    return found
 
 
 def normal(*shape):
@@ -92,7 +112,12 @@ class Products(torch.utils._python_dispatch.TorchDispatchMode):
 def linear(m, n, k):
     a, weight = normal(m, k), normal(n, k)
     for tiling in TILINGS:
-        same("matmul", matmul(a, weight.t(), tiling), a.double() @ weight.double().t())
+        same("matmul", counted(lambda: matmul(a, weight.t(), tiling)), a.double() @ weight.double().t())
+
+
+def cublas(m, n, k):
+    a, weight = normal(m, k), normal(n, k)
+    same("matmul", counted(lambda: a @ weight.t()), a.double() @ weight.double().t())
 
 
 def rms(x, weight, eps):
@@ -102,7 +127,7 @@ def rms(x, weight, eps):
 def rms_norm(rows, dim, eps):
     from liger_kernel.ops.rms_norm import rms_norm_forward
     x, weight = normal(rows, dim), normal(dim)
-    y = rms_norm_forward(x, weight, eps, 0.0, "llama", None)[0]
+    y = counted(lambda: rms_norm_forward(x, weight, eps, 0.0, "llama", None))[0]
     same("rms_norm", y, rms(x.double(), weight.double(), eps))
 
 
@@ -112,11 +137,12 @@ def rms_norm_backward(rows, dim, eps):
     wide = [t.double().requires_grad_() for t in (x, weight)]
     rms(*wide, eps).backward(dy.double())
     rstd = (x.float().pow(2).mean(-1) + eps).rsqrt()
-    # On a tensor of the CPU it would launch one block.
-    source = inspect.getsource(liger.rms_norm_backward).replace("sm_count = 1\n", f"sm_count = {MULTIPROCESSORS}\n", 1)
-    exec(source, liger.__dict__)
+    if not ON_GPU:
+        # On a tensor of the CPU it would launch one block.
+        source = inspect.getsource(liger.rms_norm_backward)
+        exec(source.replace("sm_count = 1\n", f"sm_count = {MULTIPROCESSORS}\n", 1), liger.__dict__)
     block, warps = liger.calculate_settings(dim)
-    dx, dw = liger.rms_norm_backward(dy, x, weight, rstd, 0.0, 0, block, warps, False, None)
+    dx, dw = counted(lambda: liger.rms_norm_backward(dy, x, weight, rstd, 0.0, 0, block, warps, False, None))
     same("dx", dx, wide[0].grad)
     same("dw", dw, wide[1].grad)
 
@@ -124,7 +150,7 @@ def rms_norm_backward(rows, dim, eps):
 def add_rms_norm(rows, dim, eps):
     from liger_kernel.ops.fused_add_rms_norm import fused_add_rms_norm_forward
     x, residual, weight = normal(rows, dim), normal(rows, dim), normal(dim)
-    y, s = fused_add_rms_norm_forward(x, residual, weight, eps, 0.0, "llama")[:2]
+    y, s = counted(lambda: fused_add_rms_norm_forward(x, residual, weight, eps, 0.0, "llama"))[:2]
     total = (x + residual).double()
     same("sum", s, total)
     same("add_rms_norm", y, rms(total, weight.double(), eps))
@@ -133,7 +159,7 @@ def add_rms_norm(rows, dim, eps):
 def swiglu(rows, intermediate):
     from liger_kernel.ops.swiglu import swiglu_forward
     a, b = normal(rows, intermediate), normal(rows, intermediate)
-    c = swiglu_forward(a, b)[-1]
+    c = counted(lambda: swiglu_forward(a, b))[-1]
     same("swiglu", c, torch.nn.functional.silu(a.double()) * b.double())
 
 
@@ -142,7 +168,7 @@ def swiglu_backward(rows, intermediate):
     a, b, dc = (normal(rows, intermediate) for _ in range(3))
     wide = [t.double().requires_grad_() for t in (a, b)]
     (torch.nn.functional.silu(wide[0]) * wide[1]).backward(dc.double())
-    da, db = backward(a, b, dc)
+    da, db = counted(backward, a, b, dc)
     same("da", da, wide[0].grad)
     same("db", db, wide[1].grad)
 
@@ -158,7 +184,7 @@ def rope(heads, tokens, positions):
     expected = q.double() * cos[:, None].double() + turned.double() * sin[:, None].double()
     # Models project to [tokens, heads, size] and turn the axes.
     q, k = (t.transpose(1, 2).contiguous().transpose(1, 2) for t in (q, k))
-    same("rope", rope_forward(q, k, cos, sin)[0], expected)
+    same("rope", counted(rope_forward, q, k, cos, sin)[0], expected)
 
 
 def linear_cross_entropy(m, n, k):
@@ -170,8 +196,8 @@ def linear_cross_entropy(m, n, k):
     expected.backward()
     x.requires_grad_()
     weight.requires_grad_()
-    with torch.no_grad(), Products():
-        found = fused(x, weight, target)
+    with torch.no_grad(), nullcontext() if ON_GPU else Products():
+        found = counted(fused, x, weight, target)
     same("loss", found[0], expected)
     gradients = [g for g in found[1:] if isinstance(g, torch.Tensor) and g.dim() == 2]
     for gradient, of in zip(gradients, wide, strict=True):
@@ -213,18 +239,44 @@ def drawn_attention(heads, parts):
     return q, k, v, do, bounds, expected, [w.grad for w in wide]
 
 
+def flash(heads, parts):
+    """FlashAttention-2 by torch, of one sequence or of many of one length."""
+    lengths = sequences(parts)
+    q, k, v, *_, expected, _ = drawn_attention(heads, parts)
+    rows = [t[0].unflatten(0, (len(lengths), lengths[0])).transpose(1, 2).contiguous() for t in (q, k, v)]
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.FLASH_ATTENTION):
+        o = counted(lambda: torch.nn.functional.scaled_dot_product_attention(*rows, is_causal=True, enable_gqa=True))
+    same("attention", o.transpose(1, 2).flatten(0, 1), expected)
+
+
+def flash_backward(heads, parts):
+    lengths = sequences(parts)
+    q, k, v, do, *_, gradients = drawn_attention(heads, parts)
+    rows = [t[0].unflatten(0, (len(lengths), lengths[0])).transpose(1, 2).contiguous() for t in (q, k, v, do)]
+    for row in rows[:3]:
+        row.requires_grad_()
+    with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.FLASH_ATTENTION):
+        o = torch.nn.functional.scaled_dot_product_attention(*rows[:3], is_causal=True, enable_gqa=True)
+    found = counted(lambda: torch.autograd.grad(o, rows[:3], rows[3], retain_graph=True))
+    for name, got, want in zip(("dq", "dk", "dv"), found, gradients):
+        same(name, got.transpose(1, 2).flatten(0, 1), want)
+
+
 def fla():
-    """flash-linear-attention asks torch about the GPU, which is an A100 here."""
-    torch.cuda.get_device_name = lambda *_: "NVIDIA A100-SXM4-80GB"
-    torch.cuda.get_device_capability = lambda *_: (8, 0)
+    """flash-linear-attention asks torch about the GPU; the virtual one is an A100."""
+    if not ON_GPU:
+        torch.cuda.get_device_name = lambda *_: "NVIDIA A100-SXM4-80GB"
+        torch.cuda.get_device_capability = lambda *_: (8, 0)
     import fla.ops.attn.parallel as parallel
-    parallel.check_shared_mem = lambda arch="none", *_: arch == "ampere"
+    if not ON_GPU:
+        parallel.check_shared_mem = lambda arch="none", *_: arch == "ampere"
     return parallel
 
 
 def attention(heads, parts):
     q, k, v, _, bounds, expected, _ = drawn_attention(heads, parts)
-    o, _ = fla().parallel_attn_fwd(q, k, v, None, None, heads["head_dim"] ** -0.5, None, bounds)
+    scale = heads["head_dim"] ** -0.5
+    o, _ = counted(lambda: fla().parallel_attn_fwd(q, k, v, None, None, scale, None, bounds))
     same("attention", o[0], expected)
 
 
@@ -234,7 +286,7 @@ def attention_backward(heads, parts):
     scale = heads["head_dim"] ** -0.5
     # The forward's launches are told from the backward's by name.
     o, lse = parallel.parallel_attn_fwd(q, k, v, None, None, scale, None, bounds)
-    found = parallel.parallel_attn_bwd(q, k, v, o, None, lse, do, None, scale, None, 128, bounds)
+    found = counted(lambda: parallel.parallel_attn_bwd(q, k, v, o, None, lse, do, None, scale, None, 128, bounds))
     for name, got, want in zip(("dq", "dk", "dv"), found, gradients):
         same(name, got[0], want)
 
@@ -272,8 +324,9 @@ def attention_combine(heads, trunk, sequences, new):
     logits = torch.empty(rows, heads["num_heads"], splits, size, dtype=torch.float32)
     lse = torch.empty(rows, heads["num_heads"], splits, dtype=torch.float32)
     counts = torch.full((rows,), splits, dtype=torch.int32)
-    sglang().decode_attention_fwd(q, k, v, o, bounds, torch.cat(pages).to(torch.int64), logits, lse, counts, splits,
-                                  size**-0.5, 1.0, 1.0)
+    pages_of_all = torch.cat(pages).to(torch.int64)
+    counted(lambda: sglang().decode_attention_fwd(q, k, v, o, bounds, pages_of_all, logits, lse, counts, splits,
+                                                  size**-0.5, 1.0, 1.0))
     for row in range(rows):
         look = torch.ones(1, lengths[row], dtype=torch.bool)
         expected = attended(q[row : row + 1].double(), k[pages[row]].double(), v[pages[row]].double(), look)
@@ -281,5 +334,15 @@ def attention_combine(heads, trunk, sequences, new):
 
 
 if __name__ == "__main__":
-    torch.manual_seed(0)
-    globals()[sys.argv[1]](**json.loads(sys.argv[2]))
+    if ON_GPU:
+        torch.set_default_device("cuda")
+    for name, axes in zip(sys.argv[2::2], sys.argv[3::2]):
+        torch.manual_seed(0)
+        try:
+            globals()[name](**json.loads(axes))
+        except (Exception, SystemExit) as error:
+            # Others run in the same process.
+            if not ON_GPU:
+                raise
+            print(f"peers: {name} at {axes}: {error}", file=sys.stderr)
+        place += 1

@@ -68,7 +68,7 @@ fn fastest<T: Real>(
     mut launch: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
     launch()?;
-    device.context().time_launches();
+    device.context().time_launches(1);
     for _ in 0..trials {
         launch()?;
     }

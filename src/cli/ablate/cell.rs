@@ -70,15 +70,23 @@ impl Measured<'_> {
         Ok(cell)
     }
 
-    /// The result, where it is there and was made of the same.
+    /// The result, where it is there and was made of the same; of any model, where its own is there no more.
     pub fn there(&self) -> Option<Cell> {
-        self.written(&self.made_of().ok()?)
+        if self.model().0.exists() {
+            return self.written(&self.made_of().ok()?);
+        }
+        let asked = self.asked().ok()?;
+        self.result()
+            .filter(|cell| cell.made_of.starts_with(&asked))
     }
 
     fn written(&self, made_of: &str) -> Option<Cell> {
+        self.result().filter(|cell| cell.made_of == made_of)
+    }
+
+    fn result(&self) -> Option<Cell> {
         let text = std::fs::read_to_string(self.folder().join("cell.json")).ok()?;
-        let cell: Cell = serde_json::from_str(&text).ok()?;
-        (cell.made_of == made_of).then_some(cell)
+        serde_json::from_str(&text).ok()
     }
 
     fn folder(&self) -> PathBuf {
@@ -103,6 +111,12 @@ impl Measured<'_> {
     }
 
     fn made_of(&self) -> Result<String, Error> {
+        let model = common::open(&self.model().0)?.origin()?.model;
+        Ok(format!("{}{model}", self.asked()?))
+    }
+
+    /// What [`Measured::made_of`] begins with: everything but the model.
+    fn asked(&self) -> Result<String, Error> {
         let queries = std::fs::read(&self.study.queries)?;
         // The method's other gates have no part in it.
         let method = Method {
@@ -110,12 +124,11 @@ impl Measured<'_> {
             ..self.place.method.clone()
         };
         Ok(format!(
-            "{}\nbudget {} weights {:?} queries {:016x} model {}",
+            "{}\nbudget {} weights {:?} queries {:016x} model ",
             toml::to_string(&method)?,
             self.place.budget,
             self.inference.weights,
             xxhash_rust::xxh3::xxh3_64(&queries),
-            common::open(&self.model().0)?.origin()?.model
         ))
     }
 

@@ -69,7 +69,7 @@ pub struct InspectArgs {
     /// Use one type of activations.
     #[arg(long, value_enum)]
     activations: Option<Activations>,
-    /// Run every case once.
+    /// Run every case once, and time nothing.
     #[arg(long)]
     once: bool,
     /// Run one shape: that of this workload, or a model's if it is empty.
@@ -89,7 +89,7 @@ pub fn child(args: &InspectArgs) -> Result<(), Error> {
         .map(serde_json::from_str)
         .transpose()?;
     let task = match given {
-        Some(_) => Task::Shape(workload.as_ref()),
+        Some(_) => Task::Shape(workload.as_ref(), !args.once),
         None if args.once => Task::Cases(Runs::Once),
         None => Task::Cases(Runs::All),
     };
@@ -110,7 +110,8 @@ pub fn child(args: &InspectArgs) -> Result<(), Error> {
 #[derive(Clone, Copy)]
 enum Task<'a> {
     Cases(Runs),
-    Shape(Option<&'a Workload>),
+    /// And whether its kernels are timed, which takes more launches.
+    Shape(Option<&'a Workload>, bool),
 }
 
 fn look<C: Contract, T: Real>(
@@ -120,7 +121,7 @@ fn look<C: Contract, T: Real>(
 ) -> Result<Inspection, Error> {
     Ok(match task {
         Task::Cases(runs) => inspect::<C, T>(driver, seed, runs)?,
-        Task::Shape(workload) => measure::<C, T>(driver, workload, seed)?,
+        Task::Shape(workload, timed) => measure::<C, T>(driver, workload, seed, timed)?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Which kernels are launched, and how long that takes, by events on the stream before and after each.
+//! Which kernels are launched, and how long that takes, by events on the stream before and after some repeats.
 
 use super::context::{Context, failed};
 use crate::device::Result;
@@ -20,20 +20,23 @@ pub(super) struct Launches {
     launched: BTreeSet<String>,
     /// Since timing began.
     spans: Option<Vec<Span>>,
+    /// Launches between two events.
+    repeats: u32,
 }
 
 impl Launches {
-    /// Times launches from now on.
-    pub fn begin(&mut self) {
+    /// Times launches from now on, each as the mean of so many.
+    pub fn begin(&mut self, repeats: u32) {
         self.spans.get_or_insert_default();
+        self.repeats = repeats.max(1);
     }
 
-    /// Runs a launch, between two events where launches are timed. The context has to be current.
+    /// Runs a launch; where launches are timed, then again between two events. The context has to be current.
     pub fn around(
         &mut self,
         stream: sys::CUstream,
         instance: &str,
-        launch: impl FnOnce() -> Result<()>,
+        mut launch: impl FnMut() -> Result<()>,
     ) -> Result<()> {
         if !self.launched.contains(instance) {
             self.launched.insert(instance.to_owned());
@@ -50,8 +53,11 @@ impl Launches {
         let record = |event| {
             unsafe { result::event::record(event, stream) }.map_err(failed("record an event"))
         };
-        record(start)?;
         launch()?;
+        record(start)?;
+        for _ in 0..self.repeats {
+            launch()?;
+        }
         record(end)?;
         let instance = instance.to_owned();
         spans.push(Span {
@@ -80,7 +86,8 @@ impl Launches {
                 elapsed
             };
             let ms = elapsed.map_err(failed("read the time of a launch"))?;
-            times.push((instance, Duration::from_secs_f32(ms.max(0.0) / 1e3)));
+            let seconds = f64::from(ms.max(0.0)) / 1e3 / f64::from(self.repeats);
+            times.push((instance, Duration::from_secs_f64(seconds)));
         }
         Ok(times)
     }
@@ -92,9 +99,11 @@ impl Context {
         self.launches().launched.iter().cloned().collect()
     }
 
-    /// Times every launch from now on, until [`Context::launch_times`] is asked.
-    pub fn time_launches(&self) {
-        self.launches().begin();
+    /// Times every launch from now on, until [`Context::launch_times`] is asked: each is made once, then
+    /// `repeats` times more, of which the mean counts. Where a launch adds to what is there the results are
+    /// then others, not the time.
+    pub fn time_launches(&self, repeats: u32) {
+        self.launches().begin(repeats);
     }
 
     /// Instance and time on the GPU of every launch since [`Context::time_launches`], in their order.

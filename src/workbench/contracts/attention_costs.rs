@@ -19,6 +19,8 @@ pub fn costs(h: &Heads, forest: &Forest, real: usize) -> Vec<Cost> {
         2 * q + 4 * kv + stats,
         pairs * (8 * d + 5) + tokens * h.kv_dim(),
     );
+    // Both gradients, in f32 and as they are stored.
+    let gradients = 2 * tokens * h.kv_dim();
     [
         ("attention_plain".into(), forward),
         ("attention_few".into(), forward),
@@ -31,6 +33,10 @@ pub fn costs(h: &Heads, forest: &Forest, real: usize) -> Vec<Cost> {
         (format!("attention_backward_{d}"), by_queries),
         ("attention_plain_backward_keys".into(), by_keys),
         (format!("attention_backward_keys_{d}"), by_keys),
+        (
+            "attention_backward_keys_fold".into(),
+            (4 * gradients + 2 * kv, gradients),
+        ),
     ]
     .map(|(kernel, (bytes, flops))| Cost::new(kernel, bytes, flops))
     .into()

@@ -41,6 +41,21 @@ fn store<const M: usize>(sums: &[[__m256; 2]; M], tile: &mut Tile, row: usize, c
     }
 }
 
+/// Adds the products of a column of `a` with a line of `b`.
+///
+/// # Safety
+/// `M` floats are at `a`.
+#[inline]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn line<const M: usize>(sums: &mut [[__m256; 2]; M], a: *const f32, b0: __m256, b1: __m256) {
+    for (i, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: the caller's promise.
+        let x = _mm256_set1_ps(unsafe { *a.add(i) });
+        sum[0] = _mm256_fmadd_ps(x, b0, sum[0]);
+        sum[1] = _mm256_fmadd_ps(x, b1, sum[1]);
+    }
+}
+
 #[target_feature(enable = "avx2,fma")]
 unsafe fn f32_pass<const M: usize>(
     depth: usize,
@@ -57,11 +72,7 @@ unsafe fn f32_pass<const M: usize>(
         unsafe {
             let b0 = _mm256_loadu_ps(b.add(l * NR));
             let b1 = _mm256_loadu_ps(b.add(l * NR + 8));
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_ps(*a.add(l * MR + i));
-                sum[0] = _mm256_fmadd_ps(x, b0, sum[0]);
-                sum[1] = _mm256_fmadd_ps(x, b1, sum[1]);
-            }
+            line(&mut sums, a.add(l * MR), b0, b1);
         }
     }
     store(&sums, tile, row, col);
@@ -77,25 +88,22 @@ unsafe fn widened_pass<const M: usize>(
     col: usize,
 ) {
     let mut sums = [[_mm256_setzero_ps(); 2]; M];
-    let (a, b) = (a.as_ptr(), b.as_ptr());
-    for l in 0..depth {
-        // SAFETY: as for `passes`.
-        unsafe {
-            let words = b.add(l / 2 * NR);
-            let half = |at: *const f32| {
-                let w = _mm256_castps_si256(_mm256_loadu_ps(at));
-                _mm256_castsi256_ps(if l.is_multiple_of(2) {
-                    _mm256_slli_epi32::<16>(w)
-                } else {
-                    _mm256_and_si256(w, _mm256_set1_epi32(0xffff_0000u32 as i32))
-                })
-            };
-            let (b0, b1) = (half(words), half(words.add(8)));
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_ps(*a.add(l * MR + i));
-                sum[0] = _mm256_fmadd_ps(x, b0, sum[0]);
-                sum[1] = _mm256_fmadd_ps(x, b1, sum[1]);
-            }
+    // A word holds two weights, of neighbouring lines: the earlier one low. They are widened line by line, without
+    // a branch on which it is, since two threads of a core share what decodes and dispatches.
+    let upper = _mm256_castsi256_ps(_mm256_set1_epi32(0xffff_0000u32 as i32));
+    let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
+    // SAFETY: as for `passes`; the pointers end one line behind the panels at most.
+    unsafe {
+        let words = |at: *const f32| _mm256_castps_si256(_mm256_loadu_ps(at));
+        let low = |at| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words(at)));
+        let high = |at| _mm256_and_ps(upper, _mm256_loadu_ps(at));
+        for _ in 0..depth / 2 {
+            line(&mut sums, a, low(b), low(b.add(8)));
+            line(&mut sums, a.add(MR), high(b), high(b.add(8)));
+            (a, b) = (a.add(2 * MR), b.add(NR));
+        }
+        if depth % 2 == 1 {
+            line(&mut sums, a, low(b), low(b.add(8)));
         }
     }
     store(&sums, tile, row, col);

@@ -28,6 +28,8 @@ const HEAD_SIZES: [usize; 4] = [64, 80, 96, 128];
 const LARGEST: usize = 256;
 /// Threads of a block of every kernel but `attention_combine`.
 const THREADS: usize = 128;
+/// Blocks that share a tile of keys and a head in `attention_backward_keys_fold`.
+const FOLD_BLOCKS: usize = 16;
 
 /// `Heads` of `kernels/attention.cuh`.
 #[repr(C)]
@@ -248,8 +250,9 @@ impl<T: Real> Attention for Cuda<T> {
             .kernel("attention_backward_keys_fold")?
             .value(layout);
         let kernel = kernel.input(&plan.folds).input(&partial).output(dqkv);
+        let grid = [plan.folds.len(), kv_heads, FOLD_BLOCKS];
         // SAFETY: as above; every slot of a fold was written.
-        unsafe { kernel.launch([plan.folds.len(), kv_heads, 1], THREADS) }
+        unsafe { kernel.launch(grid, THREADS) }
     }
 }
 

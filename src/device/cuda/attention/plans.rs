@@ -12,9 +12,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Rows that an item of the kernel by keys is visited by, at most; against reading them, writing its partial
 /// gradients is little.
 const SHARE: usize = 2048;
+/// Visits of an item at least, where items are made smaller for more of them to work at a time.
+const FEWEST_VISITS: usize = 2;
+/// Items and key heads that suffice for a GPU: more would write more partial gradients. Not a matter of the GPU
+/// at hand, so that bits do not depend on it.
+const ITEMS: usize = 96;
 /// Rows of a block of the plain kernels.
 const PLAIN_ROWS: usize = 32;
-/// What splitting costs, in tiles of 64 keys: another launch, and the partial results.
+/// What splitting costs, in tiles of 64 keys or visits to one: another launch, and the partial results.
 const SPLIT_COST: usize = 5;
 
 /// Lists of the forward pass.
@@ -95,7 +100,7 @@ impl Plans {
             let group = group(heads);
             let (blocks, tiles) = if on_tensor_cores::<T>(heads) {
                 let rows = visit_rows(heads.head_dim);
-                let tiles = KeyTiles::new(forest, group, rows, SHARE / rows);
+                let tiles = KeyTiles::new(forest, group, rows, share(heads, forest, rows));
                 (Blocks::whole(forest, group, KEYS), tiles)
             } else {
                 let tiles = KeyTiles::new(forest, group, KEYS, usize::MAX);
@@ -110,6 +115,20 @@ impl Plans {
                 slots: tiles.slots,
             })
         })
+    }
+}
+
+/// Visits of `rows` rows that an item of the kernel by keys has at most.
+fn share(heads: &Heads, forest: &Forest, rows: usize) -> usize {
+    let most = SHARE / rows;
+    let whole = KeyTiles::new(forest, group(heads), rows, most);
+    let longest = whole.items.first().map_or(0, |item| item.visits as usize);
+    let visits = whole.visits.len() * heads.num_kv_heads;
+    let share = visits.div_ceil(ITEMS).max(FEWEST_VISITS);
+    if share + SPLIT_COST < longest {
+        share
+    } else {
+        most
     }
 }
 
