@@ -1,5 +1,5 @@
 //! Int8 weights: one scale per row and group of 32 inputs; inputs are quantised row by row with the
-//! same groups, products summed in integers (AVX-512 VNNI where there is), groups in f32.
+//! same groups, products summed in integers (by AVX-512 VNNI or AVX2 where there is), groups in f32.
 //!
 //! Weights are kept as `w + 128` in u8, since the processor multiplies u8 by s8; what that adds to a
 //! group's sum is 128 times the sum of its inputs, known once per row and group.
@@ -207,6 +207,14 @@ fn tile_rows(isa: Isa, height: usize, x: &InputRows<'_>, w: &[u8], s: &[f32], ti
         }
         return;
     }
+    #[cfg(target_arch = "x86_64")]
+    if isa != Isa::Portable {
+        for row in 0..height {
+            // SAFETY: every other `Isa` has AVX2.
+            unsafe { avx2(x, row, w, s, &mut tile.0[row * NR..][..NR]) };
+        }
+        return;
+    }
     for row in 0..height {
         plain(isa, x, row, w, s, &mut tile.0[row * NR..][..NR]);
     }
@@ -258,8 +266,48 @@ unsafe fn vnni<const M: usize>(x: &InputRows<'_>, w: &[u8], s: &[f32], tile: &mu
     }
 }
 
+/// One row of a tile, the same integer sums by `vpmaddubsw`: it multiplies u8 by s8 and adds pairs in i16, which
+/// 127 · 127 · 2 fits into. So the inputs' magnitudes are the unsigned factor, and their signs go to the weights.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn avx2(x: &InputRows<'_>, row: usize, w: &[u8], s: &[f32], out: &mut [f32]) {
+    let groups = x.groups;
+    let words = &x.words[row * groups * GROUP / 4..][..groups * GROUP / 4];
+    let scales = &x.scales[row * groups..][..groups];
+    assert!(w.len() >= groups * GROUP_BYTES && s.len() >= groups * NR && out.len() >= NR);
+    let (offset, ones) = (_mm256_set1_epi8(-128), _mm256_set1_epi16(1));
+    let mut sums = [_mm256_setzero_ps(); NR / 8];
+    for (g, (words, &scale)) in words.chunks_exact(GROUP / 4).zip(scales).enumerate() {
+        let mut dots = [_mm256_setzero_si256(); NR / 8];
+        // SAFETY: lengths were checked above.
+        unsafe {
+            let group = w.as_ptr().add(g * GROUP_BYTES);
+            for (line, &word) in words.iter().enumerate() {
+                let q = _mm256_set1_epi32(word);
+                let size = _mm256_abs_epi8(q);
+                for (j, dot) in dots.iter_mut().enumerate() {
+                    let stored = _mm256_loadu_si256(group.add((line * NR + 8 * j) * 4).cast());
+                    let signed = _mm256_sign_epi8(_mm256_xor_si256(stored, offset), q);
+                    let pairs = _mm256_maddubs_epi16(size, signed);
+                    *dot = _mm256_add_epi32(*dot, _mm256_madd_epi16(pairs, ones));
+                }
+            }
+            let scale = _mm256_set1_ps(scale);
+            for (j, (sum, dot)) in sums.iter_mut().zip(&dots).enumerate() {
+                let of_weights = _mm256_loadu_ps(s.as_ptr().add(g * NR + 8 * j));
+                let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(*dot), of_weights);
+                *sum = _mm256_fmadd_ps(scaled, scale, *sum);
+            }
+        }
+    }
+    for (j, sum) in sums.iter().enumerate() {
+        // SAFETY: `NR` floats are there.
+        unsafe { _mm256_storeu_ps(out.as_mut_ptr().add(8 * j), *sum) };
+    }
+}
+
 per_isa! {
-    /// One row of a tile, the same integer sums without VNNI.
+    /// One row of a tile, the same integer sums without such instructions.
     fn plain(x: &InputRows<'_>, row: usize, w: &[u8], s: &[f32], out: &mut [f32]) {
         out.fill(0.0);
         for g in 0..x.groups {
