@@ -3,6 +3,7 @@
 import csv
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -20,6 +21,8 @@ COUNTERS = {
 def profiled(command, environment, ranges=False, most=None):
     """Runs a command under the profiler: a list of launches of each NVTX range `peer-N`, or one of all launches,
     `most` at most."""
+    if shutil.which("ncu") is None:
+        sys.exit("compare: NVIDIA's profiler `ncu` (Nsight Compute) is not on PATH")
     ncu = ["ncu", "--csv", "--page", "raw", "--clock-control", "none", "--print-kernel-base", "mangled",
            "--print-units", "base", "--metrics", ",".join(name for name, _ in COUNTERS.values())]
     ncu += ["--nvtx", "--nvtx-include", "regex:peer-.*/"] if ranges else []
