@@ -22,6 +22,7 @@ pub use totals::{Spread, Total, totals};
 
 use crate::data::{DataError, write_atomic};
 use crate::recipe::Study;
+use plots::Drawn;
 use std::path::Path;
 
 /// Everything that a report shows.
@@ -48,22 +49,16 @@ impl Report<'_> {
         let write = |name: &str, text: String| {
             write_atomic(&folder.join(name), |out| out.write_all(text.as_bytes()))
         };
-        write("report.html", page::html(self, &totals))?;
+        let drawn = Drawn::of(&totals, self.curves);
+        write("report.html", page::html(self, &totals, &drawn))?;
         write("report.md", tables::markdown(self, &totals))?;
         write("results.csv", tables::results(&totals).csv())?;
         write("queries.csv", tables::queries(self.cells).csv())?;
         let figures = folder.join("figures");
         std::fs::create_dir_all(&figures).map_err(DataError::io("create", &figures))?;
-        let mut drawn = vec![
-            ("latency".to_string(), plots::trade(&totals).svg()),
-            ("budgets".to_string(), plots::budgets(&totals).svg()),
-            ("lengths".to_string(), plots::lengths(&totals).svg()),
-        ];
-        let learning = plots::learning(self.curves).into_iter();
-        drawn.extend(learning.map(|c| (c.title.replace(": ", "-").to_lowercase(), c.svg())));
         // A plot of nothing is empty.
-        for (name, svg) in drawn.into_iter().filter(|(_, svg)| !svg.is_empty()) {
-            write(&format!("figures/{name}.svg"), svg)?;
+        for (name, svg) in drawn.named().filter(|(_, svg)| !svg.is_empty()) {
+            write(&format!("figures/{name}.svg"), svg.to_string())?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The report as one HTML page without scripts and without anything from elsewhere.
 
+use super::plots::Drawn;
 use super::table::escape;
 use super::totals::Total;
 use super::{Report, plots, tables};
@@ -18,7 +19,7 @@ pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.8rem}\
 @media print{body{max-width:none}details{display:none}}";
 
 /// The page.
-pub fn html(report: &Report<'_>, totals: &[Total]) -> String {
+pub fn html(report: &Report<'_>, totals: &[Total], drawn: &Drawn) -> String {
     let title = escape(&report.study.title);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
@@ -30,27 +31,22 @@ pub fn html(report: &Report<'_>, totals: &[Total]) -> String {
     );
     section(&mut out, "Methods", &tables::methods(totals).html());
     let trade = figure(
-        &plots::trade(totals).svg(),
+        &drawn.latency,
         "Filled marks are on the Pareto front: nothing is both faster and better. Numbers are budgets; \
          along a line, margins below which a query is thought about. Bars are one standard deviation \
          over seeds.",
     );
     section(&mut out, "Quality against latency", &trade);
-    let budgets = figure(
-        &plots::budgets(totals).svg(),
-        "Methods tried at several budgets.",
-    );
+    let budgets = figure(&drawn.budgets, "Methods tried at several budgets.");
     let budgets = format!("{budgets}{}", tables::latencies(totals).html());
     section(&mut out, "Reasoning length", &budgets);
     let lengths = figure(
-        &plots::lengths(totals).svg(),
+        &drawn.lengths,
         "How many tokens the thoughts had at the methods' main budgets.",
     );
     section(&mut out, "Thoughts", &lengths);
-    let learning: String = plots::learning(report.curves)
-        .iter()
-        .map(|chart| figure(&chart.svg(), &chart.title))
-        .collect();
+    let learning = drawn.learning.iter();
+    let learning: String = learning.map(|(title, svg)| figure(svg, title)).collect();
     section(&mut out, "Learning curves", &learning);
     let compared: String = plots::methods(totals)
         .into_iter()

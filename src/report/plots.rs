@@ -6,6 +6,41 @@ use super::svg::{Chart, Mark, Series};
 use super::totals::{Total, on_front};
 use std::cmp::Ordering;
 
+/// A report's plots as SVG; empty where there is nothing to show.
+pub struct Drawn {
+    pub latency: String,
+    pub budgets: String,
+    pub lengths: String,
+    /// Title and plot of every field of the learning curves.
+    pub learning: Vec<(String, String)>,
+}
+
+impl Drawn {
+    pub fn of(totals: &[Total], curves: &[Curve]) -> Drawn {
+        let learning = learning(curves).into_iter();
+        Drawn {
+            latency: trade(totals).svg(),
+            budgets: budgets(totals).svg(),
+            lengths: lengths(totals).svg(),
+            learning: learning.map(|c| (c.title.clone(), c.svg())).collect(),
+        }
+    }
+
+    /// Each plot with a name for its file.
+    pub fn named(&self) -> impl Iterator<Item = (String, &str)> {
+        let named = [
+            ("latency", &self.latency),
+            ("budgets", &self.budgets),
+            ("lengths", &self.lengths),
+        ];
+        let named = named.map(|(name, svg)| (name.to_string(), svg.as_str()));
+        let file = |title: &str| title.replace(": ", "-").to_lowercase();
+        let learning = self.learning.iter();
+        let learning = learning.map(move |(title, svg)| (file(title), svg.as_str()));
+        named.into_iter().chain(learning)
+    }
+}
+
 /// Names of the methods, in order, each once.
 pub fn methods(totals: &[Total]) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
@@ -21,7 +56,7 @@ pub fn methods(totals: &[Total]) -> Vec<&str> {
 /// numbers are budgets, and margins along the line of a method with gates.
 ///
 /// The mean, as a gate's queries are of two kinds: their median is the time of either.
-pub fn trade(totals: &[Total]) -> Chart {
+fn trade(totals: &[Total]) -> Chart {
     let quality = |t: &Total| t.hard.last().copied().unwrap_or_default();
     let points: Vec<(f64, f64)> = totals
         .iter()
@@ -58,7 +93,7 @@ pub fn trade(totals: &[Total]) -> Chart {
 }
 
 /// Quality against the budget, of the methods that were tried at several.
-pub fn budgets(totals: &[Total]) -> Chart {
+fn budgets(totals: &[Total]) -> Chart {
     let series = methods(totals).into_iter().filter_map(|name| {
         let mut marks: Vec<Mark> = totals
             .iter()
@@ -91,7 +126,7 @@ pub fn budgets(totals: &[Total]) -> Chart {
 }
 
 /// Shares of thoughts by their number of tokens, main totals only.
-pub fn lengths(totals: &[Total]) -> Chart {
+fn lengths(totals: &[Total]) -> Chart {
     let with_thoughts = totals.iter().filter(|t| t.main && !t.tokens.is_empty());
     let series = with_thoughts.map(|total| {
         let longest = total.tokens.iter().copied().max().unwrap_or(0);
@@ -118,7 +153,7 @@ pub fn lengths(totals: &[Total]) -> Chart {
 }
 
 /// One chart for every field of the curves, in the order in which they come.
-pub fn learning(curves: &[Curve]) -> Vec<Chart> {
+fn learning(curves: &[Curve]) -> Vec<Chart> {
     let mut fields: Vec<&str> = Vec::new();
     for curve in curves {
         if !fields.contains(&curve.field.as_str()) {

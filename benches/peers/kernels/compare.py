@@ -15,6 +15,7 @@ import datetime
 import functools
 import json
 import math
+import operator
 import os
 import re
 import subprocess
@@ -72,7 +73,7 @@ ROWS = [
     Row("attention, decoding", "attention_combine", ["9attentionI", "17attention_combineI"], SGLANG,
         "attention_combine"),
 ]
-COUNTS = ["sectors", "wavefronts", "warp_instructions", "tensor_flops"]
+COUNTS = ["memory_bytes", "sectors", "wavefronts", "warp_instructions"]
 
 
 def environment(profile):
@@ -182,8 +183,10 @@ def table(pairs, ours_of, peers_of, counts, times, said):
     print(f"{datetime.date.today()}; {said}{versions()}")
 
 
-def field(name):
-    return lambda launch: launch[name]
+def fields(*names):
+    """Columns of what launches have under these names."""
+    titles = {"memory_bytes": "HBM bytes", "seconds": "us"}
+    return [(titles.get(name, name.replace("_", " ")), operator.itemgetter(name)) for name in names]
 
 
 def counted(pairs, chip):
@@ -192,10 +195,10 @@ def counted(pairs, chip):
         command = [PYTHON, str(HERE / "peers.py"), "simt", row.peer, json.dumps(workload["axes"])]
         return [launch for launch in on_simt(command)[0] if row.theirs in launch["kernel"]]
 
-    counts = [("HBM bytes", field("memory_bytes")), *((name.replace("_", " "), field(name)) for name in COUNTS)]
     times = [(f"{name} on {chip}", lambda launch, what=what: predicted(launch, chip, what))
              for name, what in (("us", "work"), ("us with launching", "seconds"))]
-    table(pairs, lambda row, workload: ours(row.op, workload, on_simt), of_peer, counts, times, "")
+    table(pairs, lambda row, workload: ours(row.op, workload, on_simt), of_peer, fields(*COUNTS, "tensor_flops"), times,
+          "")
 
 
 def measured(pairs):
@@ -212,10 +215,8 @@ def measured(pairs):
 
     arguments = [text for row, workload in pairs for text in (row.peer, json.dumps(workload["axes"]))]
     theirs, _ = gpu.profiled([PYTHON, str(HERE / "peers.py"), "cuda", *arguments], surroundings, ranges=True)
-    counts = [("HBM bytes", field("memory_bytes")), *((name.replace("_", " "), field(name)) for name in COUNTS[:-1]),
-              ("tensor instructions", field("tensor_instructions"))]
     table(pairs, lambda row, workload: ours_once(row.op, json.dumps(workload)), lambda place, *_: theirs.get(place),
-          counts, [("us", field("seconds"))], f"{gpu.device()}; ")
+          fields(*COUNTS, "tensor_instructions"), fields("seconds"), f"{gpu.device()}; ")
 
 
 def main():

@@ -7,14 +7,14 @@ import shutil
 import subprocess
 import sys
 
-# What compare.py calls them, the profiler's counters, and how many of its units are one of ours.
+# What compare.py calls them, the profiler's counters, and its base unit in ours.
 COUNTERS = {
-    "seconds": ("gpu__time_duration.sum", {"ns": 1e-9, "nsecond": 1e-9, "us": 1e-6, "usecond": 1e-6, "ms": 1e-3}),
-    "memory_bytes": ("dram__bytes.sum", {"byte": 1, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}),
-    "sectors": ("lts__t_sectors_srcunit_tex.sum", {}),
-    "wavefronts": ("l1tex__data_pipe_lsu_wavefronts_mem_shared.sum", {}),
-    "warp_instructions": ("smsp__inst_executed.sum", {}),
-    "tensor_instructions": ("sm__inst_executed_pipe_tensor.sum", {}),
+    "seconds": ("gpu__time_duration.sum", 1e-9),
+    "memory_bytes": ("dram__bytes.sum", 1),
+    "sectors": ("lts__t_sectors_srcunit_tex.sum", 1),
+    "wavefronts": ("l1tex__data_pipe_lsu_wavefronts_mem_shared.sum", 1),
+    "warp_instructions": ("smsp__inst_executed.sum", 1),
+    "tensor_instructions": ("sm__inst_executed_pipe_tensor.sum", 1),
 }
 
 
@@ -36,19 +36,17 @@ def profiled(command, environment, ranges=False, most=None):
         sys.exit(f"compare: the profiler saw no launch of `{' '.join(command)[:200]}`:\n{done.stdout[-2000:]}")
     said = [line for line in lines[:start] if not line.startswith("==")]
     rows = list(csv.DictReader(line for line in lines[start:] if line.startswith('"')))
-    units, rows = rows[0], rows[1:]
     found = {}
-    for row in rows:
+    # The first holds units.
+    for row in rows[1:]:
         within = re.search(r"peer-(\d+)", " ".join(str(cell) for cell in row.values())) if ranges else None
-        found.setdefault(int(within[1]) if within else 0, []).append(launch(row, units))
+        found.setdefault(int(within[1]) if within else 0, []).append(launch(row))
     said += [line for line in lines[start:] if not line.startswith(('"', "=="))]
     return found, "\n".join(said)
 
 
-def launch(row, units):
-    figures = {}
-    for name, (counter, scale) in COUNTERS.items():
-        figures[name] = float(row[counter].replace(",", "") or 0) * scale.get(units[counter], 1)
+def launch(row):
+    figures = {name: unit * float(row[counter].replace(",", "") or 0) for name, (counter, unit) in COUNTERS.items()}
     return {"kernel": row["Kernel Name"], **figures}
 
 

@@ -67,7 +67,6 @@ fn fastest<T: Real>(
     trials: usize,
     mut launch: impl FnMut() -> Result<()>,
 ) -> Result<f64> {
-    launch()?;
     device.context().time_launches(1);
     for _ in 0..trials {
         launch()?;

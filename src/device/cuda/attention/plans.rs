@@ -100,7 +100,7 @@ impl Plans {
             let group = group(heads);
             let (blocks, tiles) = if on_tensor_cores::<T>(heads) {
                 let rows = visit_rows(heads.head_dim);
-                let tiles = KeyTiles::new(forest, group, rows, share(heads, forest, rows));
+                let tiles = key_tiles(heads, forest, rows);
                 (Blocks::whole(forest, group, KEYS), tiles)
             } else {
                 let tiles = KeyTiles::new(forest, group, KEYS, usize::MAX);
@@ -118,17 +118,17 @@ impl Plans {
     }
 }
 
-/// Visits of `rows` rows that an item of the kernel by keys has at most.
-fn share(heads: &Heads, forest: &Forest, rows: usize) -> usize {
-    let most = SHARE / rows;
-    let whole = KeyTiles::new(forest, group(heads), rows, most);
+/// Tiles of keys whose items are visited by `rows` rows at a time, and shared out where they are too few.
+fn key_tiles(heads: &Heads, forest: &Forest, rows: usize) -> KeyTiles {
+    let tiles = |share| KeyTiles::new(forest, group(heads), rows, share);
+    let whole = tiles(SHARE / rows);
     let longest = whole.items.first().map_or(0, |item| item.visits as usize);
     let visits = whole.visits.len() * heads.num_kv_heads;
     let share = visits.div_ceil(ITEMS).max(FEWEST_VISITS);
     if share + SPLIT_COST < longest {
-        share
+        tiles(share)
     } else {
-        most
+        whole
     }
 }
 
