@@ -123,7 +123,7 @@ impl<'d, D: Memory> Probe<'d, D> {
     ) -> Result<()> {
         let got = self.device.download(buffer, buffer.len())?;
         let got = got.iter().map(|v: &D::Real| v.to_f32()).collect();
-        let rounding = |(&t, w): (&f64, &f64)| t + D::Real::ROUNDING * (w.abs() + t);
+        let rounding = |(&t, w): (&f64, &f64)| t + D::Real::rounding(w.abs() + t);
         let tolerance = tolerance.iter().zip(&want).map(rounding).collect();
         self.take(name, got, want, tolerance);
         Ok(())

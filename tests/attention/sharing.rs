@@ -71,7 +71,7 @@ fn same_as_repeated<D: Attention>(
     let want = shared(&out, q_dim, flat_out.len());
     assert_close("out", &flat_out, &want, |i| {
         let exact = limit.out[row_of(i, q_dim)] + flat_limit.out[i];
-        exact + rounding * (2.0 * want[i].abs() + exact)
+        exact + 2.0 * D::Real::rounding(want[i].abs() + exact)
     });
     let width = heads.num_heads;
     assert_close(

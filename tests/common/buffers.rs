@@ -69,6 +69,6 @@ pub fn assert_close_reals<D: Memory>(
 ) {
     super::assert_close(what, got, want, |i| {
         let exact = tolerance(i);
-        exact + D::Real::ROUNDING * (want[i].abs() + exact)
+        exact + D::Real::rounding(want[i].abs() + exact)
     });
 }

@@ -7,6 +7,8 @@ use crate::ops::attention::{Heads, reference::visible};
 use crate::ops::forest::Forest;
 
 const ULP: f64 = f32::EPSILON as f64;
+/// A probability may be off by this beside its relative error: exponentials this small become 0.
+const FLUSHED: f64 = f32::MIN_POSITIVE as f64;
 /// Keys between two rescalings of the running sum, at most.
 const TILE: usize = 16;
 
@@ -75,7 +77,9 @@ pub fn bounds(
                     let terms = terms.map(|(&j, e)| e / total * value(j)[c]);
                     let (sum_of, size) =
                         terms.fold((0.0, 0.0), |(s, m), t: f64| (s + t, m + t.abs()));
-                    b.out[q_at + c] = (2.0 * weight_error + sum + rounding) * size;
+                    let values: f64 = seen.iter().map(|&j| value(j)[c].abs()).sum();
+                    b.out[q_at + c] =
+                        (2.0 * weight_error + sum + rounding) * size + FLUSHED * values;
                     out[c] = sum_of;
                     let stored_error = b.out[q_at + c] * (1.0 + rounding) + rounding * sum_of.abs();
                     delta_error += g[c].abs() * stored_error;
@@ -91,11 +95,14 @@ pub fn bounds(
                     let relative = p_error + 4.0 * ULP;
                     let spread = relative * (dp.abs() + delta.abs()) + dp_error + delta_error;
                     let ds = scale * p * (dp - delta).abs();
-                    let ds_error = scale * p * spread * (1.0 + rounding) + rounding * ds;
+                    let ds_error = scale * p * spread * (1.0 + rounding)
+                        + rounding * ds
+                        + FLUSHED * scale * (dp.abs() + delta.abs());
                     for c in 0..d {
                         b.dqueries[q_at + c] += (ds_error + sum * ds) * key(j)[c].abs();
                         b.dkeys[at(j) + c] += (ds_error + below * ds) * q[c].abs();
-                        b.dvalues[at(j) + c] += (p_error + below + rounding) * p * g[c].abs();
+                        b.dvalues[at(j) + c] +=
+                            ((p_error + below + rounding) * p + FLUSHED) * g[c].abs();
                     }
                 }
             }
