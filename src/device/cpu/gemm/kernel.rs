@@ -55,14 +55,14 @@ impl Lanes {
     }
 }
 
-/// `tile[..height] = a · b` with `depth` words along k in `a`.
+/// `tile[..height] = a · b` with `depth` words along k in `a`. What is `ahead` is read soon, and may be
+/// brought near.
 pub fn tile(
     isa: Isa,
     lanes: Lanes,
     height: usize,
     depth: usize,
-    a: &[f32],
-    b: &[f32],
+    (a, b, ahead): (&[f32], &[f32], &[f32]),
     tile: &mut Tile,
 ) {
     let b_depth = if lanes == Lanes::Widened {
@@ -104,13 +104,15 @@ pub fn tile(
                 (Lanes::Widened, Isa::Avx512 | Isa::Avx512Bf16) => {
                     return by_height!(widened_avx512);
                 }
-                (Lanes::F32, Isa::Avx2) => return avx2::f32(height, depth, a, b, tile),
-                (Lanes::Widened, Isa::Avx2) => return avx2::widened(height, depth, a, b, tile),
+                (Lanes::F32, Isa::Avx2) => return avx2::f32(height, depth, a, b, ahead, tile),
+                (Lanes::Widened, Isa::Avx2) => {
+                    return avx2::widened(height, depth, a, b, ahead, tile);
+                }
                 (_, Isa::Portable) => {}
             }
         }
     }
-    let _ = isa;
+    let _ = (isa, ahead);
     if lanes == Lanes::F32 {
         by_height!(f32_portable);
     } else {

@@ -182,11 +182,15 @@ pub(super) fn multiply_panels(
         let columns = cb * columns_per..((cb + 1) * columns_per).min(n);
         let mut tile = Tile([0.0; TILE]);
         for col in columns.clone().step_by(NR) {
-            let b_panel = &b[col * lanes.b_words(k)..][..NR * lanes.b_words(k)];
-            for row in rows.clone().step_by(MR) {
+            let words = NR * lanes.b_words(k);
+            let (b_panel, next) = b[col * lanes.b_words(k)..].split_at(words);
+            let next = &next[..if col + NR < columns.end { words } else { 0 }];
+            let share = next.len() / rows.len().div_ceil(MR).max(1);
+            for (i, row) in rows.clone().step_by(MR).enumerate() {
                 let a_panel = &a[row * depth..][..MR * depth];
                 let height = MR.min(m - row);
-                kernel::tile(isa, lanes, height, depth, a_panel, b_panel, &mut tile);
+                let panels = (a_panel, b_panel, &next[i * share..][..share]);
+                kernel::tile(isa, lanes, height, depth, panels, &mut tile);
                 // SAFETY: tasks own disjoint blocks of rows and columns.
                 unsafe { output.put(&tile, row, col, height, NR.min(n - col)) };
             }

@@ -88,6 +88,11 @@ fn pack_panel(isa: Isa, from: View<'_>, out: &mut [f32], width: usize, pairs: bo
         return;
     }
     let depth = out.len() / width;
+    if !pairs && from.col_stride == 1 {
+        let lines = (from.rows, depth);
+        transpose(isa, lines, from.data, from.row_stride, out, width);
+        return;
+    }
     let mut words = [0.0; BLOCK * NR];
     for start in (0..depth).step_by(BLOCK) {
         let count = BLOCK.min(depth - start);
