@@ -1,11 +1,10 @@
 //! Decoding.
 
 use super::{Work, draw};
-use crate::device::{Activation, Device, Result};
+use crate::device::{Device, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::philox::PhiloxStream;
-use crate::ops::pool::PoolPlan;
 use crate::ops::sample::Sampling;
 
 /// How long the sequences of a decoding workload are.
@@ -27,7 +26,6 @@ pub struct Decode<'m, D: Device> {
     spans: Vec<Span>,
     cache: KvCache<D>,
     acts: Activations<D>,
-    rows: Activation<D>,
     logits: D::Buffer<f32>,
 }
 
@@ -46,7 +44,6 @@ impl<'m, D: Device> Decode<'m, D> {
             spans,
             cache,
             acts: Activations::for_inference(d, c)?,
-            rows: d.zeros(sequences * c.hidden_size)?,
             logits: d.zeros(sequences * c.vocab_size)?,
             model,
         })
@@ -81,11 +78,10 @@ impl<'m, D: Device> Decode<'m, D> {
             ids,
             forest: &forest,
             positions: &positions,
+            wanted: Some(&last),
         };
         model.forward_cached(&batch, &slots, &mut self.cache, &mut self.acts)?;
-        let (plan, rows) = (PoolPlan::pick(&last, 1.0), &mut self.rows);
-        d.pool(&plan, c.hidden_size, &self.acts.hidden, rows, false)?;
-        model.logits(last.len(), &self.rows, &mut self.logits)?;
+        model.logits(last.len(), &self.acts.hidden, &mut self.logits)?;
         let keys: Vec<(u64, u32)> = (0..last.len()).map(|i| (i as u64, 0)).collect();
         let greedy = Sampling::GREEDY;
         let sampled = d.sample(c.vocab_size, &self.logits, &greedy, &keys, &[])?;

@@ -8,10 +8,10 @@ use crate::ops::forest::Forest;
 use crate::ops::philox::PhiloxStream;
 
 /// Sequences of random tokens through the decoder, without a head, packed as titles are when a catalogue is
-/// embedded.
+/// embedded: several are embedded at their last tokens, as titles are, one gives all of its hidden states.
 pub struct Encode<'m, D: Device> {
     model: &'m Model<D>,
-    batches: Vec<(Vec<u32>, Forest)>,
+    batches: Vec<(Vec<u32>, Forest, Option<Vec<u32>>)>,
     acts: Activations<D>,
 }
 
@@ -23,7 +23,9 @@ impl<'m, D: Device> Encode<'m, D> {
         let batch = |first: usize| {
             let count = most.min(sequences - first);
             let ids = draw(&mut random, model.config.vocab_size, count * len);
-            (ids, Forest::packed(&vec![(len, None); count]))
+            let last = (1..=count).map(|i| (i * len) as u32 - 1).collect();
+            let forest = Forest::packed(&vec![(len, None); count]);
+            (ids, forest, (sequences > 1).then_some(last))
         };
         Ok(Encode {
             batches: (0..sequences).step_by(most).map(batch).collect(),
@@ -35,12 +37,13 @@ impl<'m, D: Device> Encode<'m, D> {
 
 impl<D: Device> Work for Encode<'_, D> {
     fn run(&mut self) -> Result<()> {
-        for (ids, forest) in &self.batches {
+        for (ids, forest, wanted) in &self.batches {
             let positions = forest.positions();
             let batch = Batch {
                 ids,
                 forest,
                 positions: &positions,
+                wanted: wanted.as_deref(),
             };
             self.model.forward(&batch, &mut self.acts)?;
         }

@@ -158,6 +158,7 @@ fn logits_of<D: Device>(
         ids,
         forest: &forest,
         positions: &positions,
+        wanted: None,
     };
     model.forward(&batch, &mut acts)?;
     let len = ids.len() * model.config.vocab_size;

@@ -107,16 +107,21 @@ impl<'m, D: Device> Encoder<'m, D> {
         }
         let forest = Forest::packed(&parts);
         let positions = forest.positions();
+        let mut rows: Vec<_> = forest.segments[first..]
+            .iter()
+            .map(|s| s.rows.clone())
+            .collect();
+        let wanted = self.pooling.single(&rows);
         let batch = Batch {
             ids: &ids,
             forest: &forest,
             positions: &positions,
+            wanted: wanted.as_deref(),
         };
         self.model.forward(&batch, &mut self.acts)?;
-        let rows: Vec<_> = forest.segments[first..]
-            .iter()
-            .map(|s| s.rows.clone())
-            .collect();
+        if wanted.is_some() {
+            rows = (0..rows.len()).map(|i| i..i + 1).collect();
+        }
         let mut out = d.zeros(rows.len() * c.hidden_size)?;
         self.pooling.forward(d, c, &rows, &self.acts, &mut out)?;
         d.download(&out, rows.len() * c.hidden_size)

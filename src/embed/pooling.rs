@@ -32,6 +32,12 @@ impl Pooling {
         self == Pooling::LastFourLayers
     }
 
+    /// The one row of each range whose final hidden state is its embedding, where there is one.
+    pub fn single(self, rows: &[Range<usize>]) -> Option<Vec<u32>> {
+        let single = matches!(self, Pooling::Emb | Pooling::Last);
+        single.then(|| rows.iter().map(|r| r.end as u32 - 1).collect())
+    }
+
     /// Layers' inputs that count beside the final hidden state, and the weight of each.
     fn layers(self, config: &ModelConfig) -> (Range<usize>, f32) {
         let layers = config.num_hidden_layers;

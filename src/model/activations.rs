@@ -1,7 +1,7 @@
 //! What a forward pass keeps: the buffers between ops, reused from batch to batch.
 
 use super::config::ModelConfig;
-use crate::device::{Activation, Buffer, Device, Result};
+use crate::device::{Activation, Buffer, Device, DeviceError, Result};
 use bytemuck::Pod;
 
 /// Buffers of a forward pass over at most `capacity` tokens. With a slot per layer, the backward pass
@@ -34,6 +34,10 @@ pub struct Activations<D: Device> {
     pub(super) normed: Activation<D>,
     pub(super) delta: Activation<D>,
     pub(super) activated: Activation<D>,
+    /// Of the tokens whose final hidden states are wanted, what enters the last layer and its attention's
+    /// output.
+    pub(super) picked_input: Activation<D>,
+    pub(super) picked_attention: Activation<D>,
 }
 
 impl<D: Device> Activations<D> {
@@ -74,13 +78,24 @@ impl<D: Device> Activations<D> {
             normed: none()?,
             delta: none()?,
             activated: none()?,
+            picked_input: none()?,
+            picked_attention: none()?,
         })
     }
 
-    /// Grows every buffer to `tokens` rows.
-    pub(super) fn reserve(&mut self, device: &D, c: &ModelConfig, tokens: usize) -> Result<()> {
-        if tokens <= self.capacity {
-            return Ok(());
+    /// Grows every buffer to `tokens` rows; those of picked rows where some are `picked`.
+    pub(super) fn reserve(
+        &mut self,
+        device: &D,
+        c: &ModelConfig,
+        tokens: usize,
+        picked: bool,
+    ) -> Result<()> {
+        if picked && self.slots > 1 {
+            return Err(DeviceError::Argument {
+                op: "model",
+                message: "a backward pass needs every row of the last layer".into(),
+            });
         }
         let heads = c.heads();
         fn grow<'b, D: Device, T: Pod + Send + Sync>(
@@ -98,11 +113,18 @@ impl<D: Device> Activations<D> {
             }
             Ok(())
         }
-        let (d, hidden) = (device, tokens * c.hidden_size);
+        let (d, hidden, q) = (device, tokens * c.hidden_size, tokens * heads.q_dim());
+        if picked && self.picked_input.len() < hidden {
+            grow(d, hidden, [&mut self.picked_input])?;
+            grow(d, q, [&mut self.picked_attention])?;
+        }
+        if tokens <= self.capacity {
+            return Ok(());
+        }
         grow(d, hidden, &mut self.input)?;
         grow(d, tokens * heads.qkv_dim(), &mut self.raw_qkv)?;
         grow(d, tokens * heads.qkv_dim(), &mut self.qkv)?;
-        grow(d, tokens * heads.q_dim(), &mut self.attention)?;
+        grow(d, q, &mut self.attention)?;
         grow(d, tokens * heads.num_heads, &mut self.lse)?;
         grow(d, hidden, &mut self.middle)?;
         grow(d, tokens * 2 * c.intermediate_size, &mut self.gate_up)?;
@@ -145,6 +167,8 @@ impl<D: Device> Activations<D> {
             &self.normed,
             &self.delta,
             &self.activated,
+            &self.picked_input,
+            &self.picked_attention,
         ];
         let many = many.into_iter().flatten().chain(one);
         let lse: usize = self.lse.iter().map(|b| b.len()).sum();

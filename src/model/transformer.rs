@@ -9,6 +9,7 @@ use crate::device::{Activation, Device, DeviceError, Result};
 use crate::ops::attention::{Heads, KeysValues};
 use crate::ops::forest::Forest;
 use crate::ops::linear::LinearShape;
+use crate::ops::pool::PoolPlan;
 use crate::ops::rms_norm::NormShape;
 use crate::ops::rope::RopeTable;
 use std::sync::Arc;
@@ -26,6 +27,10 @@ pub struct Batch<'a> {
     pub ids: &'a [u32],
     pub forest: &'a Forest,
     pub positions: &'a [u32],
+    /// Tokens whose final hidden states are wanted, in this order; all where there is no list. What the last
+    /// layer does behind its attention it does for these alone, a layer's products less for most of an
+    /// embedding's tokens. Only where nothing is kept for a backward pass.
+    pub wanted: Option<&'a [u32]>,
 }
 
 impl<D: Device> Model<D> {
@@ -80,7 +85,7 @@ impl<D: Device> Model<D> {
     }
 
     /// Runs the decoder over a packed batch whose keys lie in the batch itself; `acts.hidden` holds
-    /// the result `[tokens, hidden]`.
+    /// the result, `[tokens, hidden]` or `[wanted, hidden]`.
     pub fn forward(&self, batch: &Batch<'_>, acts: &mut Activations<D>) -> Result<()> {
         self.run(batch, acts, None)
     }
@@ -106,7 +111,11 @@ impl<D: Device> Model<D> {
         let (d, c) = (&*self.device, &self.config);
         let tokens = batch.ids.len();
         self.check(batch)?;
-        acts.reserve(d, c, tokens)?;
+        let every = 0..tokens as u32;
+        let wanted = batch
+            .wanted
+            .filter(|w| !w.iter().copied().eq(every.clone()));
+        acts.reserve(d, c, tokens, wanted.is_some())?;
         let heads = c.heads();
         let p = &self.parameters;
         let (vocab, hidden) = (c.vocab_size, c.hidden_size);
@@ -115,9 +124,6 @@ impl<D: Device> Model<D> {
         d.embedding(vocab, hidden, table, batch.ids, first)?;
         let norm = self.norm(tokens);
         let qkv_shape = (tokens, heads.qkv_dim(), hidden);
-        let output_shape = (tokens, hidden, heads.q_dim());
-        let gate_up_shape = (tokens, 2 * c.intermediate_size, hidden);
-        let down_shape = (tokens, hidden, c.intermediate_size);
         let w = p.layers.first().map_or(&p.norm, |l| &l.attention_norm);
         d.rms_norm(norm, &acts.input[0], w.master()?, &mut acts.normed)?;
         for (l, layer) in p.layers.iter().enumerate() {
@@ -145,20 +151,34 @@ impl<D: Device> Model<D> {
                     d.attention(&heads, batch.forest, qkv, kv, out, None)?;
                 }
             }
-            let delta = &mut acts.delta;
-            self.project(output_shape, &layer.output, &acts.attention[s], delta)?;
+            let wanted = wanted.filter(|_| l + 1 == p.layers.len());
+            let (rows, input, attention) = match wanted {
+                None => (tokens, &acts.input[s], &acts.attention[s]),
+                Some(rows) => {
+                    let plan = PoolPlan::pick(rows, 1.0);
+                    let (input, attention) = (&mut acts.picked_input, &mut acts.picked_attention);
+                    d.pool(&plan, hidden, &acts.input[s], input, false)?;
+                    d.pool(&plan, heads.q_dim(), &acts.attention[s], attention, false)?;
+                    (rows.len(), &*input, &*attention)
+                }
+            };
+            let norm = self.norm(rows);
+            let output_shape = (rows, hidden, heads.q_dim());
+            self.project(output_shape, &layer.output, attention, &mut acts.delta)?;
             d.add_rms_norm(
                 norm,
-                &acts.input[s],
+                input,
                 &acts.delta,
                 layer.mlp_norm.master()?,
                 &mut acts.middle[s],
                 &mut acts.normed,
             )?;
             let gate_up = &mut acts.gate_up[s];
+            let gate_up_shape = (rows, 2 * c.intermediate_size, hidden);
             self.project(gate_up_shape, &layer.gate_up, &acts.normed, gate_up)?;
-            d.swiglu(tokens, c.intermediate_size, gate_up, &mut acts.activated)?;
+            d.swiglu(rows, c.intermediate_size, gate_up, &mut acts.activated)?;
             let (x, delta) = (&acts.activated, &mut acts.delta);
+            let down_shape = (rows, hidden, c.intermediate_size);
             self.project(down_shape, &layer.down, x, delta)?;
             let (w, sum, y) = match p.layers.get(l + 1) {
                 Some(next) => {
@@ -217,6 +237,12 @@ impl<D: Device> Model<D> {
             let vocab = self.config.vocab_size;
             return error(format!(
                 "token id {id} is outside the vocabulary of {vocab}"
+            ));
+        }
+        let astray = |w: &[u32]| w.len() > tokens || w.iter().any(|&row| row as usize >= tokens);
+        if batch.wanted.is_some_and(astray) {
+            return error(format!(
+                "the wanted rows are not at most {tokens} of {tokens} tokens"
             ));
         }
         let context = self.context();

@@ -1,7 +1,6 @@
 //! Embedding without a thought, over the same cache and its hot instruction trunk.
 
 use super::Reasoner;
-use super::pass::slots_of;
 use super::think::full;
 use crate::device::{Device, Result};
 use crate::ops::forest::{Forest, Segment};
@@ -27,9 +26,9 @@ impl<D: Device> Reasoner<'_, D> {
                 parent: None,
             }],
         };
-        let passed = self.pass(&ids, &forest, &slots_of(&forest));
+        let passed = self.pass(&ids, &forest, &[ids.len() as u32 - 1]);
         self.cache.give(span);
         passed?;
-        self.states(&[ids.len() as u32 - 1])
+        self.states(0..1)
     }
 }

@@ -1,10 +1,9 @@
 //! Plain generation of one text, for a local teacher.
 
 use super::pass::slots_of;
-use crate::device::{Activation, Device, DeviceError, Result};
+use crate::device::{Device, DeviceError, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
-use crate::ops::pool::PoolPlan;
 use crate::ops::sample::Sampling;
 
 /// A model with a cache for one text.
@@ -12,7 +11,6 @@ pub struct Generator<'m, D: Device> {
     model: &'m Model<D>,
     cache: KvCache<D>,
     acts: Activations<D>,
-    last: Activation<D>,
     logits: D::Buffer<f32>,
 }
 
@@ -27,7 +25,6 @@ impl<'m, D: Device> Generator<'m, D> {
             model,
             cache: KvCache::new(d, c, model.context())?,
             acts: Activations::for_inference(d, c)?,
-            last: d.zeros(c.hidden_size)?,
             logits: d.zeros(c.vocab_size)?,
         })
     }
@@ -104,19 +101,12 @@ impl<'m, D: Device> Generator<'m, D> {
             ids,
             forest: &forest,
             positions: &positions,
+            wanted: Some(&[ids.len() as u32 - 1]),
         };
         let slots = slots_of(&forest);
         let (cache, acts) = (&mut self.cache, &mut self.acts);
         self.model.forward_cached(&batch, &slots, cache, acts)?;
-        let last = PoolPlan::pick(&[ids.len() as u32 - 1], 1.0);
-        d.pool(
-            &last,
-            c.hidden_size,
-            &self.acts.hidden,
-            &mut self.last,
-            false,
-        )?;
-        self.model.logits(1, &self.last, &mut self.logits)?;
+        self.model.logits(1, &self.acts.hidden, &mut self.logits)?;
         let keys = [(0, position as u32)];
         let sampled = d.sample(c.vocab_size, &self.logits, sampling, &keys, &[])?;
         Ok(sampled[0].token)

@@ -6,55 +6,50 @@ use super::thought::ThinkOptions;
 use crate::device::{Device, Result};
 use crate::model::Batch;
 use crate::ops::forest::{Forest, Segment};
-use crate::ops::pool::PoolPlan;
 use crate::ops::sample::Sampled;
 
 impl<D: Device> Reasoner<'_, D> {
-    /// A token for each of `sampling`, pairs of a live row and the token row that its logits come from.
+    /// A token for each live row of `sampling`, whose logits come from the first rows that the last pass was
+    /// wanted for.
     pub(super) fn sample(
         &mut self,
         live: &[Row],
-        sampling: &[(usize, u32)],
+        sampling: &[usize],
         options: &ThinkOptions,
     ) -> Result<Vec<Sampled>> {
         if sampling.is_empty() {
             return Ok(Vec::new());
         }
         self.reserve(sampling.len())?;
-        let d = &*self.model.device;
-        let c = &self.model.config;
-        let at: Vec<u32> = sampling.iter().map(|s| s.1).collect();
-        let plan = PoolPlan::pick(&at, 1.0);
-        d.pool(
-            &plan,
-            c.hidden_size,
-            &self.acts.hidden,
-            &mut self.rows,
-            false,
-        )?;
-        self.model.logits(at.len(), &self.rows, &mut self.logits)?;
-        let key = |&(i, _): &(usize, u32)| (live[i].key, live[i].thought.tokens.len() as u32);
+        let (model, logits) = (self.model, &mut self.logits);
+        model.logits(sampling.len(), &self.acts.hidden, logits)?;
+        let key = |&i: &usize| (live[i].key, live[i].thought.tokens.len() as u32);
         let keys: Vec<(u64, u32)> = sampling.iter().map(key).collect();
-        d.sample(c.vocab_size, &self.logits, &options.sampling, &keys, &[])
+        let vocab = model.config.vocab_size;
+        model
+            .device
+            .sample(vocab, &self.logits, &options.sampling, &keys, &[])
     }
 
-    /// Runs the model over new tokens, whose keys and values go to rows `slots` of the cache.
-    pub(super) fn pass(&mut self, ids: &[u32], forest: &Forest, slots: &[u32]) -> Result<()> {
+    /// Runs the model over new tokens, whose keys and values go to the cache, for the final hidden states of
+    /// the `wanted` among them.
+    pub(super) fn pass(&mut self, ids: &[u32], forest: &Forest, wanted: &[u32]) -> Result<()> {
+        let slots = slots_of(forest);
         let positions = forest.positions();
         let batch = Batch {
             ids,
             forest,
             positions: &positions,
+            wanted: Some(wanted),
         };
         self.model
-            .forward_cached(&batch, slots, &mut self.cache, &mut self.acts)
+            .forward_cached(&batch, &slots, &mut self.cache, &mut self.acts)
     }
 
     /// Makes room for so many rows of logits and embeddings.
     pub(super) fn reserve(&mut self, rows: usize) -> Result<()> {
         if rows > self.capacity {
             let (d, c) = (&*self.model.device, &self.model.config);
-            self.rows = d.zeros(rows * c.hidden_size)?;
             self.embeddings = d.zeros(rows * c.hidden_size)?;
             self.logits = d.zeros(rows * c.vocab_size)?;
             self.capacity = rows;

@@ -1,12 +1,12 @@
 //! One step of the decode loop: what goes into a pass, and what becomes of what comes out.
 
-use super::pass::slots_of;
 use super::row::Row;
 use super::think::{AtWork, Reasoner};
 use super::thought::{Question, ThinkOptions};
 use crate::device::{Device, Result};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::ops::pool::PoolPlan;
+use std::ops::Range;
 
 /// What a step leaves.
 pub(super) struct Stepped {
@@ -54,8 +54,8 @@ impl<D: Device> Reasoner<'_, D> {
             });
         }
         let direct = embedded.len();
-        // Rows that sample, and rows whose embedding this pass yields.
-        let (mut sampling, mut ending) = (Vec::new(), Vec::new());
+        // Rows that sample and the tokens that they read, and rows whose embedding this pass yields.
+        let (mut sampling, mut read, mut ending) = (Vec::new(), Vec::new(), Vec::new());
         for (i, row) in live.iter().enumerate() {
             let first = ids.len();
             forest.segments.push(Segment {
@@ -69,18 +69,20 @@ impl<D: Device> Reasoner<'_, D> {
             });
             ids.extend(&row.next);
             if row.next[0] != self.prompts.end_think {
-                sampling.push((i, first as u32));
+                sampling.push(i);
+                read.push(first as u32);
             }
             if row.next.last() == Some(&self.prompts.emb) {
                 ending.push(i);
                 embedded.push(ids.len() as u32 - 1);
             }
         }
-        self.pass(&ids, &forest, &slots_of(&forest))?;
+        let wanted = [read, embedded].concat();
+        self.pass(&ids, &forest, &wanted)?;
         let sampled = self.sample(live, &sampling, options)?;
-        let mut embeddings = self.states(&embedded)?;
+        let mut embeddings = self.states(sampling.len()..wanted.len())?;
         let thoughts = embeddings.split_off(direct * self.model.config.hidden_size);
-        for (&(i, _), s) in sampling.iter().zip(&sampled) {
+        for (&i, s) in sampling.iter().zip(&sampled) {
             let row = &mut live[i];
             row.cached += row.next.len();
             row.take(*s, options.budget, self.prompts, &self.control);
@@ -102,12 +104,16 @@ impl<D: Device> Reasoner<'_, D> {
         })
     }
 
-    /// Hidden states `[rows, hidden]` of token rows of the last pass.
-    pub(super) fn states(&mut self, rows: &[u32]) -> Result<Vec<f32>> {
+    /// Hidden states `[rows, hidden]` of `rows` of those that the last pass was wanted for.
+    pub(super) fn states(&mut self, rows: Range<usize>) -> Result<Vec<f32>> {
         self.reserve(rows.len())?;
         let (d, hidden) = (&*self.model.device, self.model.config.hidden_size);
-        let (plan, out) = (PoolPlan::pick(rows, 1.0), &mut self.embeddings);
+        let (len, rows) = (
+            rows.len() * hidden,
+            rows.map(|r| r as u32).collect::<Vec<_>>(),
+        );
+        let (plan, out) = (PoolPlan::pick(&rows, 1.0), &mut self.embeddings);
         d.pool(&plan, hidden, &self.acts.hidden, out, false)?;
-        d.download(out, rows.len() * hidden)
+        d.download(out, len)
     }
 }

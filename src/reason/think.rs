@@ -8,11 +8,10 @@
 //! embedded without a thought as well has an `<emb>` of its own at its end, in the pass that it comes in
 //! by: no branch sees it.
 
-use super::pass::slots_of;
 use super::row::Row;
 use super::step::Stepped;
 use super::thought::{CLOSING, Ending, Question, ThinkOptions, Thought};
-use crate::device::{Activation, Device, DeviceError, Result};
+use crate::device::{Device, DeviceError, Result};
 use crate::model::{Activations, KvCache, Model};
 use crate::ops::forest::{Forest, Segment, Span};
 use crate::text::Prompts;
@@ -32,8 +31,6 @@ pub struct Reasoner<'m, D: Device> {
     pub(super) cache: KvCache<D>,
     pub(super) trunk: Span,
     pub(super) acts: Activations<D>,
-    /// What the head reads, and what is embedded.
-    pub(super) rows: Activation<D>,
     pub(super) embeddings: D::Buffer<f32>,
     pub(super) logits: D::Buffer<f32>,
     pub(super) capacity: usize,
@@ -56,7 +53,6 @@ impl<'m, D: Device> Reasoner<'m, D> {
             cache: KvCache::new(d, &model.config, cache_tokens)?,
             trunk: Span { start: 0, len: 0 },
             acts: Activations::for_inference(d, &model.config)?,
-            rows: d.zeros(0)?,
             embeddings: d.zeros(0)?,
             logits: d.zeros(0)?,
             capacity: 0,
@@ -75,7 +71,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
                 parent: None,
             }],
         };
-        reasoner.pass(ids, &forest, &slots_of(&forest))?;
+        reasoner.pass(ids, &forest, &[])?;
         reasoner.trunk = trunk;
         Ok(reasoner)
     }

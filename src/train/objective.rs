@@ -286,5 +286,6 @@ fn view(part: &PackedBatch) -> Batch<'_> {
         ids: &part.ids,
         forest: &part.forest,
         positions: &part.positions,
+        wanted: None,
     }
 }

@@ -91,6 +91,7 @@ fn check(device: &Cpu, name: &str) {
         ids: &want.ids,
         forest: &forest,
         positions: &positions,
+        wanted: None,
     };
     let mut acts = Activations::for_training(device, c).unwrap();
     model.forward(&batch, &mut acts).unwrap();
@@ -196,6 +197,7 @@ fn ids_and_positions_out_of_range_are_errors() {
             ids,
             forest: &forest,
             positions: &positions,
+            wanted: None,
         };
         model.forward(&batch, &mut acts).unwrap_err().to_string()
     };

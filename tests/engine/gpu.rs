@@ -41,6 +41,7 @@ fn states<D: Device>(model: &Model<D>, ids: &[u32], forest: &Forest) -> Vec<f32>
         ids,
         forest,
         positions: &positions,
+        wanted: None,
     };
     let mut acts = Activations::for_inference(&*model.device, &model.config).unwrap();
     model.forward(&batch, &mut acts).unwrap();

@@ -20,15 +20,27 @@ use lrem::ops::forest::Forest;
 
 /// Final hidden states `[tokens, hidden]` of a packed batch.
 pub fn hidden(model: &Model<Cpu>, ids: &[u32], forest: &Forest) -> Vec<f32> {
+    wanted(model, ids, forest, None)
+}
+
+/// Final hidden states of the `wanted` tokens of a packed batch.
+pub fn wanted(
+    model: &Model<Cpu>,
+    ids: &[u32],
+    forest: &Forest,
+    wanted: Option<&[u32]>,
+) -> Vec<f32> {
     let positions = forest.positions();
     let batch = Batch {
         ids,
         forest,
         positions: &positions,
+        wanted,
     };
     let mut acts = Activations::for_inference(&*model.device, &model.config).unwrap();
     model.forward(&batch, &mut acts).unwrap();
-    acts.hidden[..ids.len() * model.config.hidden_size].to_vec()
+    let rows = wanted.map_or(ids.len(), <[u32]>::len);
+    acts.hidden[..rows * model.config.hidden_size].to_vec()
 }
 
 /// The largest difference of two rows of numbers, relative to the largest of the second.

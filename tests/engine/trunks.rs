@@ -1,8 +1,8 @@
 //! A batch with trunks and the same batch with every prefix repeated: the same hidden states, the
 //! same losses, the same gradients.
 
-use crate::common::normals;
-use crate::{hidden, relative_error, tiny};
+use crate::common::{bits, normals};
+use crate::{hidden, relative_error, tiny, wanted};
 use lrem::device::cpu::Cpu;
 use lrem::embed::Pooling;
 use lrem::model::{Activations, BackwardScratch, Batch, Gradients, Model, layout};
@@ -58,6 +58,7 @@ fn gradients_of(
         ids,
         forest,
         positions: &positions,
+        wanted: None,
     };
     let device = &*model.device;
     let mut acts = Activations::for_training(device, &model.config).unwrap();
@@ -85,6 +86,58 @@ fn assert_same_gradients(model: &Model<Cpu>, got: &Gradients<Cpu>, want: &Gradie
         let error = relative_error(got, want);
         assert!(error < ROUNDING, "{}: {error:e}", slot.parts[0].0);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn wanted_rows_are_those_of_all(
+        parts in trees(), seed: u64, picks in proptest::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let folder = tempdir().unwrap();
+        tiny::write(folder.path(), seed);
+        let (_, model) = tiny::open(folder.path());
+        let forest = Forest::packed(&parts);
+        let ids = draw(seed, forest.tokens());
+        let mut rows: Vec<u32> = picks.iter().map(|p| p.index(ids.len()) as u32).collect();
+        rows.truncate(ids.len());
+        let width = model.config.hidden_size;
+        let all = hidden(&model, &ids, &forest);
+        let want: Vec<f32> = rows
+            .iter()
+            .flat_map(|&row| &all[row as usize * width..][..width])
+            .copied()
+            .collect();
+        let got = wanted(&model, &ids, &forest, Some(&rows));
+        prop_assert_eq!(bits(&got), bits(&want));
+    }
+}
+
+#[test]
+fn rows_that_cannot_be_wanted_are_an_error() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 1);
+    let (_, model) = tiny::open(folder.path());
+    let forest = Forest::packed(&[(3, None)]);
+    let run = |wanted: &[u32], mut acts: Activations<Cpu>| {
+        let batch = Batch {
+            ids: &[1, 2, 3],
+            forest: &forest,
+            positions: &[0, 1, 2],
+            wanted: Some(wanted),
+        };
+        model.forward(&batch, &mut acts).unwrap_err().to_string()
+    };
+    let inference = || Activations::for_inference(&*model.device, &model.config).unwrap();
+    for wanted in [&[3][..], &[0, 1, 2, 2]] {
+        let message = "model: the wanted rows are not at most 3 of 3 tokens";
+        assert_eq!(run(wanted, inference()), message);
+    }
+    let training = Activations::for_training(&*model.device, &model.config).unwrap();
+    assert_eq!(
+        run(&[2], training),
+        "model: a backward pass needs every row of the last layer"
+    );
 }
 
 proptest! {

@@ -4,7 +4,8 @@
 //! `ds = p ∘ (dout·vᵀ − delta)·scale`, `dq += ds·k`, `dk += dsᵀ·q`.
 
 use super::blocks::{BLOCK_ROWS, QueryBlock, own_visible};
-use super::tiles::{KEYS, LANES, Left, Lines, pack_lines, pack_transposed, panel_words, product};
+use super::product::{Left, product};
+use super::tiles::{KEYS, LANES, Lines, pack_lines, pack_transposed, panel_words};
 use crate::device::cpu::Isa;
 use crate::device::cpu::math::exp;
 use crate::ops::attention::Heads;

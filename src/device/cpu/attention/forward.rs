@@ -1,7 +1,8 @@
 //! Forward: a block of query rows against all the keys it sees.
 
 use super::blocks::{QueryBlock, Run};
-use super::tiles::{KEYS, LANES, Left, Lines, pack_lines, pack_transposed, panel_words, product};
+use super::product::{Left, product};
+use super::tiles::{KEYS, LANES, Lines, pack_lines, pack_transposed, panel_words};
 use crate::device::cpu::Isa;
 use crate::device::cpu::math::exp;
 use crate::ops::attention::Heads;

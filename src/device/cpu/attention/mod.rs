@@ -9,6 +9,7 @@
 mod backward;
 mod blocks;
 mod forward;
+mod product;
 mod tiles;
 
 use super::Cpu;

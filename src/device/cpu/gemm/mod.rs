@@ -94,6 +94,15 @@ impl Output {
         }
     }
 
+    /// Brings the lines near that a tile of `rows` rows at `(row, col)` is about to be put into.
+    fn bring(&self, row: usize, col: usize, rows: usize) {
+        for i in 0..rows {
+            let start = self.data.wrapping_add((row + i) * self.stride + col);
+            near(start);
+            near(start.wrapping_add(NR / 2));
+        }
+    }
+
     /// Adds or stores a tile at `(row, col)`.
     ///
     /// # Safety
@@ -115,6 +124,17 @@ impl Output {
             }
         }
     }
+}
+
+/// Hints that what is there will be used.
+#[inline(always)]
+fn near(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which may point anywhere.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast())
+    };
+    let _ = at;
 }
 
 #[inline(always)]
@@ -189,6 +209,7 @@ pub(super) fn multiply_panels(
             for (i, row) in rows.clone().step_by(MR).enumerate() {
                 let a_panel = &a[row * depth..][..MR * depth];
                 let height = MR.min(m - row);
+                output.bring(row, col, height);
                 let panels = (a_panel, b_panel, &next[i * share..][..share]);
                 kernel::tile(isa, lanes, height, depth, panels, &mut tile);
                 // SAFETY: tasks own disjoint blocks of rows and columns.

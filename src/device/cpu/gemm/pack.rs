@@ -1,7 +1,7 @@
 //! Packing: from strided f32 matrices to panels.
 
 use super::kernel::Lanes;
-use super::{NR, View, each_panel};
+use super::{MR, NR, View, each_panel};
 use crate::device::cpu::Isa;
 use crate::device::cpu::transpose::transpose;
 use crate::per_isa;
@@ -102,6 +102,24 @@ fn pack_panel(isa: Isa, from: View<'_>, out: &mut [f32], width: usize, pairs: bo
     }
 }
 
+/// Copies a line to the start of `out`. A whole one has a known length, which spares a call.
+#[inline(always)]
+fn copy(line: &[f32], out: &mut [f32]) {
+    if let (Ok(line), Ok(out)) = (
+        <&[f32; NR]>::try_from(line),
+        <&mut [f32; NR]>::try_from(&mut *out),
+    ) {
+        *out = *line;
+    } else if let (Ok(line), Ok(out)) = (
+        <&[f32; MR]>::try_from(line),
+        <&mut [f32; MR]>::try_from(&mut *out),
+    ) {
+        *out = *line;
+    } else {
+        out[..line.len()].copy_from_slice(line);
+    }
+}
+
 per_isa! {
     /// Rows of the panel lie side by side: a copy, or an interleave of two lines.
     fn pack_side_by_side(from: View<'_>, out: &mut [f32], width: usize, pairs: bool) {
@@ -109,7 +127,7 @@ per_isa! {
         let line = |l: usize| &from.data[l * from.col_stride..][..rows];
         for (l, out) in out.chunks_exact_mut(width).enumerate() {
             if !pairs {
-                out[..rows].copy_from_slice(line(l));
+                copy(line(l), out);
                 continue;
             }
             let first = line(2 * l);
