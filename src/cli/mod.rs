@@ -11,6 +11,7 @@ mod evaluate;
 mod gate;
 mod index;
 mod kernel;
+mod latency;
 mod model;
 mod search;
 mod searcher;

@@ -2,9 +2,10 @@
 
 use super::{EmbedError, EmbeddedQueries, Embedder, Gate, Thinking, normalize};
 use crate::device::Device;
-use crate::reason::Reasoner;
+use crate::reason::{Drafts, Reasoner};
 
-/// An embedder for one query at a time. The instructions are computed once, when it starts.
+/// An embedder for one query at a time. The instructions are computed once, when it starts; the thoughts
+/// about earlier queries are drafts for later ones.
 pub struct Session<'e, D: Device> {
     embedder: &'e Embedder<'e, D>,
     reasoner: Reasoner<'e, D>,
@@ -18,7 +19,19 @@ impl<'e, D: Device> Session<'e, D> {
     pub fn new(embedder: &'e Embedder<'e, D>) -> Result<Self, EmbedError> {
         let (model, prompts) = (embedder.model, embedder.prompts);
         let reasoner = Reasoner::new(model, prompts, model.context())?;
+        let reasoner = reasoner.with_drafts(Some(Drafts::default()));
         Ok(Session { embedder, reasoner })
+    }
+
+    /// The same, thinking a token at a time: the same thoughts, later.
+    pub fn without_drafts(self) -> Self {
+        let reasoner = self.reasoner.with_drafts(None);
+        Session { reasoner, ..self }
+    }
+
+    /// Passes of the model so far.
+    pub fn passes(&self) -> usize {
+        self.reasoner.passes()
     }
 
     /// Unit vector of a query, and the thought that led to it, as [`Embedder::gated_queries`] gives

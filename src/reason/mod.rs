@@ -2,6 +2,7 @@
 //! state falls out of the same loop, so a query is never encoded twice.
 
 mod direct;
+mod drafts;
 mod generate;
 mod pass;
 mod row;
@@ -9,6 +10,7 @@ mod step;
 mod think;
 mod thought;
 
+pub use drafts::Drafts;
 pub use generate::Generator;
 pub use think::Reasoner;
 pub use thought::{Ending, Question, ThinkOptions, Thought};

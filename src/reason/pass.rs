@@ -1,6 +1,5 @@
 //! One pass of the decode loop: the model over new tokens, and the tokens drawn from what comes out.
 
-use super::row::Row;
 use super::think::Reasoner;
 use super::thought::ThinkOptions;
 use crate::device::{Device, Result};
@@ -9,31 +8,29 @@ use crate::ops::forest::{Forest, Segment};
 use crate::ops::sample::Sampled;
 
 impl<D: Device> Reasoner<'_, D> {
-    /// A token for each live row of `sampling`, whose logits come from the first rows that the last pass was
-    /// wanted for.
+    /// A token for each of `keys` (a row's key and the position in its thought), whose logits come from the
+    /// first rows that the last pass was wanted for.
     pub(super) fn sample(
         &mut self,
-        live: &[Row],
-        sampling: &[usize],
+        keys: &[(u64, u32)],
         options: &ThinkOptions,
     ) -> Result<Vec<Sampled>> {
-        if sampling.is_empty() {
+        if keys.is_empty() {
             return Ok(Vec::new());
         }
-        self.reserve(sampling.len())?;
+        self.reserve(keys.len())?;
         let (model, logits) = (self.model, &mut self.logits);
-        model.logits(sampling.len(), &self.acts.hidden, logits)?;
-        let key = |&i: &usize| (live[i].key, live[i].thought.tokens.len() as u32);
-        let keys: Vec<(u64, u32)> = sampling.iter().map(key).collect();
+        model.logits(keys.len(), &self.acts.hidden, logits)?;
         let vocab = model.config.vocab_size;
         model
             .device
-            .sample(vocab, &self.logits, &options.sampling, &keys, &[])
+            .sample(vocab, &self.logits, &options.sampling, keys, &[])
     }
 
     /// Runs the model over new tokens, whose keys and values go to the cache, for the final hidden states of
     /// the `wanted` among them.
     pub(super) fn pass(&mut self, ids: &[u32], forest: &Forest, wanted: &[u32]) -> Result<()> {
+        self.passes += 1;
         let slots = slots_of(forest);
         let positions = forest.positions();
         let batch = Batch {

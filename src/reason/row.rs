@@ -11,40 +11,102 @@ pub struct Row {
     pub rollout: usize,
     pub key: u64,
     pub span: Span,
-    /// Tokens of `span` that are in the cache.
+    /// Tokens of `span` that are in the cache and stay.
     pub cached: usize,
-    /// Tokens to feed in the next pass.
-    pub next: Vec<u32>,
+    /// The token to feed next; none where the thought is over and its end goes in.
+    pub last: Option<u32>,
     pub thought: Thought,
     pub entropy: f32,
 }
 
+/// What a row feeds in a pass.
+pub struct Feed {
+    pub ids: Vec<u32>,
+    /// Of these, from the first on, those whose successors are sampled.
+    pub read: usize,
+}
+
+impl Feed {
+    /// Whether `</think><emb>` are the last of it.
+    pub fn closes(&self) -> bool {
+        self.ids.len() > self.read
+    }
+}
+
+/// What ends a thought.
+pub struct Rules<'a> {
+    /// Most tokens.
+    pub budget: usize,
+    pub prompts: &'a Prompts,
+    /// Tokens that break it off.
+    pub control: &'a [u32],
+}
+
 impl Row {
-    /// Takes a sampled token: one more of the thought, or the end of it. `control` tokens break it off.
-    pub fn take(&mut self, s: Sampled, budget: usize, p: &Prompts, control: &[u32]) {
+    /// `<think>` and the tokens of the thought so far.
+    pub fn text(&self, p: &Prompts) -> Vec<u32> {
+        let mut text = vec![p.think];
+        text.extend(&self.thought.tokens);
+        text
+    }
+
+    /// The next token, and drafts of those behind it; the end of the thought rides along where it is drafted
+    /// or the budget is spent.
+    pub fn feed(&self, drafts: &[u32], budget: usize, p: &Prompts) -> Feed {
+        let end = [p.end_think, p.emb];
+        let mut ids: Vec<u32> = self.last.into_iter().collect();
+        if ids.is_empty() {
+            ids.extend(end);
+            return Feed { ids, read: 0 };
+        }
+        let drafted = drafts.iter().take_while(|&&token| token != end[0]);
+        ids.extend(drafted);
+        let read = ids.len();
+        let spent = self.thought.tokens.len() + read - 1 == budget;
+        if spent || drafts.last() == Some(&end[0]) {
+            ids.extend(end);
+        }
+        Feed { ids, read }
+    }
+
+    /// Takes what was sampled behind each token of `feed`, as far as the drafts were right. True where the
+    /// thought is over and its end was fed in its place.
+    pub fn read(&mut self, feed: &Feed, sampled: &[Sampled], rules: &Rules<'_>) -> bool {
+        for (i, s) in sampled.iter().enumerate() {
+            let fed = feed.ids.get(i + 1);
+            self.cached += 1;
+            if self.take(*s, rules) {
+                self.last = None;
+                return fed == Some(&rules.prompts.end_think);
+            }
+            self.last = Some(s.token);
+            if fed != Some(&s.token) {
+                return false;
+            }
+        }
+        // Nothing was sampled: this was the end.
+        self.last.is_none()
+    }
+
+    /// Takes a sampled token: one more of the thought, or the end of it, and then true.
+    fn take(&mut self, s: Sampled, rules: &Rules<'_>) -> bool {
         let thought = &mut self.thought;
-        let closes = s.token == p.end_think;
-        if thought.tokens.len() == budget && !closes {
-            // The budget is spent: `</think>` is already on its way, and this token is not used.
+        let closes = s.token == rules.prompts.end_think;
+        if thought.tokens.len() == rules.budget && !closes {
             thought.ending = Ending::Budget;
-            return;
+            return true;
         }
         self.entropy += s.entropy;
         thought.drawn.push(s.token);
         thought.log_probabilities.push(s.log_probability);
-        if closes || control.contains(&s.token) {
-            thought.ending = if closes {
-                Ending::Closed
-            } else {
-                Ending::Broken
-            };
-            self.next = vec![p.end_think, p.emb];
-            return;
+        if closes {
+            thought.ending = Ending::Closed;
+        } else if rules.control.contains(&s.token) {
+            thought.ending = Ending::Broken;
+        } else {
+            thought.tokens.push(s.token);
+            return false;
         }
-        thought.tokens.push(s.token);
-        self.next = vec![s.token];
-        if thought.tokens.len() == budget {
-            self.next.extend([p.end_think, p.emb]);
-        }
+        true
     }
 }

@@ -1,6 +1,7 @@
 //! One step of the decode loop: what goes into a pass, and what becomes of what comes out.
 
-use super::row::Row;
+use super::drafts::FED;
+use super::row::{Feed, Row, Rules};
 use super::think::{AtWork, Reasoner};
 use super::thought::{Question, ThinkOptions};
 use crate::device::{Device, Result};
@@ -54,54 +55,71 @@ impl<D: Device> Reasoner<'_, D> {
             });
         }
         let direct = embedded.len();
-        // Rows that sample and the tokens that they read, and rows whose embedding this pass yields.
-        let (mut sampling, mut read, mut ending) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, row) in live.iter().enumerate() {
+        let feeds = self.feeds(live, options.budget);
+        // Tokens whose successors are sampled, and the keys of these.
+        let (mut read, mut sampling) = (Vec::new(), Vec::new());
+        for (row, feed) in live.iter().zip(&feeds) {
             let first = ids.len();
+            ids.extend(&feed.ids);
             forest.segments.push(Segment {
-                rows: first..first + row.next.len(),
+                rows: first..ids.len(),
                 own: Span {
                     start: row.span.start,
-                    len: row.cached + row.next.len(),
+                    len: row.cached + feed.ids.len(),
                 },
                 ancestors: vec![self.trunk, query(row.question)],
                 parent: None,
             });
-            ids.extend(&row.next);
-            if row.next[0] != self.prompts.end_think {
-                sampling.push(i);
-                read.push(first as u32);
+            for behind in 0..feed.read {
+                read.push((first + behind) as u32);
+                sampling.push((row.key, (row.thought.tokens.len() + behind) as u32));
             }
-            if row.next.last() == Some(&self.prompts.emb) {
-                ending.push(i);
+            if feed.closes() {
                 embedded.push(ids.len() as u32 - 1);
             }
         }
         let wanted = [read, embedded].concat();
         self.pass(&ids, &forest, &wanted)?;
-        let sampled = self.sample(live, &sampling, options)?;
+        let sampled = self.sample(&sampling, options)?;
         let mut embeddings = self.states(sampling.len()..wanted.len())?;
         let thoughts = embeddings.split_off(direct * self.model.config.hidden_size);
-        for (&i, s) in sampling.iter().zip(&sampled) {
-            let row = &mut live[i];
-            row.cached += row.next.len();
-            row.take(*s, options.budget, self.prompts, &self.control);
-        }
-        for (&i, embedding) in ending
-            .iter()
-            .zip(thoughts.chunks_exact(self.model.config.hidden_size))
-        {
-            let Row {
-                thought, entropy, ..
-            } = &mut live[i];
-            thought.embedding = embedding.to_vec();
-            thought.entropy = *entropy / thought.log_probabilities.len().max(1) as f32;
+        let mut thoughts = thoughts.chunks_exact(self.model.config.hidden_size);
+        let rules = Rules {
+            budget: options.budget,
+            prompts: self.prompts,
+            control: &self.control,
+        };
+        let mut sampled = &sampled[..];
+        for (row, feed) in live.iter_mut().zip(&feeds) {
+            let (own, others) = sampled.split_at(feed.read);
+            sampled = others;
+            let embedding = feed.closes().then(|| thoughts.next()).flatten();
+            if let (true, Some(embedding)) = (row.read(feed, own, &rules), embedding) {
+                let thought = &mut row.thought;
+                thought.embedding = embedding.to_vec();
+                thought.entropy = row.entropy / thought.log_probabilities.len().max(1) as f32;
+            }
         }
         let ended = live.extract_if(.., |row| !row.thought.embedding.is_empty());
         Ok(Stepped {
             ended: ended.collect(),
             direct: embeddings,
         })
+    }
+
+    /// What every row feeds: with drafts, where a pass has room for them.
+    fn feeds(&self, live: &[Row], budget: usize) -> Vec<Feed> {
+        let p = self.prompts;
+        let room = (FED / live.len().max(1)).saturating_sub(1);
+        let feed = |row: &Row| {
+            let most = room.min(budget - row.thought.tokens.len());
+            let drafts = match &self.drafts {
+                Some(drafts) if most > 0 => drafts.guess(&row.text(p), most, p.end_think),
+                _ => Vec::new(),
+            };
+            row.feed(&drafts, budget, p)
+        };
+        live.iter().map(feed).collect()
     }
 
     /// Hidden states `[rows, hidden]` of `rows` of those that the last pass was wanted for.

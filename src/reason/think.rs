@@ -4,10 +4,12 @@
 //! row and the whole prompt of each query that just came in; rows leave as they end, and waiting
 //! queries take their place. The tree is: instructions (kept hot) → query → one branch per rollout,
 //! `<think> … </think><emb>`. When a thought ends, `</think>` and `<emb>` go in together, so closing
-//! costs one pass; where the budget is spent they ride along with the last token. A query that is
+//! costs one pass; where the budget is spent they ride along with the last token. With drafts a row feeds
+//! the tokens that it probably thinks next too, and leaves what was wrong to be overwritten. A query that is
 //! embedded without a thought as well has an `<emb>` of its own at its end, in the pass that it comes in
 //! by: no branch sees it.
 
+use super::drafts::Drafts;
 use super::row::Row;
 use super::step::Stepped;
 use super::thought::{CLOSING, Ending, Question, ThinkOptions, Thought};
@@ -36,6 +38,8 @@ pub struct Reasoner<'m, D: Device> {
     pub(super) capacity: usize,
     /// Tokens that end a thought as [`Ending::Broken`].
     pub(super) control: Vec<u32>,
+    pub(super) drafts: Option<Drafts>,
+    pub(super) passes: usize,
 }
 
 impl<'m, D: Device> Reasoner<'m, D> {
@@ -57,6 +61,8 @@ impl<'m, D: Device> Reasoner<'m, D> {
             logits: d.zeros(0)?,
             capacity: 0,
             control,
+            drafts: None,
+            passes: 0,
         };
         let ids = &prompts.query_prefix;
         let trunk = reasoner
@@ -74,6 +80,17 @@ impl<'m, D: Device> Reasoner<'m, D> {
         reasoner.pass(ids, &forest, &[])?;
         reasoner.trunk = trunk;
         Ok(reasoner)
+    }
+
+    /// The same with drafts, which learn from every thought, or without. On the CPU thoughts have the same
+    /// bits with and without them; on a GPU a token that is fed in company may round otherwise.
+    pub fn with_drafts(self, drafts: Option<Drafts>) -> Self {
+        Reasoner { drafts, ..self }
+    }
+
+    /// Passes of the model so far, the instructions' with them.
+    pub fn passes(&self) -> usize {
+        self.passes
     }
 
     /// The same with a cache in which as many of `questions` as `options.batch` has rows for, and one
@@ -163,6 +180,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
             let Stepped { ended, direct } = self.step(questions, options, &entering, at_work)?;
             for row in ended {
                 self.cache.give(row.span);
+                self.learn(&row);
                 if at_work.live.iter().all(|r| r.question != row.question) {
                     self.dismiss(row.question, at_work);
                 }
@@ -187,6 +205,17 @@ impl<'m, D: Device> Reasoner<'m, D> {
             .collect())
     }
 
+    /// Lets the drafts know of a thought that has ended.
+    fn learn(&mut self, row: &Row) {
+        if let Some(drafts) = &mut self.drafts {
+            let mut text = row.text(self.prompts);
+            if row.thought.ending == Ending::Closed {
+                text.push(self.prompts.end_think);
+            }
+            drafts.learn(&text);
+        }
+    }
+
     /// Takes cache spans for a question, its `<emb>` where it is embedded directly, and its rows; false
     /// where they do not fit now.
     fn admit(
@@ -209,18 +238,14 @@ impl<'m, D: Device> Reasoner<'m, D> {
             }
         }
         at_work.spans[index] = Some(spans[0]);
-        let p = self.prompts;
-        let next = match options.budget {
-            0 => vec![p.think, p.end_think, p.emb],
-            _ => vec![p.think],
-        };
+        let think = self.prompts.think;
         let rows = spans[1..].iter().enumerate().map(|(rollout, &span)| Row {
             question: index,
             rollout,
             key: question.key.wrapping_add(rollout as u64),
             span,
             cached: 0,
-            next: next.clone(),
+            last: Some(think),
             thought: Thought::empty(Ending::Budget),
             entropy: 0.0,
         });

@@ -6,6 +6,7 @@ mod errors;
 mod gate;
 mod gpu;
 mod kernel;
+mod latency;
 mod predict;
 mod resume;
 mod round_trip;

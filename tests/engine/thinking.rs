@@ -9,7 +9,7 @@ use lrem::ops::forest::Forest;
 use lrem::ops::linear::WeightFormat;
 use lrem::ops::philox::PhiloxStream;
 use lrem::ops::sample::Sampling;
-use lrem::reason::{Ending, Question, Reasoner, ThinkOptions, Thought};
+use lrem::reason::{Drafts, Ending, Question, Reasoner, ThinkOptions, Thought};
 use lrem::text::Prompts;
 use tempfile::tempdir;
 
@@ -136,6 +136,53 @@ fn a_row_does_not_depend_on_what_else_is_in_the_batch() {
                 all_bits(&alone[0][0]),
                 all_bits(&together[i][0]),
                 "{format:?}"
+            );
+        }
+    }
+}
+
+/// Drafts that are right, wrong and learned on the way: the same bits, and right ones in fewer passes.
+#[test]
+fn drafts_change_no_bit() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 8);
+    let (opened, model) = tiny::open(folder.path());
+    let prompts = opened.prompts().unwrap();
+    let questions = questions(5);
+    let texts = |thoughts: &[Vec<Thought>]| -> Vec<Vec<u32>> {
+        let text = |t: &Thought| [&[prompts.think], &t.tokens[..], &[prompts.end_think]].concat();
+        thoughts.iter().flatten().map(text).collect()
+    };
+    for (budget, rollouts, batch) in [(0, 1, 1), (1, 1, 1), (12, 1, 1), (12, 2, 4), (30, 3, 3)] {
+        let options = options(budget, rollouts, batch);
+        let run = |drafts: Option<Drafts>| {
+            let mut reasoner = Reasoner::new(&model, &prompts, 600)
+                .unwrap()
+                .with_drafts(drafts);
+            let thoughts = reasoner.think(&questions, &options).unwrap();
+            (thoughts, reasoner.passes())
+        };
+        let (plain, passes) = run(None);
+        let want: Vec<_> = plain.iter().flatten().map(all_bits).collect();
+        let mut right = Drafts::default();
+        texts(&plain).iter().for_each(|text| right.learn(text));
+        let mut wrong = Drafts::default();
+        for text in texts(&plain) {
+            let off = |&token: &u32| (token + 1) % 256;
+            let text: Vec<u32> = text.iter().flat_map(|token| [*token, off(token)]).collect();
+            (0..9).for_each(|_| wrong.learn(&text));
+        }
+        for (drafts, are_right) in [(right, true), (wrong, false), (Drafts::default(), false)] {
+            let (thoughts, drafted) = run(Some(drafts));
+            let got: Vec<_> = thoughts.iter().flatten().map(all_bits).collect();
+            assert!(
+                got == want,
+                "budget {budget}, {rollouts} rollouts, {batch} at once"
+            );
+            assert!(drafted <= passes);
+            assert!(
+                !are_right || budget < 2 || drafted < passes,
+                "{drafted} of {passes}"
             );
         }
     }

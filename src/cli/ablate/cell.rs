@@ -1,11 +1,11 @@
 //! One cell of a study: a trained model, measured at a budget or behind a gate.
 
 use super::grid::Place;
-use super::latency::latency;
 use super::{common, origin};
 use crate::cli::Error;
 use crate::cli::answers::{answer, check_items, given_thoughts};
 use crate::cli::common::{Inference, on_device};
+use crate::cli::latency::latency;
 use crate::cli::searcher::{Searcher, Searching};
 use crate::cli::trained::indexed;
 use lrem::data::{Triplet, read_catalogue, write_atomic};

@@ -6,7 +6,6 @@
 
 mod cell;
 mod grid;
-mod latency;
 mod origin;
 
 use super::Error;

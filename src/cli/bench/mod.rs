@@ -2,6 +2,7 @@
 
 mod compare;
 mod engine;
+mod latency;
 mod roofline;
 
 use super::Error;
@@ -12,6 +13,8 @@ use lrem::report::Table;
 pub enum BenchCommand {
     /// Prefill, embedding, decoding and the steps of both trainings, end to end.
     Engine(engine::EngineArgs),
+    /// How long a query takes, one at a time, by how long it may think.
+    Latency(latency::LatencyArgs),
     /// Tell which benchmarks of two builds are slower, faster or equal.
     ///
     /// BASE and NEW are two criterion folders: target/criterion, or target/criterion@NAME for a baseline
@@ -33,6 +36,7 @@ pub enum BenchCommand {
 pub fn run(command: BenchCommand) -> Result<(), Error> {
     match command {
         BenchCommand::Engine(args) => engine::run(&args),
+        BenchCommand::Latency(args) => latency::run(&args),
         BenchCommand::Compare(args) => compare::run(&args),
         BenchCommand::Roofline(args) => roofline::run(&args),
     }

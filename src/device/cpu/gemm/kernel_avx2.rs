@@ -113,6 +113,8 @@ unsafe fn f32_pass<const M: usize>(
     store(&sums, tile, row, col);
 }
 
+// The assembler's comment below passes a pointer on and reads nothing.
+#[allow(clippy::pointers_in_nomem_asm_block)]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn widened_pass<const M: usize>(
     depth: usize,

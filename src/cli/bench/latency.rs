@@ -1,0 +1,171 @@
+//! `lrem bench latency`: how long a query takes, one at a time, by how long it may think.
+
+use super::columns;
+use crate::cli::Error;
+use crate::cli::common::{self, Inference, Loaded, on_device};
+use crate::cli::latency::milliseconds;
+use crate::cli::searcher::Searching;
+use clap::Args;
+use lrem::data::{Query, read_queries};
+use lrem::device::Device;
+use lrem::embed::{ModelFolder, Session, Thinking};
+use lrem::report::{Latency, Table};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Args)]
+pub struct LatencyArgs {
+    /// Model folder, best one that was trained to think.
+    model: PathBuf,
+    /// JSON Lines of queries; at most a hundred, spread over the file, are timed.
+    #[arg(long, default_value = "data/shop/test.jsonl")]
+    queries: PathBuf,
+    /// Most tokens of a thought; 0 is the embedding without one.
+    #[arg(long, value_delimiter = ',', default_value = "0,4,8,16,32")]
+    think: Vec<u32>,
+    /// Think a token at a time, without drafts from earlier thoughts; the thoughts are the same.
+    #[arg(long)]
+    no_drafts: bool,
+    /// One JSON object a budget.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    inference: Inference,
+}
+
+pub fn run(args: &LatencyArgs) -> Result<(), Error> {
+    let queries = read_queries(&args.queries)?;
+    let folder = common::open(&args.model)?;
+    for &tokens in &args.think {
+        Searching::new(Some(tokens), args.inference).budget(&folder.settings)?;
+    }
+    let opened = args.inference.device.for_inference()?;
+    on_device!(opened, |device| measure(args, &queries, folder, device))
+}
+
+/// What a budget costs.
+struct Measured {
+    budget: u32,
+    latency: Latency,
+    /// Tokens of a thought and passes of the model for a query, in the mean.
+    tokens: f64,
+    passes: f64,
+}
+
+fn measure<D: Device>(
+    args: &LatencyArgs,
+    queries: &[Query],
+    folder: ModelFolder,
+    device: Arc<D>,
+) -> Result<(), Error> {
+    let loaded = Loaded::new(folder, device, args.inference.weights)?;
+    let mut measured = Vec::new();
+    for &budget in &args.think {
+        measured.push(args.budget(&loaded, queries, budget)?);
+    }
+    if args.json {
+        for Measured {
+            budget,
+            latency,
+            tokens,
+            passes,
+        } in measured
+        {
+            let Latency {
+                mean,
+                p50,
+                p95,
+                p99,
+                ..
+            } = latency;
+            let (think, drafts) = (budget, !args.no_drafts);
+            println!(
+                "{}",
+                json!({"think": think, "drafts": drafts, "mean_ms": mean, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "tokens": tokens, "passes": passes})
+            );
+        }
+        return Ok(());
+    }
+    columns(&table(&measured));
+    Ok(())
+}
+
+impl LatencyArgs {
+    fn budget<D: Device>(
+        &self,
+        loaded: &Loaded<D>,
+        queries: &[Query],
+        budget: u32,
+    ) -> Result<Measured, Error> {
+        let thinking = match budget as usize {
+            0 => Thinking::Direct,
+            budget => Thinking::Own {
+                budget,
+                options: loaded.folder.settings.thoughts,
+            },
+        };
+        let embedder = loaded.embedder();
+        let mut session = Session::new(&embedder)?;
+        if self.no_drafts {
+            session = session.without_drafts();
+        }
+        let (mut tokens, mut thoughts, mut answered) = (0, 0, 0);
+        let before = session.passes();
+        let milliseconds = milliseconds(queries.len(), |at| {
+            let Query { query, line, .. } = &queries[at];
+            let place = |_| format!("{}:{line}: the query", self.queries.display());
+            let embedded = session
+                .query(query, &thinking, None)
+                .map_err(|e| common::placed(e, place))?;
+            for thought in embedded.thoughts.iter().flatten() {
+                tokens += thought.tokens;
+                thoughts += 1;
+            }
+            answered += 1;
+            Ok(())
+        })?;
+        let share = |sum: usize, of: usize| sum as f64 / of.max(1) as f64;
+        Ok(Measured {
+            budget,
+            latency: Latency::of(milliseconds, 0.0),
+            tokens: share(tokens, thoughts),
+            passes: share(session.passes() - before, answered),
+        })
+    }
+}
+
+/// A row a budget, each also as a multiple of the first.
+fn table(measured: &[Measured]) -> Table {
+    let caption = "From a query's text to its embedding, one query at a time, the instructions and earlier \
+                   thoughts warm.";
+    let header = [
+        "think",
+        "tokens",
+        "passes",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "p50 / first",
+    ];
+    let mut table = Table::new(caption, &header);
+    let first = measured.first().map_or(1.0, |m| m.latency.p50);
+    for Measured {
+        budget,
+        latency,
+        tokens,
+        passes,
+    } in measured
+    {
+        table.rows.push(vec![
+            budget.to_string(),
+            format!("{tokens:.1}"),
+            format!("{passes:.1}"),
+            format!("{:.1}", latency.p50),
+            format!("{:.1}", latency.p95),
+            format!("{:.1}", latency.p99),
+            format!("{:.2}", latency.p50 / first),
+        ]);
+    }
+    table
+}
