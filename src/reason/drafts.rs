@@ -15,6 +15,9 @@ const LEAST: f32 = 0.2;
 /// Tokens that a pass may feed with drafts among them: a pass costs about what its weights do up to here.
 pub const FED: usize = 8;
 
+/// Runs that are kept, some tens of megabytes; then all are forgotten.
+const MOST: usize = 1 << 18;
+
 /// What came behind every run of up to three tokens, and how often.
 #[derive(Clone, Debug, Default)]
 pub struct Drafts {
@@ -24,6 +27,9 @@ pub struct Drafts {
 impl Drafts {
     /// Remembers a thought, `<think>` and `</think>` with it.
     pub fn learn(&mut self, thought: &[u32]) {
+        if self.after.len() > MOST {
+            self.after.clear();
+        }
         for (i, &token) in thought.iter().enumerate().skip(1) {
             for run in runs(&thought[..i]) {
                 let counts = self.after.entry(run).or_default();
@@ -84,10 +90,21 @@ mod tests {
         assert_eq!(drafts.guess(&[1, 5, 6], 8, 2), [7, 2]);
         assert_eq!(drafts.guess(&[1, 8, 6], 8, 2), [9, 2]);
         assert_eq!(drafts.guess(&[1, 8], 2, 2), [6, 9]);
-        // After 6 alone either is as likely; the first one learned is taken, and then the end.
+        // After 6 alone either is as likely; the first one learned is taken.
         assert_eq!(drafts.guess(&[3, 3, 6], 8, 2), [7, 2]);
         assert!(drafts.guess(&[4], 8, 2).is_empty());
         assert!(drafts.guess(&[], 8, 2).is_empty());
+    }
+
+    #[test]
+    fn memory_has_an_end() {
+        let mut drafts = Drafts::default();
+        for token in 0..MOST as u32 {
+            drafts.learn(&[token, token, token]);
+            assert!(drafts.after.len() < MOST + 9);
+        }
+        let last = MOST as u32 - 1;
+        assert_eq!(drafts.guess(&[last], 1, 0), [last]);
     }
 
     #[test]
