@@ -171,13 +171,7 @@ impl<D: Device> Searcher<D> {
 
     /// The model's own thoughts, or none where the budget is 0.
     pub fn own_thinking(&self) -> Thinking {
-        match self.budget {
-            0 => Thinking::Direct,
-            budget => Thinking::Own {
-                budget,
-                options: self.own,
-            },
-        }
+        Thinking::own(self.budget, self.own)
     }
 
     /// The `top` best items for each row of `queries` `[queries, hidden]`.

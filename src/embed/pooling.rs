@@ -34,8 +34,7 @@ impl Pooling {
 
     /// The one row of each range whose final hidden state is its embedding, where there is one.
     pub fn single(self, rows: &[Range<usize>]) -> Option<Vec<u32>> {
-        let single = matches!(self, Pooling::Emb | Pooling::Last);
-        single.then(|| rows.iter().map(|r| r.end as u32 - 1).collect())
+        matches!(self, Pooling::Emb | Pooling::Last).then(|| last_of(rows))
     }
 
     /// Layers' inputs that count beside the final hidden state, and the weight of each.
@@ -53,10 +52,7 @@ impl Pooling {
     fn plan(self, rows: &[Range<usize>], weight: f32) -> PoolPlan {
         match self {
             Pooling::Mean => PoolPlan::mean(rows),
-            _ => {
-                let last: Vec<u32> = rows.iter().map(|r| r.end as u32 - 1).collect();
-                PoolPlan::pick(&last, weight)
-            }
+            _ => PoolPlan::pick(&last_of(rows), weight),
         }
     }
 
@@ -104,4 +100,9 @@ impl Pooling {
         }
         Ok(())
     }
+}
+
+/// The last row of each range.
+fn last_of(rows: &[Range<usize>]) -> Vec<u32> {
+    rows.iter().map(|r| r.end as u32 - 1).collect()
 }

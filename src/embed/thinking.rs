@@ -38,6 +38,16 @@ pub struct OwnThoughts {
     pub direct: f32,
 }
 
+impl Thinking {
+    /// The model's own thoughts of at most `budget` tokens, or none where the budget is 0.
+    pub fn own(budget: usize, options: OwnThoughts) -> Thinking {
+        match budget {
+            0 => Thinking::Direct,
+            budget => Thinking::Own { budget, options },
+        }
+    }
+}
+
 impl Default for OwnThoughts {
     /// The paper's: the most likely thought alone.
     fn default() -> Self {

@@ -111,10 +111,8 @@ impl<D: Device> Model<D> {
         let (d, c) = (&*self.device, &self.config);
         let tokens = batch.ids.len();
         self.check(batch)?;
-        let every = 0..tokens as u32;
-        let wanted = batch
-            .wanted
-            .filter(|w| !w.iter().copied().eq(every.clone()));
+        let some = |wanted: &&[u32]| !wanted.iter().copied().eq(0..tokens as u32);
+        let wanted = batch.wanted.filter(some);
         acts.reserve(d, c, tokens, wanted.is_some())?;
         let heads = c.heads();
         let p = &self.parameters;

@@ -126,12 +126,9 @@ impl<D: Device> Reasoner<'_, D> {
     pub(super) fn states(&mut self, rows: Range<usize>) -> Result<Vec<f32>> {
         self.reserve(rows.len())?;
         let (d, hidden) = (&*self.model.device, self.model.config.hidden_size);
-        let (len, rows) = (
-            rows.len() * hidden,
-            rows.map(|r| r as u32).collect::<Vec<_>>(),
-        );
+        let rows: Vec<u32> = rows.map(|row| row as u32).collect();
         let (plan, out) = (PoolPlan::pick(&rows, 1.0), &mut self.embeddings);
         d.pool(&plan, hidden, &self.acts.hidden, out, false)?;
-        d.download(out, len)
+        d.download(out, rows.len() * hidden)
     }
 }

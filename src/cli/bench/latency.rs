@@ -10,7 +10,7 @@ use lrem::data::{Query, read_queries};
 use lrem::device::Device;
 use lrem::embed::{ModelFolder, Session, Thinking};
 use lrem::report::{Latency, Table};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -60,35 +60,37 @@ fn measure<D: Device>(
     device: Arc<D>,
 ) -> Result<(), Error> {
     let loaded = Loaded::new(folder, device, args.inference.weights)?;
-    let mut measured = Vec::new();
-    for &budget in &args.think {
-        measured.push(args.budget(&loaded, queries, budget)?);
-    }
+    let measured = args.think.iter().map(|&b| args.budget(&loaded, queries, b));
+    let measured = measured.collect::<Result<Vec<Measured>, Error>>()?;
     if args.json {
-        for Measured {
-            budget,
-            latency,
-            tokens,
-            passes,
-        } in measured
-        {
-            let Latency {
-                mean,
-                p50,
-                p95,
-                p99,
-                ..
-            } = latency;
-            let (think, drafts) = (budget, !args.no_drafts);
-            println!(
-                "{}",
-                json!({"think": think, "drafts": drafts, "mean_ms": mean, "p50_ms": p50, "p95_ms": p95, "p99_ms": p99, "tokens": tokens, "passes": passes})
-            );
-        }
-        return Ok(());
+        measured
+            .iter()
+            .for_each(|m| println!("{}", m.json(!args.no_drafts)));
+    } else {
+        columns(&table(&measured));
     }
-    columns(&table(&measured));
     Ok(())
+}
+
+impl Measured {
+    fn json(&self, drafts: bool) -> Value {
+        let l = &self.latency;
+        json!({
+            "think": self.budget, "drafts": drafts,
+            "mean_ms": l.mean, "p50_ms": l.p50, "p95_ms": l.p95, "p99_ms": l.p99,
+            "tokens": self.tokens, "passes": self.passes,
+        })
+    }
+
+    /// A row of the table; `first` is the first budget's p50.
+    fn row(&self, first: f64) -> Vec<String> {
+        let l = &self.latency;
+        let tenths = [self.tokens, self.passes, l.p50, l.p95, l.p99].map(|x| format!("{x:.1}"));
+        let mut row = vec![self.budget.to_string()];
+        row.extend(tenths);
+        row.push(format!("{:.2}", l.p50 / first));
+        row
+    }
 }
 
 impl LatencyArgs {
@@ -98,13 +100,7 @@ impl LatencyArgs {
         queries: &[Query],
         budget: u32,
     ) -> Result<Measured, Error> {
-        let thinking = match budget as usize {
-            0 => Thinking::Direct,
-            budget => Thinking::Own {
-                budget,
-                options: loaded.folder.settings.thoughts,
-            },
-        };
+        let thinking = Thinking::own(budget as usize, loaded.folder.settings.thoughts);
         let embedder = loaded.embedder();
         let mut session = Session::new(&embedder)?;
         if self.no_drafts {
@@ -150,22 +146,6 @@ fn table(measured: &[Measured]) -> Table {
     ];
     let mut table = Table::new(caption, &header);
     let first = measured.first().map_or(1.0, |m| m.latency.p50);
-    for Measured {
-        budget,
-        latency,
-        tokens,
-        passes,
-    } in measured
-    {
-        table.rows.push(vec![
-            budget.to_string(),
-            format!("{tokens:.1}"),
-            format!("{passes:.1}"),
-            format!("{:.1}", latency.p50),
-            format!("{:.1}", latency.p95),
-            format!("{:.1}", latency.p99),
-            format!("{:.2}", latency.p50 / first),
-        ]);
-    }
+    table.rows = measured.iter().map(|m| m.row(first)).collect();
     table
 }

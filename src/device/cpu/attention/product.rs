@@ -52,153 +52,89 @@ pub fn product(
     product_plain(isa, rows, depth, a, b, out, stride, accumulate);
 }
 
+/// A product and its block: at most `$most` rows (fewer: `$fewer`) by two vectors of `$width` columns, as the
+/// registers of an instruction set hold.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-unsafe fn product_avx512(
-    rows: usize,
-    depth: usize,
-    a: Left<'_>,
-    b: &[f32],
-    out: &mut [f32],
-    stride: usize,
-    accumulate: bool,
-) {
-    const BLOCK: usize = 12;
-    let mut row = 0;
-    while row < rows {
-        let (from, to) = (&a.data[row * a.row..], &mut out[row * stride..]);
-        // SAFETY: the caller checked the lengths for all rows.
-        unsafe {
-            match (rows - row).min(BLOCK) {
-                1 => block::<1>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                2 => block::<2>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                3 => block::<3>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                4 => block::<4>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                5 => block::<5>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                6 => block::<6>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                7 => block::<7>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                8 => block::<8>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                9 => block::<9>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                10 => block::<10>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                11 => block::<11>(depth, from, a.row, a.step, b, to, stride, accumulate),
-                _ => block::<12>(depth, from, a.row, a.step, b, to, stride, accumulate),
-            }
-        }
-        row += BLOCK;
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-#[allow(clippy::too_many_arguments)]
-unsafe fn block<const M: usize>(
-    depth: usize,
-    a: &[f32],
-    a_row: usize,
-    a_step: usize,
-    b: &[f32],
-    out: &mut [f32],
-    stride: usize,
-    accumulate: bool,
-) {
-    let mut sums = [[_mm512_setzero_ps(); 2]; M];
-    let (a, b, out) = (a.as_ptr(), b.as_ptr(), out.as_mut_ptr());
-    // SAFETY: the caller checked the lengths for `M` rows.
-    unsafe {
-        if accumulate {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum = [
-                    _mm512_loadu_ps(out.add(i * stride)),
-                    _mm512_loadu_ps(out.add(i * stride + 16)),
-                ];
-            }
-        }
-        for l in 0..depth {
-            let b0 = _mm512_loadu_ps(b.add(l * LANES));
-            let b1 = _mm512_loadu_ps(b.add(l * LANES + 16));
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let x = _mm512_set1_ps(*a.add(i * a_row + l * a_step));
-                sum[0] = _mm512_fmadd_ps(x, b0, sum[0]);
-                sum[1] = _mm512_fmadd_ps(x, b1, sum[1]);
-            }
-        }
-        for (i, sum) in sums.iter().enumerate() {
-            _mm512_storeu_ps(out.add(i * stride), sum[0]);
-            _mm512_storeu_ps(out.add(i * stride + 16), sum[1]);
-        }
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn product_avx2(
-    rows: usize,
-    depth: usize,
-    a: Left<'_>,
-    b: &[f32],
-    out: &mut [f32],
-    stride: usize,
-    accumulate: bool,
-) {
-    const BLOCK: usize = 6;
-    for row in (0..rows).step_by(BLOCK) {
-        for col in [0, LANES / 2] {
-            let (a_data, b) = (&a.data[row * a.row..], &b[col..]);
-            let out = &mut out[row * stride + col..];
-            // SAFETY: the caller checked the lengths for all rows.
-            unsafe {
-                match (rows - row).min(BLOCK) {
-                    1 => half::<1>(depth, a_data, a.row, a.step, b, out, stride, accumulate),
-                    2 => half::<2>(depth, a_data, a.row, a.step, b, out, stride, accumulate),
-                    3 => half::<3>(depth, a_data, a.row, a.step, b, out, stride, accumulate),
-                    4 => half::<4>(depth, a_data, a.row, a.step, b, out, stride, accumulate),
-                    5 => half::<5>(depth, a_data, a.row, a.step, b, out, stride, accumulate),
-                    _ => half::<6>(depth, a_data, a.row, a.step, b, out, stride, accumulate),
+macro_rules! products {
+    (
+        $product:ident, $block:ident, $features:literal, $width:literal, $most:literal, [$($fewer:literal)*],
+        $zero:ident, $load:ident, $store:ident, $splat:ident, $multiply_add:ident
+    ) => {
+        #[target_feature(enable = $features)]
+        unsafe fn $product(
+            rows: usize,
+            depth: usize,
+            a: Left<'_>,
+            b: &[f32],
+            out: &mut [f32],
+            stride: usize,
+            accumulate: bool,
+        ) {
+            for row in (0..rows).step_by($most) {
+                let a = Left {
+                    data: &a.data[row * a.row..],
+                    ..a
+                };
+                for col in (0..LANES).step_by(2 * $width) {
+                    let (b, out) = (&b[col..], &mut out[row * stride + col..]);
+                    // SAFETY: the caller checked the lengths for all rows.
+                    unsafe {
+                        match rows - row {
+                            $($fewer => $block::<$fewer>(depth, a, b, out, stride, accumulate),)*
+                            _ => $block::<$most>(depth, a, b, out, stride, accumulate),
+                        }
+                    }
                 }
             }
         }
-    }
-}
 
-/// `M` rows by half a panel: sixteen registers hold 6 × 16 sums.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-#[allow(clippy::too_many_arguments)]
-unsafe fn half<const M: usize>(
-    depth: usize,
-    a: &[f32],
-    a_row: usize,
-    a_step: usize,
-    b: &[f32],
-    out: &mut [f32],
-    stride: usize,
-    accumulate: bool,
-) {
-    let mut sums = [[_mm256_setzero_ps(); 2]; M];
-    let (a, b, out) = (a.as_ptr(), b.as_ptr(), out.as_mut_ptr());
-    // SAFETY: the caller checked the lengths for `M` rows.
-    unsafe {
-        if accumulate {
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let row = out.add(i * stride);
-                *sum = [_mm256_loadu_ps(row), _mm256_loadu_ps(row.add(8))];
+        #[target_feature(enable = $features)]
+        unsafe fn $block<const M: usize>(
+            depth: usize,
+            left: Left<'_>,
+            b: &[f32],
+            out: &mut [f32],
+            stride: usize,
+            accumulate: bool,
+        ) {
+            let mut sums = [[$zero(); 2]; M];
+            let (a, b, out) = (left.data.as_ptr(), b.as_ptr(), out.as_mut_ptr());
+            // SAFETY: the caller checked the lengths for `M` rows.
+            unsafe {
+                if accumulate {
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let row = out.add(i * stride);
+                        *sum = [$load(row), $load(row.add($width))];
+                    }
+                }
+                for l in 0..depth {
+                    let line = b.add(l * LANES);
+                    let (b0, b1) = ($load(line), $load(line.add($width)));
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let x = $splat(*a.add(i * left.row + l * left.step));
+                        sum[0] = $multiply_add(x, b0, sum[0]);
+                        sum[1] = $multiply_add(x, b1, sum[1]);
+                    }
+                }
+                for (i, sum) in sums.iter().enumerate() {
+                    let row = out.add(i * stride);
+                    $store(row, sum[0]);
+                    $store(row.add($width), sum[1]);
+                }
             }
         }
-        for l in 0..depth {
-            let line = b.add(l * LANES);
-            let (b0, b1) = (_mm256_loadu_ps(line), _mm256_loadu_ps(line.add(8)));
-            for (i, sum) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_ps(*a.add(i * a_row + l * a_step));
-                sum[0] = _mm256_fmadd_ps(x, b0, sum[0]);
-                sum[1] = _mm256_fmadd_ps(x, b1, sum[1]);
-            }
-        }
-        for (i, sum) in sums.iter().enumerate() {
-            _mm256_storeu_ps(out.add(i * stride), sum[0]);
-            _mm256_storeu_ps(out.add(i * stride + 8), sum[1]);
-        }
-    }
+    };
 }
+#[cfg(target_arch = "x86_64")]
+products!(
+    product_avx512, block_avx512, "avx512f", 16, 12, [1 2 3 4 5 6 7 8 9 10 11],
+    _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_set1_ps, _mm512_fmadd_ps
+);
+#[cfg(target_arch = "x86_64")]
+products!(
+    product_avx2, block_avx2, "avx2,fma", 8, 6, [1 2 3 4 5],
+    _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_set1_ps, _mm256_fmadd_ps
+);
 
 per_isa! {
     /// The same product as the compiler vectorises it, two rows at a time.

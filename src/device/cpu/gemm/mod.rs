@@ -115,12 +115,10 @@ impl Output {
                 std::slice::from_raw_parts_mut(start, cols)
             };
             let t = &tile.0[i * NR..i * NR + cols];
-            // A row of a whole tile has a known length, which spares a call to copy it.
-            match (<&mut [f32; NR]>::try_from(&mut *c), self.accumulate) {
-                (Ok(c), false) => c.copy_from_slice(t),
-                (Ok(c), true) => add(c, t),
-                (Err(_), false) => c.copy_from_slice(t),
-                (Err(_), true) => add(c, t),
+            match self.accumulate {
+                false => copy(t, c),
+                true if cols == NR => add(&mut c[..NR], &t[..NR]),
+                true => add(c, t),
             }
         }
     }
@@ -135,6 +133,17 @@ fn near(at: *const f32) {
         std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(at.cast())
     };
     let _ = at;
+}
+
+/// Copies `from` to the start of `to`. Whole rows of tiles and lines of panels have a known length, which
+/// spares a call.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    match from.len() {
+        NR => to[..NR].copy_from_slice(&from[..NR]),
+        MR => to[..MR].copy_from_slice(&from[..MR]),
+        len => to[..len].copy_from_slice(from),
+    }
 }
 
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! Packing: from strided f32 matrices to panels.
 
 use super::kernel::Lanes;
-use super::{MR, NR, View, each_panel};
+use super::{NR, View, copy, each_panel};
 use crate::device::cpu::Isa;
 use crate::device::cpu::transpose::transpose;
 use crate::per_isa;
@@ -99,24 +99,6 @@ fn pack_panel(isa: Isa, from: View<'_>, out: &mut [f32], width: usize, pairs: bo
         row_words(isa, from, start, count, pairs, &mut words);
         let out = &mut out[start * width..];
         transpose(isa, (from.rows, count), &words, BLOCK, out, width);
-    }
-}
-
-/// Copies a line to the start of `out`. A whole one has a known length, which spares a call.
-#[inline(always)]
-fn copy(line: &[f32], out: &mut [f32]) {
-    if let (Ok(line), Ok(out)) = (
-        <&[f32; NR]>::try_from(line),
-        <&mut [f32; NR]>::try_from(&mut *out),
-    ) {
-        *out = *line;
-    } else if let (Ok(line), Ok(out)) = (
-        <&[f32; MR]>::try_from(line),
-        <&mut [f32; MR]>::try_from(&mut *out),
-    ) {
-        *out = *line;
-    } else {
-        out[..line.len()].copy_from_slice(line);
     }
 }
 
