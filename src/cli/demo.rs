@@ -23,8 +23,8 @@ use std::time::Duration;
 const DIRECT: &str = "recipes/direct.toml";
 const LREM: &str = "recipes/shop.toml";
 const TEST: &str = "data/shop/test.jsonl";
-/// Time that all trainings together may take.
-const TRAINING: Duration = Duration::from_secs(10 * 60);
+/// Time that all trainings together may take. Indexes and tables take four minutes more.
+const TRAINING: Duration = Duration::from_secs(8 * 60 + 30);
 /// What a step of the direct model, of the cold start and of the reinforcement stage costs in steps of
 /// [`ColdStartStep`] with the recipe's pairs.
 const COST: [f64; 3] = [0.6, 1.6, 1.4];
@@ -38,7 +38,7 @@ pub struct DemoArgs {
     /// Folder for the models and indexes.
     #[arg(long, default_value = "runs/demo")]
     out: PathBuf,
-    /// Optimizer steps of each training; by default as many as take this machine ten minutes.
+    /// Optimizer steps of each training; by default as many as all take this machine eight and a half minutes.
     #[arg(long)]
     steps: Option<usize>,
     /// Where to compute.
@@ -150,7 +150,11 @@ fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
         let masters = folder.load(device.clone(), None, common::CONTEXT)?;
         let mut workload = ColdStartStep::new(masters, pairs)?;
         engine::time(&*device, &mut workload)?;
-        engine::time(&*device, &mut workload)?.as_secs_f64()
+        // The slower of two: a processor that has just been idle is faster than one that trains.
+        let first = engine::time(&*device, &mut workload)?;
+        engine::time(&*device, &mut workload)?
+            .max(first)
+            .as_secs_f64()
     });
     let step = seconds * recipe.train.batch as f64 / pairs as f64;
     let steps = (TRAINING.as_secs_f64() / (step * COST.iter().sum::<f64>())) as usize;

@@ -123,3 +123,13 @@ impl Workspace {
         message.replace(&self.file.display().to_string(), &self.shown)
     }
 }
+
+/// Waits for the compiler. A program that ended while another of its threads compiles would crash: NVRTC's
+/// state is torn down at exit.
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        if let Some(translation) = self.translation.take() {
+            drop(translation.join());
+        }
+    }
+}
