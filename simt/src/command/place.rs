@@ -1,11 +1,14 @@
-//! A folder in which the loader finds the library under the names of NVIDIA's.
+//! A folder in which the loader finds the libraries under the names of NVIDIA's.
 
 use super::{Error, Result};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Names under which programs look for the driver library.
-const NAMES: [&str; 2] = ["libcuda.so", "libcuda.so.1"];
+const DRIVER: [&str; 2] = ["libcuda.so", "libcuda.so.1"];
+/// Name under which programs look for the runtime library, and that library's, which lies beside the driver's
+/// if it was built.
+const RUNTIME: (&str, &str) = ("libcudart.so.12", "libsimt_runtime.so");
 
 /// The library: beside this program, or where cargo and installers put it.
 ///
@@ -63,15 +66,23 @@ pub fn folder(library: &Path) -> Result<PathBuf> {
 
 fn fill(folder: &Path, library: &Path) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    for name in NAMES {
-        let link = folder.join(name);
-        if std::fs::read_link(&link).is_ok_and(|to| to == library) {
-            continue;
-        }
-        // Renamed into place, so that another process never finds it missing.
-        let fresh = folder.join(format!("{name}.{}", std::process::id()));
-        symlink(library, &fresh)?;
-        std::fs::rename(&fresh, &link)?;
+    for name in DRIVER {
+        link(&folder.join(name), library)?;
+    }
+    let (name, runtime) = RUNTIME;
+    let runtime = library.with_file_name(runtime);
+    if runtime.is_file() {
+        link(&folder.join(name), &runtime)?;
     }
     Ok(())
+}
+
+fn link(link: &Path, library: &Path) -> std::io::Result<()> {
+    if std::fs::read_link(link).is_ok_and(|to| to == library) {
+        return Ok(());
+    }
+    // Renamed into place, so that another process never finds it missing.
+    let fresh = link.with_extension(format!("{}", std::process::id()));
+    symlink(library, &fresh)?;
+    std::fs::rename(&fresh, link)
 }
