@@ -7,26 +7,37 @@ root=$(cd "$here/../.." && pwd)
 work=$root/.cache/conformance
 mkdir -p "$work/lib"
 
-cargo build --release -p simt --manifest-path "$root/Cargo.toml" || exit 1
-library=${CARGO_TARGET_DIR:-$root/target}/release/libsimt.so
-ln -sf "$library" "$work/lib/libcuda.so"
-ln -sf "$library" "$work/lib/libcuda.so.1"
+cargo build --release -p simt -p simt-runtime --manifest-path "$root/Cargo.toml" || exit 1
+libraries=${CARGO_TARGET_DIR:-$root/target}/release
+ln -sf "$libraries/libsimt.so" "$work/lib/libcuda.so"
+ln -sf "$libraries/libsimt.so" "$work/lib/libcuda.so.1"
+ln -sf "$libraries/libsimt_runtime.so" "$work/lib/libcudart.so.12"
 
-if ! cmp -s "$here/requirements.txt" "$work/installed.txt"; then
-    python3 -m venv "$work/venv" && "$work/venv/bin/pip" install -q -r "$here/requirements.txt" || exit 1
+# A virtual environment in folder $1 with the packages of list $2.
+environment() {
+    cmp -s "$2" "$1/installed.txt" && return
+    python3 -m venv "$1" && "$1/bin/pip" install -q -r "$2" || exit 1
     # With nvJitLink, NVIDIA's packages link to machine code; without it they use the driver's linker.
-    "$work/venv/bin/pip" uninstall -q -y nvidia-nvjitlink-cu12
-    cp "$here/requirements.txt" "$work/installed.txt"
-fi
+    grep -q nvjitlink "$2" || "$1/bin/pip" uninstall -q -y nvidia-nvjitlink-cu12
+    cp "$2" "$1/installed.txt"
+}
 
-export LD_LIBRARY_PATH="$work/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" DEV=CUDA
+# tinygrad takes the device from DEV; CuPy asks NVRTC for machine code unless it is told otherwise.
+export DEV=CUDA CUPY_COMPILE_WITH_PTX=1
+others=${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 failed=0
 [ $# -gt 0 ] || set -- "$here"/*.py
 for program; do
     name=$(basename "$program" .py)
     log=$work/$name.log
+    # A program with a list of its own needs other versions than the rest.
+    venv=$work/venv
+    packages=$here/requirements.txt
+    [ ! -f "$here/$name.txt" ] || { venv=$work/$name packages=$here/$name.txt; }
+    environment "$venv" "$packages"
+    nvidia=$(find "$venv"/lib/python*/site-packages/nvidia -maxdepth 2 -name lib -printf ':%p')
     start=$(date +%s)
-    if timeout 900 "$work/venv/bin/python" "$here/$name.py" >"$log" 2>&1; then
+    if LD_LIBRARY_PATH=$work/lib$nvidia$others timeout 900 "$venv/bin/python" "$here/$name.py" >"$log" 2>&1; then
         result=pass
         why=
     else

@@ -5,7 +5,7 @@ use crate::error::{Error, Result, Said};
 use crate::stream::cudaStream_t;
 use cudarc::driver::sys::{self, CUDA_MEMCPY2D, CUdeviceptr, CUmemorytype};
 use std::ffi::{c_int, c_uint, c_void};
-use std::mem::zeroed;
+use std::ptr::null_mut;
 
 /// Which way a copy goes (`cudaMemcpyKind`): the memory types of its source and of its target.
 ///
@@ -82,20 +82,23 @@ impl Rows {
         if self.width == 0 || self.height == 0 {
             return Ok(());
         }
-        // SAFETY: a structure of numbers and pointers, which may be null.
-        let empty: CUDA_MEMCPY2D = unsafe { zeroed() };
         let copy = CUDA_MEMCPY2D {
+            srcXInBytes: 0,
+            srcY: 0,
             srcMemoryType: from,
             srcHost: self.from,
             srcDevice: self.from as CUdeviceptr,
+            srcArray: null_mut(),
             srcPitch: self.from_pitch,
+            dstXInBytes: 0,
+            dstY: 0,
             dstMemoryType: to,
             dstHost: self.to,
             dstDevice: self.to as CUdeviceptr,
+            dstArray: null_mut(),
             dstPitch: self.to_pitch,
             WidthInBytes: self.width,
             Height: self.height,
-            ..empty
         };
         // SAFETY: the caller's promise.
         unsafe {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Said};
 use crate::stream::cudaStream_t;
 use cudarc::driver::sys::{self, CUDA_MEMCPY3D, CUdeviceptr};
 use std::ffi::{c_uint, c_void};
-use std::mem::zeroed;
+use std::ptr::null_mut;
 
 /// Bytes, rows, layers.
 #[repr(C)]
@@ -54,29 +54,32 @@ unsafe fn copy(arguments: *const cudaMemcpy3DParms, stream: Option<cudaStream_t>
         return Err(Error::NOT_SUPPORTED);
     }
     let (from, to) = ways(a.kind)?;
-    // SAFETY: a structure of numbers and pointers, which may be null.
-    let empty: CUDA_MEMCPY3D = unsafe { zeroed() };
     let copy = CUDA_MEMCPY3D {
         srcXInBytes: a.srcPos.width,
         srcY: a.srcPos.height,
         srcZ: a.srcPos.depth,
+        srcLOD: 0,
         srcMemoryType: from,
         srcHost: a.srcPtr.ptr,
         srcDevice: a.srcPtr.ptr as CUdeviceptr,
+        srcArray: null_mut(),
         srcPitch: a.srcPtr.pitch,
         srcHeight: a.srcPtr.ysize,
         dstXInBytes: a.dstPos.width,
         dstY: a.dstPos.height,
         dstZ: a.dstPos.depth,
+        dstLOD: 0,
         dstMemoryType: to,
         dstHost: a.dstPtr.ptr,
         dstDevice: a.dstPtr.ptr as CUdeviceptr,
+        dstArray: null_mut(),
         dstPitch: a.dstPtr.pitch,
         dstHeight: a.dstPtr.ysize,
         WidthInBytes: a.extent.width,
         Height: a.extent.height,
         Depth: a.extent.depth,
-        ..empty
+        reserved0: null_mut(),
+        reserved1: null_mut(),
     };
     // SAFETY: the caller's promise.
     unsafe {

@@ -21,6 +21,7 @@ pub type Result<T = ()> = std::result::Result<T, Error>;
 
 impl Error {
     pub const INVALID_VALUE: Error = Error(1);
+    pub const INVALID_CONFIGURATION: Error = Error(9);
     pub const INVALID_SYMBOL: Error = Error(13);
     pub const INVALID_COPY_DIRECTION: Error = Error(21);
     pub const INSUFFICIENT_DRIVER: Error = Error(35);

@@ -1,9 +1,11 @@
 //! Launches of kernels by their stubs.
 
-use crate::error::{Error, Said, put};
+use crate::context;
+use crate::device::attribute;
+use crate::error::{Error, Result, Said, put};
 use crate::registry::function;
 use crate::stream::cudaStream_t;
-use cudarc::driver::sys::{self, CUlaunchAttribute, CUlaunchConfig};
+use cudarc::driver::sys::{self, CUdevice_attribute, CUlaunchAttribute, CUlaunchConfig};
 use std::cell::RefCell;
 use std::ffi::{c_uint, c_void};
 use std::ptr::null_mut;
@@ -62,6 +64,63 @@ pub extern "C" fn __cudaPushCallConfiguration(
     0
 }
 
+/// # Safety
+/// The arguments are those of the kernel.
+unsafe fn launch(
+    kernel: *const c_void,
+    grid: dim3,
+    block: dim3,
+    arguments: *mut *mut c_void,
+    shared: usize,
+    stream: cudaStream_t,
+) -> Result {
+    let function = function(kernel)?;
+    let shared = c_uint::try_from(shared).map_err(|_| Error::INVALID_VALUE)?;
+    // SAFETY: the caller's promise.
+    let launched = unsafe {
+        sys::cuLaunchKernel(
+            function,
+            grid.x,
+            grid.y,
+            grid.z,
+            block.x,
+            block.y,
+            block.z,
+            shared,
+            stream,
+            arguments,
+            null_mut(),
+        )
+    };
+    match launched.ok() {
+        // What the driver calls an invalid value has a number of its own here.
+        Err(Error::INVALID_VALUE) if !fits(grid, block)? => Err(Error::INVALID_CONFIGURATION),
+        said => said,
+    }
+}
+
+/// Whether a device can have so many blocks and threads at all.
+fn fits(grid: dim3, block: dim3) -> Result<bool> {
+    use CUdevice_attribute as A;
+    let device = context::device()?;
+    let limit = |of: A| Ok(u64::from(attribute(of, device)?.cast_unsigned()));
+    let threads = u64::from(block.x) * u64::from(block.y) * u64::from(block.z);
+    let sides = [
+        (grid.x, A::CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_X),
+        (grid.y, A::CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Y),
+        (grid.z, A::CU_DEVICE_ATTRIBUTE_MAX_GRID_DIM_Z),
+        (block.x, A::CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_X),
+        (block.y, A::CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Y),
+        (block.z, A::CU_DEVICE_ATTRIBUTE_MAX_BLOCK_DIM_Z),
+    ];
+    for (side, most) in sides {
+        if side == 0 || u64::from(side) > limit(most)? {
+            return Ok(false);
+        }
+    }
+    Ok(threads <= limit(A::CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_BLOCK)?)
+}
+
 entry_points! {
     /// Gives it to the stub.
     fn __cudaPopCallConfiguration(grid: *mut dim3, block: *mut dim3, shared: *mut usize, stream: *mut cudaStream_t) {
@@ -75,11 +134,12 @@ entry_points! {
 
     /// Launches a kernel.
     fn cudaLaunchKernel(stub: *const c_void, grid: dim3, block: dim3, arguments: *mut *mut c_void, shared: usize, stream: cudaStream_t) {
-        let function = function(stub)?;
-        let shared = c_uint::try_from(shared).map_err(|_| Error::INVALID_VALUE)?;
-        sys::cuLaunchKernel(
-            function, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared, stream, arguments, null_mut(),
-        ).ok()
+        launch(stub, grid, block, arguments, shared, stream)
+    }
+
+    /// The same, as the stubs of later compilers call it.
+    fn __cudaLaunchKernel(kernel: *const c_void, grid: dim3, block: dim3, arguments: *mut *mut c_void, shared: usize, stream: cudaStream_t) {
+        launch(kernel, grid, block, arguments, shared, stream)
     }
 
     /// Launches a kernel whose blocks may wait for each other.

@@ -28,6 +28,7 @@ pub mod pool;
 pub mod properties;
 pub mod registry;
 pub mod stream;
+pub mod symbols;
 pub mod unsupported;
 
 pub use error::{

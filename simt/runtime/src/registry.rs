@@ -7,7 +7,7 @@ use crate::context;
 use crate::error::{Error, Result, Said};
 use cudarc::driver::sys::{self, CUdeviceptr, CUfunction, CUkernel, CUlibrary};
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -84,14 +84,17 @@ impl Registry {
         Ok(library)
     }
 
+    /// The kernel of a stub, or what is one already.
     fn kernel(&mut self, stub: usize) -> Result<CUkernel> {
         if let Some(kernel) = self.loaded.get(&stub) {
             return Ok(*kernel as CUkernel);
         }
-        let symbol = self
-            .kernels
-            .get(&stub)
-            .ok_or(Error::INVALID_DEVICE_FUNCTION)?;
+        let Some(symbol) = self.kernels.get(&stub) else {
+            let is_kernel = self.loaded.values().any(|&kernel| kernel == stub);
+            return is_kernel
+                .then_some(stub as CUkernel)
+                .ok_or(Error::INVALID_DEVICE_FUNCTION);
+        };
         let (fatbin, name) = (symbol.fatbin, symbol.name.clone());
         let library = self.library(fatbin)?;
         let mut kernel = null_mut();
@@ -103,14 +106,21 @@ impl Registry {
     }
 }
 
-/// The kernel behind a stub, in the current context. What is no stub is taken for a kernel of the driver, as
-/// the runtime does since CUDA 12.
+/// The driver's kernel of a stub.
+///
+/// # Errors
+/// Where there is no such kernel, or its fatbin has nothing for the device.
+pub fn kernel(stub: *const c_void) -> Result<CUkernel> {
+    context::current()?;
+    registry().kernel(stub as usize)
+}
+
+/// What can be launched of a stub, or of its kernel, in the current context.
 ///
 /// # Errors
 /// Where there is no such kernel, or its fatbin has nothing for the device.
 pub fn function(stub: *const c_void) -> Result<CUfunction> {
-    context::current()?;
-    let kernel = registry().kernel(stub as usize)?;
+    let kernel = kernel(stub)?;
     let mut function = null_mut();
     // SAFETY: a kernel of a loaded library.
     unsafe { sys::cuKernelGetFunction(&mut function, kernel).ok()? };
@@ -290,50 +300,4 @@ pub unsafe extern "C" fn __cudaInitModule(fatbin: *mut c_void) -> c_char {
         Ok(())
     });
     (ready == 0).into()
-}
-
-entry_points! {
-    /// The driver's function of a stub.
-    fn cudaGetFuncBySymbol(found: *mut CUfunction, stub: *const c_void) {
-        crate::error::put(found, function(stub)?)
-    }
-
-    /// Where a variable lies.
-    fn cudaGetSymbolAddress(to: *mut *mut c_void, shadow: *const c_void) {
-        crate::error::put(to, variable(shadow)?.0 as *mut c_void)
-    }
-
-    /// How many bytes a variable has.
-    fn cudaGetSymbolSize(size: *mut usize, shadow: *const c_void) {
-        crate::error::put(size, variable(shadow)?.1)
-    }
-
-    /// Copies into a variable.
-    fn cudaMemcpyToSymbol(shadow: *const c_void, from: *const c_void, count: usize, offset: usize, kind: c_uint) {
-        crate::copies::bytes(part(shadow, offset, count)?, from, count, kind, None)
-    }
-
-    /// Copies into a variable in the order of a stream.
-    fn cudaMemcpyToSymbolAsync(shadow: *const c_void, from: *const c_void, count: usize, offset: usize, kind: c_uint, stream: crate::stream::cudaStream_t) {
-        crate::copies::bytes(part(shadow, offset, count)?, from, count, kind, Some(stream))
-    }
-
-    /// Copies out of a variable.
-    fn cudaMemcpyFromSymbol(to: *mut c_void, shadow: *const c_void, count: usize, offset: usize, kind: c_uint) {
-        crate::copies::bytes(to, part(shadow, offset, count)?, count, kind, None)
-    }
-
-    /// Copies out of a variable in the order of a stream.
-    fn cudaMemcpyFromSymbolAsync(to: *mut c_void, shadow: *const c_void, count: usize, offset: usize, kind: c_uint, stream: crate::stream::cudaStream_t) {
-        crate::copies::bytes(to, part(shadow, offset, count)?, count, kind, Some(stream))
-    }
-}
-
-/// The address of a part of a variable.
-fn part(shadow: *const c_void, offset: usize, count: usize) -> Result<*mut c_void> {
-    let (address, size) = variable(shadow)?;
-    match offset.checked_add(count) {
-        Some(end) if end <= size => Ok((address + offset as u64) as *mut c_void),
-        _ => Err(Error::INVALID_VALUE),
-    }
 }

@@ -14,7 +14,7 @@ pub struct Function {
     /// Its index in the program.
     pub index: usize,
     pub module: usize,
-    version: u32,
+    architecture: u32,
     /// Most dynamic shared memory that a launch may ask for, in bytes.
     pub dynamic_limit: AtomicU32,
     carveout: AtomicU32,
@@ -42,14 +42,14 @@ fn get(handle: usize) -> Result<Arc<Function>> {
 
 impl Function {
     /// An entry with its defaults.
-    pub fn new(program: Arc<Program>, index: usize, module: usize, version: u32) -> Function {
+    pub fn new(program: Arc<Program>, index: usize, module: usize, architecture: u32) -> Function {
         let entry = &program.functions[index];
         let name = std::ffi::CString::new(entry.name.as_str()).unwrap_or_default();
         Function {
             dynamic_limit: AtomicU32::new(SHARED_DEFAULT.saturating_sub(entry.shared)),
             carveout: AtomicU32::new(!0),
             allows_large_clusters: AtomicBool::new(false),
-            version,
+            architecture,
             name,
             index,
             module,
@@ -83,7 +83,7 @@ impl Function {
             2 => 0,
             3 => entry.local,
             4 => entry.registers.clamp(1, 255),
-            5 => self.version,
+            5 => self.architecture,
             6 => chip.major * 10 + chip.minor,
             7 => 0,
             8 => self.dynamic_limit.load(Ordering::Relaxed),

@@ -20,8 +20,8 @@ pub struct Module {
     device: usize,
     /// The device's when its variables were placed.
     epoch: usize,
-    /// ISA version of the text, 10 · major + minor.
-    pub version: u32,
+    /// The architecture that the text was written for, such as 80.
+    pub architecture: u32,
     /// Handles of functions that have been asked for.
     handles: Mutex<HashMap<usize, usize>>,
 }
@@ -94,7 +94,7 @@ pub fn load(
         images,
         device: ordinal,
         epoch: device.epoch.load(Ordering::Relaxed),
-        version: ast.version.0 * 10 + ast.version.1,
+        architecture: ast.architecture(),
         handles: Mutex::default(),
     })
 }
@@ -165,7 +165,7 @@ impl Module {
     fn handle_of(&self, index: usize, module: usize) -> usize {
         *lock(&self.handles).entry(index).or_insert_with(|| {
             let program = Arc::clone(&self.program);
-            FUNCTIONS.insert(Function::new(program, index, module, self.version))
+            FUNCTIONS.insert(Function::new(program, index, module, self.architecture))
         })
     }
 

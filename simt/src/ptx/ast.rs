@@ -17,6 +17,20 @@ pub struct Module<'a> {
     pub aliases: Vec<(&'a str, &'a str)>,
 }
 
+impl Module<'_> {
+    /// The number of the target: 90 of `sm_90a`, 0 where there is none.
+    pub fn architecture(&self) -> u32 {
+        architecture(self.target)
+    }
+}
+
+/// The number of a target, such as 90 of `sm_90a`; 0 where there is none.
+pub fn architecture(target: &str) -> u32 {
+    let digits = target.trim_start_matches("sm_");
+    let digits = digits.trim_end_matches(|c: char| !c.is_ascii_digit());
+    digits.parse().unwrap_or(0)
+}
+
 /// Who may see a name outside its module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Linkage {

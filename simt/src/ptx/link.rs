@@ -1,6 +1,6 @@
 //! Several modules as one: what one declares as external another defines.
 
-use super::ast::{Function, Linkage, Module, Statement, Variable};
+use super::ast::{Function, Linkage, Module, Statement, Variable, architecture};
 use super::lexer::{Token, tokens};
 use super::{Error, Result, error, parser};
 use std::collections::{HashMap, HashSet};
@@ -117,15 +117,8 @@ pub fn merge<'a>(modules: Vec<Module<'a>>) -> Result<Module<'a>> {
 
 /// The later of two targets, by their numbers.
 fn newer<'a>(one: &'a str, other: &'a str) -> &'a str {
-    let number = |target: &str| -> u32 {
-        let digits = target.trim_start_matches("sm_");
-        digits
-            .trim_end_matches(|c: char| !c.is_ascii_digit())
-            .parse()
-            .unwrap_or(0)
-    };
     // A target with a letter is the more special one.
-    let rank = |target: &str| (number(target), target.ends_with(['a', 'f']));
+    let rank = |target: &str| (architecture(target), target.ends_with(['a', 'f']));
     if rank(other) > rank(one) { other } else { one }
 }
 
