@@ -1,12 +1,17 @@
 //! What is no PTX, or no PTX of this machine, is refused with its line; nothing that a text says makes
 //! the front panic.
 
+#[path = "support/fuzz.rs"]
+mod fuzz;
 #[path = "support/instructions.rs"]
 mod instructions;
 
+use fuzz::cases;
 use instructions::LONG;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use simt::ptx::{Error, decode::decode, parser::parse};
+use std::sync::LazyLock;
 
 fn load(text: &str) -> Result<(), Error> {
     let module = parse(text)?;
@@ -145,7 +150,7 @@ const WORDS: [&str; 48] = [
 ];
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(cases(20_000)))]
 
     #[test]
     fn any_text_is_answered(text in ".{0,200}") {
@@ -161,26 +166,63 @@ proptest! {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+/// Entries of programs by compilers, each as a program of its own: what stands before the first one, and it.
+static ENTRIES: LazyLock<Vec<(&str, Vec<&str>)>> = LazyLock::new(|| {
+    let texts = [
+        include_str!("ptx/kernels.ptx"),
+        include_str!("ptx/check.ptx"),
+        include_str!("ptx/wmma.ptx"),
+        include_str!("ptx/triton_attention_sm90.ptx"),
+    ];
+    let mut entries = Vec::new();
+    for text in texts {
+        let mut parts = text.split(".visible .entry");
+        let head = parts.next().unwrap_or("");
+        // Those that call a function from between two entries are none of their own.
+        let whole = parts.filter(|part| load(&format!("{head}.visible .entry{part}")).is_ok());
+        entries.extend(whole.map(|part| (head, part.lines().collect())));
+    }
+    assert!(entries.len() > 70, "{} entries", entries.len());
+    entries
+});
 
-    /// A real program, a few of whose bytes are others.
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(cases(4_000)))]
+
+    /// A real program of which lines are gone, twice there, or another's, and bytes are others.
     #[test]
     fn any_damage_is_answered(
-        changes in prop::collection::vec((0usize..60_000, 0usize..128), 1..8),
-        cut in 1000usize..60_000,
+        which in any::<Index>(),
+        lines in prop::collection::vec((any::<Index>(), 0..4, any::<Index>(), any::<Index>()), 0..4),
+        bytes in prop::collection::vec((any::<Index>(), 0u8..128), 0..4),
+        cut in any::<Index>(),
+        is_cut in any::<bool>(),
     ) {
-        let mut text = include_str!("ptx/kernels.ptx").as_bytes()[..cut].to_vec();
-        for (at, byte) in changes {
-            let length = text.len();
-            text[at % length] = byte as u8;
+        let (head, entry) = which.get(&ENTRIES);
+        let mut entry = entry.clone();
+        for (at, change, other, from) in lines {
+            let at = at.index(entry.len());
+            match change {
+                0 if entry.len() > 1 => drop(entry.remove(at)),
+                1 => entry.insert(at, entry[at]),
+                2 => entry[at] = *from.get(other.get(&ENTRIES).1.as_slice()),
+                _ => entry.insert(at, *from.get(other.get(&ENTRIES).1.as_slice())),
+            }
+        }
+        let mut text = format!("{head}.visible .entry{}", entry.join("\n")).into_bytes();
+        for (at, byte) in bytes {
+            let at = at.index(text.len());
+            text[at] = byte;
+        }
+        if is_cut {
+            text.truncate(cut.index(text.len()));
         }
         let _ = load(&String::from_utf8_lossy(&text));
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(cases(20_000)))]
 
     /// A long instruction with words and modifiers left out, said twice or taken from others.
     #[test]

@@ -1,5 +1,6 @@
 //! Fatbins that NVIDIA's tools made, ones made here by the layout, and damaged ones.
 
+use super::fuzz;
 use super::support::{Random, stream};
 use super::{AddArguments, WORDS, Words, function, module, ok};
 use cudarc::driver::sys::{self, CUresult};
@@ -192,16 +193,8 @@ fn what_has_no_ptx_is_refused_by_name() {
     assert_eq!(module(&newer), Err(CUresult::CUDA_ERROR_NO_BINARY_FOR_GPU));
 }
 
-/// How many damaged images are tried: `SIMT_FUZZ`, or some thousands.
-fn cases() -> u32 {
-    std::env::var("SIMT_FUZZ")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(4_000)
-}
-
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(cases()))]
+    #![proptest_config(ProptestConfig::with_cases(fuzz::cases(4_000)))]
 
     #[test]
     fn damaged_fatbins_are_answered(

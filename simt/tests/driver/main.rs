@@ -3,6 +3,8 @@
 mod captures;
 mod copies;
 mod fatbins;
+#[path = "../support/fuzz.rs"]
+mod fuzz;
 mod graphs;
 mod launches;
 mod linking;
