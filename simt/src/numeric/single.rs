@@ -7,14 +7,13 @@
 use super::format::F32_NAN;
 use super::rounding::Rounding;
 
-/// NaN as f32 instructions return it.
+/// NaN as f32 instructions return it. Asks the bits: to a compiler the payload of a NaN that arithmetic gives is
+/// anybody's choice, so that it may take `x` for the answer to "`x`, or this NaN where `x` is one".
 #[inline(always)]
 pub fn canonical(x: f32) -> f32 {
-    if x.is_nan() {
-        f32::from_bits(F32_NAN)
-    } else {
-        x
-    }
+    let bits = x.to_bits();
+    let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
+    f32::from_bits(if is_nan { F32_NAN } else { bits })
 }
 
 /// `.ftz`: subnormals to zero of the same sign. For the operands before and the result after.

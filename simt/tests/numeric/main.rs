@@ -15,5 +15,6 @@ mod minmax;
 mod mma;
 mod mma_integer;
 mod mma_quad;
+mod operation;
 mod reference;
 mod sections;
