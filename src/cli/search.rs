@@ -193,6 +193,7 @@ impl<D: Device> Printer<'_, D> {
             let end = match thought.ending {
                 Some(Ending::Budget) => ", cut at the budget",
                 Some(Ending::Broken) => ", broken off",
+                Some(Ending::Settled) => ", settled",
                 Some(Ending::Closed | Ending::Direct) | None => "",
             };
             let ThoughtText { text, tokens, .. } = thought;

@@ -27,6 +27,10 @@ pub struct Searching {
     /// Share, from 0 to 1, of the embedding without a thought in the query's.
     #[arg(long, allow_negative_numbers = true)]
     direct: Option<f32>,
+    /// Break a thought off when one more token leaves the embedding where it was, by a cosine of at least
+    /// this.
+    #[arg(long, value_name = "COSINE", allow_negative_numbers = true)]
+    settled: Option<f32>,
     /// Think only about queries that, embedded without a thought, have the best item less than this
     /// ahead of the second best, in cosine; the others' results are those without a thought.
     #[arg(long, value_name = "MARGIN", allow_negative_numbers = true)]
@@ -46,6 +50,7 @@ impl Searching {
             rollouts: None,
             temperature: None,
             direct: None,
+            settled: None,
             gate: None,
             approximate: false,
             inference,
@@ -58,6 +63,7 @@ impl Searching {
             rollouts: u32::try_from(own.rollouts).ok(),
             temperature: Some(own.temperature),
             direct: Some(own.direct),
+            settled: own.settled,
             ..self
         }
     }
@@ -88,6 +94,7 @@ impl Searching {
             rollouts: self.rollouts.map_or(as_trained.rollouts, |n| n as usize),
             temperature: self.temperature.unwrap_or(as_trained.temperature),
             direct: self.direct.unwrap_or(as_trained.direct),
+            settled: self.settled.or(as_trained.settled),
         };
         match own.problem() {
             Some((key, expected)) => {

@@ -36,6 +36,10 @@ pub struct OwnThoughts {
     pub temperature: f32,
     /// Share of the embedding without a thought in the query's.
     pub direct: f32,
+    /// Cosine of the embeddings without a thought's last token and with it at which the thought is broken
+    /// off; none: never.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<f32>,
 }
 
 impl Thinking {
@@ -55,6 +59,7 @@ impl Default for OwnThoughts {
             rollouts: 1,
             temperature: 0.0,
             direct: 0.0,
+            settled: None,
         }
     }
 }
@@ -74,6 +79,12 @@ impl OwnThoughts {
                 (0.0..=1.0).contains(&self.direct),
                 "query.direct",
                 "expected a share from 0 to 1",
+            ),
+            (
+                self.settled
+                    .is_none_or(|cosine| (-1.0..=1.0).contains(&cosine)),
+                "query.settled",
+                "expected a cosine from -1 to 1",
             ),
             (
                 apart,
@@ -102,6 +113,7 @@ impl OwnThoughts {
             },
             rollouts: self.rollouts,
             direct: gated || self.direct > 0.0,
+            settled: self.settled,
             batch: ROWS.max(self.rollouts),
         };
         let question = |ids: Vec<u32>| Question {
@@ -160,6 +172,7 @@ mod tests {
             rollouts: 2,
             temperature: 1.0,
             direct: 0.5,
+            settled: None,
         };
         // A quarter of (0.6, 0.8) and of (0, 1), half of (1, 0).
         let blend = own.blend(&[[3.0, 4.0], [0.0, 2.0], [5.0, 0.0]].map(thought));

@@ -5,6 +5,15 @@ use crate::ops::forest::Span;
 use crate::ops::sample::Sampled;
 use crate::text::Prompts;
 
+/// The cosine of two vectors that are not 0.
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        let products = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y));
+        products.sum()
+    };
+    (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()) as f32
+}
+
 /// A row being decoded.
 pub struct Row {
     pub question: usize,
@@ -17,6 +26,8 @@ pub struct Row {
     pub last: Option<u32>,
     pub thought: Thought,
     pub entropy: f32,
+    /// The embedding that the thought would have without its last token, where somebody looks.
+    pub before: Vec<f32>,
 }
 
 /// What a row feeds in a pass.
@@ -50,9 +61,9 @@ impl Row {
         text
     }
 
-    /// The next token, and drafts of those behind it; the end of the thought rides along where it is drafted
-    /// or the budget is spent.
-    pub fn feed(&self, drafts: &[u32], budget: usize, p: &Prompts) -> Feed {
+    /// The next token, and drafts of those behind it; the end of the thought rides along where it is drafted,
+    /// the budget is spent or the embedding is `watched`.
+    pub fn feed(&self, drafts: &[u32], budget: usize, watched: bool, p: &Prompts) -> Feed {
         let end = [p.end_think, p.emb];
         let mut ids: Vec<u32> = self.last.into_iter().collect();
         if ids.is_empty() {
@@ -63,7 +74,7 @@ impl Row {
         ids.extend(drafted);
         let read = ids.len();
         let spent = self.thought.tokens.len() + read - 1 == budget;
-        if spent || drafts.last() == Some(&end[0]) {
+        if spent || watched || drafts.last() == Some(&end[0]) {
             ids.extend(end);
         }
         Feed { ids, read }
@@ -86,6 +97,17 @@ impl Row {
         }
         // Nothing was sampled: this was the end.
         self.last.is_none()
+    }
+
+    /// Looks at the embedding that the thought would have if it ended with what is in the cache after this
+    /// pass. True where it is that of the pass before, by a cosine of at least `settled`: then it is over.
+    pub fn settles(&mut self, embedding: &[f32], settled: f32) -> bool {
+        let over = !self.before.is_empty() && cosine(&self.before, embedding) >= settled;
+        if over {
+            self.thought.ending = Ending::Settled;
+        }
+        self.before = embedding.to_vec();
+        over
     }
 
     /// Takes a sampled token: one more of the thought, or the end of it, and then true.

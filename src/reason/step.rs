@@ -55,7 +55,7 @@ impl<D: Device> Reasoner<'_, D> {
             });
         }
         let direct = embedded.len();
-        let feeds = self.feeds(live, options.budget);
+        let feeds = self.feeds(live, options);
         // Tokens whose successors are sampled, and the keys of these.
         let (mut read, mut sampling) = (Vec::new(), Vec::new());
         for (row, feed) in live.iter().zip(&feeds) {
@@ -94,7 +94,12 @@ impl<D: Device> Reasoner<'_, D> {
             let (own, others) = sampled.split_at(feed.read);
             sampled = others;
             let embedding = feed.closes().then(|| thoughts.next()).flatten();
-            if let (true, Some(embedding)) = (row.read(feed, own, &rules), embedding) {
+            let settles = match (options.settled, embedding) {
+                (Some(settled), Some(embedding)) => row.settles(embedding, settled),
+                _ => false,
+            };
+            let over = settles || row.read(feed, own, &rules);
+            if let (true, Some(embedding)) = (over, embedding) {
                 let thought = &mut row.thought;
                 thought.embedding = embedding.to_vec();
                 thought.entropy = row.entropy / thought.log_probabilities.len().max(1) as f32;
@@ -107,17 +112,21 @@ impl<D: Device> Reasoner<'_, D> {
         })
     }
 
-    /// What every row feeds: with drafts, where a pass has room for them.
-    fn feeds(&self, live: &[Row], budget: usize) -> Vec<Feed> {
-        let p = self.prompts;
+    /// What every row feeds: with drafts, where a pass has room for them and no embedding is to be looked at
+    /// after each token.
+    fn feeds(&self, live: &[Row], options: &ThinkOptions) -> Vec<Feed> {
+        let (p, budget) = (self.prompts, options.budget);
+        let watched = options.settled.is_some();
         let room = (FED / live.len().max(1)).saturating_sub(1);
         let feed = |row: &Row| {
             let most = room.min(budget - row.thought.tokens.len());
             let drafts = match &self.drafts {
-                Some(drafts) if most > 0 => drafts.guess(&row.text(p), most, p.end_think),
+                Some(drafts) if most > 0 && !watched => {
+                    drafts.guess(&row.text(p), most, p.end_think)
+                }
                 _ => Vec::new(),
             };
-            row.feed(&drafts, budget, p)
+            row.feed(&drafts, budget, watched, p)
         };
         live.iter().map(feed).collect()
     }

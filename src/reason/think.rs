@@ -248,6 +248,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
             last: Some(think),
             thought: Thought::empty(Ending::Budget),
             entropy: 0.0,
+            before: Vec::new(),
         });
         at_work.live.extend(rows);
         true

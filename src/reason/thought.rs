@@ -12,6 +12,10 @@ pub struct ThinkOptions {
     pub rollouts: usize,
     /// Embed every query without a thought too, in the pass that its prompt goes in by.
     pub direct: bool,
+    /// Break a thought off when one more token leaves the embedding where it was: when the cosine of the
+    /// embeddings that it would have without its last token and with it is at least this. Every pass looks
+    /// at `</think><emb>` as well then, two rows more a thought, and there are no drafts.
+    pub settled: Option<f32>,
     /// Most thoughts decoded at once.
     pub batch: usize,
 }
@@ -44,6 +48,8 @@ pub enum Ending {
     Budget,
     /// The model wrote another control token; `</think>` was forced.
     Broken,
+    /// The embedding had [settled](ThinkOptions::settled); `</think>` was forced.
+    Settled,
     /// There is no thought: `<emb>` came right after the query.
     Direct,
 }

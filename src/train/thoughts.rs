@@ -30,6 +30,7 @@ pub fn think<D: Device>(
         sampling,
         rollouts,
         direct,
+        settled: None,
         batch: THINK_ROWS.max(rollouts + usize::from(direct)),
     };
     Reasoner::for_questions(model, prompts, questions, &options)?.think(questions, &options)

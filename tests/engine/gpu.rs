@@ -159,6 +159,7 @@ fn thoughts<D: Device>(opened: &ModelFolder, device: Arc<D>) -> Vec<Vec<Thought>
         },
         rollouts: 2,
         direct: false,
+        settled: None,
         batch: 4,
     };
     reasoner.think(&thinking::questions(4), &options).unwrap()

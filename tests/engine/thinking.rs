@@ -36,6 +36,7 @@ fn options(budget: usize, rollouts: usize, batch: usize) -> ThinkOptions {
         },
         rollouts,
         direct: false,
+        settled: None,
         batch,
     }
 }
@@ -185,6 +186,81 @@ fn drafts_change_no_bit() {
                 "{drafted} of {passes}"
             );
         }
+    }
+}
+
+/// The embeddings that a thought has without tokens, with the first, and so on, each from a forward of its own;
+/// the thought stops where two in a row agree.
+#[test]
+fn a_thought_that_has_settled_is_broken_off() {
+    let folder = tempdir().unwrap();
+    tiny::write(folder.path(), 8);
+    let (opened, model) = tiny::open(folder.path());
+    let prompts = opened.prompts().unwrap();
+    let questions = questions(9);
+    let plain = options(12, 2, 5);
+    let whole = think(&model, &prompts, &questions, &plain);
+    let run = |settled: f32| {
+        let options = ThinkOptions {
+            settled: Some(settled),
+            ..plain
+        };
+        let mut reasoner = Reasoner::new(&model, &prompts, 600).unwrap();
+        // What drafts say does not matter where every token is looked at.
+        reasoner = reasoner.with_drafts(Some(Drafts::default()));
+        reasoner.think(&questions, &options).unwrap()
+    };
+    // Looking alone changes nothing.
+    for (a, b) in whole.iter().flatten().zip(run(2.0).iter().flatten()) {
+        assert_eq!(all_bits(a), all_bits(b));
+    }
+    let embedding = |question: &Question, tokens: &[u32]| {
+        let parts = [
+            &prompts.query_prefix[..],
+            &question.ids,
+            &prompts.branch(tokens),
+        ];
+        let ids = parts.concat();
+        let rows = hidden(&model, &ids, &Forest::packed(&[(ids.len(), None)]));
+        rows[rows.len() - model.config.hidden_size..].to_vec()
+    };
+    let cosine = |a: &[f32], b: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    for settled in [-1.0, 0.5, 0.9, 0.97] {
+        let mut endings = Vec::new();
+        for ((question, whole), broken) in questions.iter().zip(&whole).zip(run(settled)) {
+            for (whole, broken) in whole.iter().zip(broken) {
+                let step = |n: usize| {
+                    let [before, after] =
+                        [n - 1, n].map(|n| embedding(question, &whole.tokens[..n]));
+                    cosine(&before, &after)
+                };
+                let steps: Vec<f32> = (1..=whole.tokens.len()).map(step).collect();
+                if steps.iter().any(|cosine| (cosine - settled).abs() < 1e-4) {
+                    continue;
+                }
+                let first = steps.iter().position(|&cosine| cosine >= settled);
+                endings.push(broken.ending);
+                match first {
+                    Some(n) => {
+                        assert_eq!(broken.ending, Ending::Settled);
+                        assert_eq!(broken.tokens, whole.tokens[..=n]);
+                        assert_eq!(broken.drawn, broken.tokens);
+                        assert_eq!(broken.log_probabilities.len(), n + 1);
+                        let expected = embedding(question, &broken.tokens);
+                        assert!(relative_error(&broken.embedding, &expected) < 2e-5);
+                    }
+                    None => assert_eq!(all_bits(&broken), all_bits(whole)),
+                }
+            }
+        }
+        assert!(endings.contains(&Ending::Settled), "{settled}");
+        assert!(
+            settled < 0.9 || endings.iter().any(|&e| e != Ending::Settled),
+            "{settled}"
+        );
     }
 }
 
