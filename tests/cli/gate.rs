@@ -151,6 +151,10 @@ fn gates_that_cannot_be() {
             "--gate: there is no thought to be spared; expected --think of at least 1",
         ),
         (
+            "search model shop --query tea --settled 1.5",
+            "--settled: expected a cosine from -1 to 1",
+        ),
+        (
             &format!("{evaluate} --gate 0.1 --thoughts gold"),
             "--gate: given thoughts cost nothing to be spared; expected --thoughts own",
         ),
