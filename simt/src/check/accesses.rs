@@ -63,6 +63,21 @@ impl Local {
         }
     }
 
+    /// Bulk copies and matrices write some bytes.
+    pub fn mark(&mut self, state: &mut State, issue: &Issue<'_>) {
+        issue.pieces(|piece| {
+            let range = piece.address..piece.address + piece.bytes;
+            match piece.space {
+                _ if !piece.kind.writes() => {}
+                Space::Shared if std::ptr::eq(piece.block, issue.block()) => {
+                    self.written.put(range, true);
+                }
+                Space::Global => state.written.set(range),
+                _ => {}
+            }
+        });
+    }
+
     #[inline]
     fn global(&mut self, state: &mut State, access: &Access<'_, '_>) {
         let Access { address, bytes, .. } = *access;

@@ -11,7 +11,6 @@ use super::subject::Subject;
 use crate::exec::block::BARRIERS;
 use crate::exec::facts::Effect;
 use crate::exec::touch::{Order, Scope};
-use crate::ptx::types::Space;
 use crate::watch::Issue;
 
 /// Lanes of a warp that wait at a barrier of the block.
@@ -118,12 +117,6 @@ impl Local {
                     }
                 });
             }
-            Effect::Writes(_) if !self.checks.initialised => {}
-            Effect::Writes(_) => issue.written(|space, address, bytes| match space {
-                Space::Shared => self.written.put(address..address + bytes, true),
-                Space::Global => state.written.set(address..address + bytes),
-                _ => {}
-            }),
             Effect::Return if issue.is_called() => {}
             Effect::Exit | Effect::Return => {
                 self.exited = Some(issue.first_thread() + mask.trailing_zeros());

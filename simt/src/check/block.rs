@@ -100,7 +100,8 @@ impl Observer for BlockCheck {
 
     fn before(&mut self, issue: &Issue<'_>) {
         let facts = issue.facts();
-        if facts.effect == Effect::None && facts.touches[0].is_none() {
+        let is_plain = facts.effect == Effect::None && facts.mover.is_none();
+        if is_plain && facts.touches[0].is_none() {
             return;
         }
         let mut state = self.shared.lock();
@@ -111,6 +112,9 @@ impl Observer for BlockCheck {
         }
         if facts.touches[0].is_some() {
             local.accesses(&mut state, &self.kernel, issue);
+        }
+        if facts.mover.is_some() && local.checks.initialised {
+            local.mark(&mut state, issue);
         }
     }
 

@@ -92,6 +92,8 @@ pub fn action(touch: &Touch) -> String {
         Kind::Atomic => format!("atomic operation on {bytes} bytes"),
         Kind::CopyFrom => format!("asynchronous copy from {bytes} bytes"),
         Kind::CopyTo => format!("asynchronous copy to {bytes} bytes"),
+        Kind::Reduce => format!("asynchronous reduction of {bytes} bytes"),
+        Kind::Prefetch => format!("prefetch of {bytes} bytes"),
     }
 }
 

@@ -17,8 +17,8 @@ use crate::numeric::matrix::descriptor::Swizzle;
 pub enum End {
     /// Bytes that lie together.
     Global(*mut u8),
-    /// Bytes from an offset of a block's shared memory on, which starts at the pointer.
-    Shared(*mut u8, u32, Swizzle),
+    /// Bytes from an offset of a block's shared memory on.
+    Shared(*const Block, u32, Swizzle),
     /// A box of a tensor.
     Tile(Box<Tile>),
     /// Bytes that have been read already.
@@ -29,16 +29,18 @@ impl End {
     /// What is there.
     ///
     /// # Safety
-    /// The bytes are there.
+    /// The block and the bytes are there.
     unsafe fn read(&self, bytes: usize) -> Vec<u8> {
         // SAFETY: the caller's promise.
         unsafe {
             match self {
                 End::Global(from) => std::slice::from_raw_parts(*from, bytes).to_vec(),
-                End::Shared(base, offset, Swizzle::None) => {
+                End::Shared(block, offset, Swizzle::None) => {
+                    let base = (**block).shared();
                     std::slice::from_raw_parts(base.add(*offset as usize), bytes).to_vec()
                 }
-                End::Shared(base, offset, swizzle) => {
+                End::Shared(block, offset, swizzle) => {
+                    let base = (**block).shared();
                     let mut read = vec![0; bytes];
                     for (unit, to) in read.chunks_mut(16).enumerate() {
                         let at = swizzle.apply(offset + 16 * unit as u32) as usize;
@@ -65,8 +67,11 @@ impl End {
             };
             match self {
                 End::Global(to) => run(*to, data),
-                End::Shared(base, offset, Swizzle::None) => run(base.add(*offset as usize), data),
-                End::Shared(base, offset, swizzle) => {
+                End::Shared(block, offset, Swizzle::None) => {
+                    run((**block).shared().add(*offset as usize), data);
+                }
+                End::Shared(block, offset, swizzle) => {
+                    let base = (**block).shared();
                     for (unit, from) in data.chunks(16).enumerate() {
                         let at = swizzle.apply(offset + 16 * unit as u32) as usize;
                         run(base.add(at), from);
