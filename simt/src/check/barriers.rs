@@ -54,7 +54,12 @@ impl Local {
     pub fn effect(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
         let (warp, mask, living) = (issue.warp(), issue.mask(), !issue.dead());
         match issue.facts().effect {
-            Effect::None | Effect::WgmmaFence | Effect::WgmmaCommit | Effect::WgmmaWait { .. } => {}
+            Effect::None
+            | Effect::MbarrierWait
+            | Effect::ClusterWait
+            | Effect::WgmmaFence
+            | Effect::WgmmaCommit
+            | Effect::WgmmaWait { .. } => {}
             Effect::Warp { orders, .. } => {
                 if self.checks.sync {
                     self.check_masks(state, kernel, issue);

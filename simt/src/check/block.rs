@@ -120,6 +120,13 @@ impl Observer for BlockCheck {
 
     fn passed(&mut self, issue: &Issue<'_>) {
         let mut state = self.shared.lock();
+        match issue.facts().effect {
+            Effect::Barrier { .. } => {}
+            Effect::MbarrierWait => {
+                return self.local.accesses(&mut state, &self.kernel, issue);
+            }
+            _ => return,
+        }
         let (warp, lanes) = (issue.warp(), issue.mask());
         self.local.go_on(&mut state, &self.kernel, warp, lanes);
         self.local

@@ -7,6 +7,7 @@
 
 use super::block::{Block, Resident};
 use super::diverge::State;
+use super::facts::Effect;
 use super::fault::Report;
 use super::grid::Launch;
 use super::lanes::map2;
@@ -248,7 +249,10 @@ pub fn barrier(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             w.block().cluster().pass();
             Step::Next
         }),
-        Some(_) => Ok(wait),
+        Some(_) => {
+            i.facts.effect = Effect::ClusterWait;
+            Ok(wait)
+        }
         None => i.refuse(),
     }
 }

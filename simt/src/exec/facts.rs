@@ -128,6 +128,10 @@ pub enum Effect {
     CopyWait {
         keep: Option<u32>,
     },
+    /// Looks whether an mbarrier has completed a phase, and may wait for it.
+    MbarrierWait,
+    /// Waits for the threads of the cluster.
+    ClusterWait,
     WgmmaFence,
     WgmmaCommit,
     /// Waits for all `wgmma` groups but so many.

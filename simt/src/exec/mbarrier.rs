@@ -123,6 +123,7 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
                 i.src(U32)?;
                 i.uses.pop();
             }
+            i.facts.effect = Effect::MbarrierWait;
             Ok(wait_for_phase)
         }
         Some(_) => {
