@@ -51,6 +51,7 @@ impl Local {
                     space,
                     address,
                     bytes,
+                    home: issue.block(),
                 };
                 match space {
                     Space::Global | Space::Const => self.global(state, &access),
@@ -61,21 +62,6 @@ impl Local {
                 }
             }
         }
-    }
-
-    /// Bulk copies and matrices write some bytes.
-    pub fn mark(&mut self, state: &mut State, issue: &Issue<'_>) {
-        issue.pieces(|piece| {
-            let range = piece.address..piece.address + piece.bytes;
-            match piece.space {
-                _ if !piece.kind.writes() => {}
-                Space::Shared if std::ptr::eq(piece.block, issue.block()) => {
-                    self.written.put(range, true);
-                }
-                Space::Global => state.written.set(range),
-                _ => {}
-            }
-        });
     }
 
     #[inline]
@@ -127,11 +113,13 @@ impl Local {
             return self.fault(state, access, Fault::Misaligned);
         }
         if self.checks.initialised {
-            if access.touch.kind.reads() && self.written.lacks(address, bytes) {
-                self.find_access(state, Fault::Uninitialised, access, None, &String::new);
-            }
+            let written = &mut state.memories.at(self.memory).written;
+            let lacks = access.touch.kind.reads() && written.lacks(address, bytes);
             if access.touch.kind.writes() {
-                self.written.put(address..address + u64::from(bytes), true);
+                written.put(address..address + u64::from(bytes), true);
+            }
+            if lacks {
+                self.find_access(state, Fault::Uninitialised, access, None, &String::new);
             }
         }
         if self.checks.races {
@@ -187,6 +175,7 @@ impl Local {
                     space: Space::Shared,
                     address: offset.into(),
                     bytes: 16,
+                    home: issue.block(),
                 };
                 self.shared(state, &access);
             }

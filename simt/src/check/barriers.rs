@@ -109,7 +109,8 @@ impl Local {
             }
             Effect::CopyCommit => self.copies.commit(warp, mask),
             Effect::CopyWait { keep } => {
-                let (shadow, order, now) = (&mut self.shadow, &self.order, state.now);
+                let (order, now) = (&self.order, state.now);
+                let shadow = &mut state.memories.at(self.memory).shadow;
                 let races = self.checks.races;
                 self.copies.wait(warp, mask, keep, |copy| {
                     if races {

@@ -4,20 +4,14 @@ use super::bits::Bits;
 use super::clock::Time;
 use super::copies::Copies;
 use super::kernel::Kernel;
-use super::messages::Location;
 use super::order::Order;
 use super::settings::Checks;
-use super::shadow::Shadow;
 use super::state::Shared;
 use super::subject::BLOCKS;
 use crate::exec::block::Block;
 use crate::exec::facts::Effect;
 use crate::watch::{Issue, Observer};
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Unordered reads of a cell of shared memory that are kept beside the first.
-const SHARED_READS: usize = 31;
 
 /// What is known of a block.
 pub struct Local {
@@ -25,15 +19,12 @@ pub struct Local {
     /// Linear in the grid.
     pub number: u64,
     pub order: Order,
-    pub shadow: Shadow,
-    /// Bytes of shared memory that somebody has written.
-    pub written: Bits,
+    /// Index of its shared memory among [`super::state::State::memories`].
+    pub memory: usize,
     /// Bytes of each warp's local memory that its threads have written, lane after lane; without bits
     /// until a warp touches it.
     pub local_written: Vec<Option<Bits>>,
     pub copies: Copies,
-    /// What strong writes to shared memory have told.
-    pub locations: HashMap<u64, Location>,
     /// The allocation found last.
     pub range: (u64, u64),
     /// Those who wait at barriers of the block.
@@ -57,11 +48,9 @@ impl BlockCheck {
             checks: shared.checks,
             number: 0,
             order: Order::new(0, 0, 0, &mut 0),
-            shadow: Shadow::new(SHARED_READS),
-            written: Bits::default(),
+            memory: shared.lock().memories.open(),
             local_written: Vec::new(),
             copies: Copies::default(),
-            locations: HashMap::new(),
             range: (1, 0),
             waiting: Vec::new(),
             exited: None,
@@ -89,11 +78,10 @@ impl Observer for BlockCheck {
         local.checks.races = self.shared.checks.races && alone;
         local.checks.initialised = self.shared.checks.initialised && alone;
         local.order = Order::new(number, warps, self.launched, &mut state.now);
-        local.written.reset(shared);
+        state.memories.begin(local.memory, block);
         local.local_written.clear();
         local.local_written.resize(warps, None);
         local.copies.reset(warps, shared);
-        local.locations.clear();
         local.waiting.clear();
         local.exited = None;
     }
@@ -113,8 +101,8 @@ impl Observer for BlockCheck {
         if facts.touches[0].is_some() {
             local.accesses(&mut state, &self.kernel, issue);
         }
-        if facts.mover.is_some() && local.checks.initialised {
-            local.mark(&mut state, issue);
+        if let Some(mover) = facts.mover {
+            local.pieces(&mut state, &self.kernel, issue, mover);
         }
     }
 
@@ -137,5 +125,6 @@ impl Observer for BlockCheck {
     fn finish(mut self: Box<Self>) {
         let mut state = self.shared.lock();
         self.local.check_left(&mut state, &self.kernel);
+        state.memories.close(self.local.memory);
     }
 }

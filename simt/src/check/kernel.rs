@@ -3,6 +3,7 @@
 use super::finding::Site;
 use crate::exec::facts::Facts;
 use crate::exec::grid::Launch;
+use crate::exec::pieces::Mover;
 use crate::exec::program::Program;
 use crate::exec::touch::{Kind, Order, Touch};
 use std::sync::Arc;
@@ -40,6 +41,11 @@ impl Kernel {
         &self.program.facts[pc as usize]
     }
 
+    /// The coordinates of a block, by its linear number.
+    pub fn block(&self, number: u64) -> [u32; 3] {
+        coordinates(number, self.grid)
+    }
+
     /// An instruction of a thread, both by their linear numbers.
     pub fn site(&self, pc: u32, block: u64, thread: u32) -> Site {
         let (number, line) = self
@@ -49,16 +55,12 @@ impl Kernel {
             .copied()
             .unwrap_or_default();
         let file = self.program.files.iter().find(|(n, _)| *n == number);
-        let coordinates = |at: u64, [x, y, _]: [u32; 3]| {
-            let (x, y) = (u64::from(x), u64::from(y));
-            [at % x, at / x % y, at / x / y].map(|n| n as u32)
-        };
         Site {
             kernel: self.name.clone(),
             file: file.map(|(_, path)| path.clone()).unwrap_or_default(),
             line,
             ptx_line: self.program.lines.get(pc as usize).copied().unwrap_or(0),
-            block: coordinates(block, self.grid),
+            block: self.block(block),
             thread: coordinates(thread.into(), self.block),
         }
     }
@@ -71,6 +73,13 @@ impl Kernel {
 
     /// An earlier access in words: the one of that instruction that wrote, or that read.
     pub fn action(&self, pc: u32, was_write: bool) -> String {
+        match self.facts(pc).mover {
+            Some(Mover::Fragment { stores: true }) => return "store of a matrix".to_owned(),
+            Some(Mover::Fragment { stores: false }) => return "load of a matrix".to_owned(),
+            Some(_) if was_write => return "bulk copy to these bytes".to_owned(),
+            Some(_) => return "bulk copy from these bytes".to_owned(),
+            None => {}
+        }
         let touches = self.facts(pc).touches.iter().flatten();
         let mut fitting = touches.filter(|touch| {
             if was_write {
@@ -80,6 +89,22 @@ impl Kernel {
             }
         });
         fitting.next().map_or_else(|| "access".to_owned(), action)
+    }
+}
+
+fn coordinates(at: u64, [x, y, _]: [u32; 3]) -> [u32; 3] {
+    let (x, y) = (u64::from(x), u64::from(y));
+    [at % x, at / x % y, at / x / y].map(|n| n as u32)
+}
+
+/// What a bulk copy or a matrix does to bytes, in words.
+pub fn movement(mover: Mover, kind: Kind, bytes: u64) -> String {
+    match (mover, kind) {
+        (Mover::Fragment { .. }, Kind::Read) => format!("load of {bytes} bytes of a matrix"),
+        (Mover::Fragment { .. }, _) => format!("store of {bytes} bytes of a matrix"),
+        (_, Kind::CopyFrom) => format!("bulk copy from {bytes} bytes"),
+        (_, Kind::Reduce) => format!("bulk reduction of {bytes} bytes"),
+        _ => format!("bulk copy to {bytes} bytes"),
     }
 }
 

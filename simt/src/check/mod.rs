@@ -25,10 +25,12 @@ mod meeting;
 mod messages;
 mod order;
 mod paged;
+mod pieces;
 mod races;
 mod reads;
 mod settings;
 mod shadow;
+mod shared_memory;
 mod state;
 mod subject;
 

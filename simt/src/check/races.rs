@@ -103,7 +103,8 @@ impl Local {
             let span = self.span(state, access);
             let known = known::<true>(&self.order, access);
             let writes = access.touch.kind.writes();
-            if let Some(conflict) = self.shadow.access(writes, span, &known) {
+            let shadow = &mut state.memories.at(self.memory).shadow;
+            if let Some(conflict) = shadow.access(writes, span, &known) {
                 self.race(state, access, conflict);
             }
         }
@@ -112,11 +113,12 @@ impl Local {
             self.copies.start(warp, lane, address, bytes, pc);
         }
         let is_silent = self.order.is_silent(warp, lane);
-        if is_strong(access.touch) && !(is_silent && self.locations.is_empty()) {
-            let mut location = self.locations.remove(&address).unwrap_or_default();
+        let locations = &mut state.memories.at(self.memory).locations;
+        if is_strong(access.touch) && !(is_silent && locations.is_empty()) {
+            let mut location = locations.remove(&address).unwrap_or_default();
             self.through(access, &mut location);
             if !location.is_empty() {
-                self.locations.insert(address, location);
+                locations.insert(address, location);
             }
         }
     }

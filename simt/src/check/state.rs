@@ -9,6 +9,7 @@ use super::messages::Location;
 use super::order::tick;
 use super::settings::Checks;
 use super::shadow::Shadow;
+use super::shared_memory::Memories;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -27,6 +28,7 @@ pub struct State {
     /// Bytes of global memory that somebody has written.
     pub written: SparseBits,
     pub shadow: Shadow,
+    pub memories: Memories,
     /// What strong writes to global memory have told, by address.
     pub locations: HashMap<u64, Location>,
     pub ledger: Ledger,
@@ -50,6 +52,7 @@ impl Shared {
             allocations: Allocations::default(),
             written: SparseBits::default(),
             shadow: Shadow::new(GLOBAL_READS),
+            memories: Memories::default(),
             locations: HashMap::new(),
             ledger,
             is_broken: false,
