@@ -55,7 +55,6 @@ impl Local {
         let (warp, mask, living) = (issue.warp(), issue.mask(), !issue.dead());
         match issue.facts().effect {
             Effect::None
-            | Effect::MbarrierWait
             | Effect::ClusterWait
             | Effect::WgmmaFence
             | Effect::WgmmaCommit
@@ -122,6 +121,11 @@ impl Local {
                         });
                     }
                 });
+            }
+            Effect::MbarrierWait => self.see_phases(state, issue),
+            Effect::BulkCommit => self.end_groups(issue),
+            Effect::BulkWait { keep, only_reads } => {
+                self.see_groups(state, issue, keep, only_reads);
             }
             Effect::Return if issue.is_called() => {}
             Effect::Exit | Effect::Return => {

@@ -3,6 +3,7 @@
 use super::bits::Bits;
 use super::clock::Time;
 use super::copies::Copies;
+use super::engines::Stores;
 use super::kernel::Kernel;
 use super::order::Order;
 use super::settings::Checks;
@@ -25,6 +26,8 @@ pub struct Local {
     /// until a warp touches it.
     pub local_written: Vec<Option<Bits>>,
     pub copies: Copies,
+    /// Bulk groups.
+    pub stores: Stores,
     /// The allocation found last.
     pub range: (u64, u64),
     /// Those who wait at barriers of the block.
@@ -51,6 +54,7 @@ impl BlockCheck {
             memory: shared.lock().memories.open(),
             local_written: Vec::new(),
             copies: Copies::default(),
+            stores: Stores::default(),
             range: (1, 0),
             waiting: Vec::new(),
             exited: None,
@@ -82,6 +86,7 @@ impl Observer for BlockCheck {
         local.local_written.clear();
         local.local_written.resize(warps, None);
         local.copies.reset(warps, shared);
+        local.stores.reset();
         local.waiting.clear();
         local.exited = None;
     }
@@ -111,6 +116,7 @@ impl Observer for BlockCheck {
         match issue.facts().effect {
             Effect::Barrier { .. } => {}
             Effect::MbarrierWait => {
+                self.local.effect(&mut state, &self.kernel, issue);
                 return self.local.accesses(&mut state, &self.kernel, issue);
             }
             _ => return,

@@ -3,7 +3,7 @@
 //! It looks on at every instruction and every call of the host ([`crate::watch`]). Of memory it keeps
 //! who made it (`allocations`), which bytes anybody has written (`bits`) and the last accesses to each
 //! (`shadow`, `cell`, `reads`); of threads, what each knows of the others (`clock`, `order`, `meeting`,
-//! `messages`). A race is found from any schedule: it is two accesses that nothing orders, whether or not
+//! `messages`), and of the machine's own copies (`engines`). A race is found from any schedule: it is two accesses that nothing orders, whether or not
 //! they came in the wrong order this time. `accesses`, `races` and `barriers` put it together for an
 //! instruction; `ledger` keeps what was found, `finding` says it.
 
@@ -15,6 +15,7 @@ mod block;
 mod cell;
 mod clock;
 mod copies;
+mod engines;
 mod exit;
 mod finding;
 mod host;

@@ -1,11 +1,18 @@
-//! Bulk copies and the matrices of `wmma`: whether anybody has written what they read.
+//! Bulk copies and the matrices of `wmma`: whether anybody has written what they read, and whether copies
+//! and other accesses are in order.
 
 use super::block::Local;
+use super::cell;
+use super::clock::{Thread, Time};
+use super::engines::Work;
 use super::finding::{Finding, Kind as Fault};
 use super::kernel::{Kernel, movement};
+use super::order::tick;
+use super::races::{Known, hint, strength};
+use super::shadow::Span;
 use super::state::State;
-use super::subject::{Other, Subject};
-use crate::exec::pieces::{Mover, Piece};
+use super::subject::{BLOCKS, Other, Subject};
+use crate::exec::pieces::{Mover, Piece, Until};
 use crate::exec::touch::Kind;
 use crate::ptx::types::Space;
 use crate::watch::Issue;
@@ -38,6 +45,164 @@ impl Local {
             };
             if self.checks.initialised {
                 self.check_written(state, &by, mover, piece);
+            }
+            if self.checks.races {
+                self.check_order(state, &by, mover, piece);
+            }
+        }
+        // What is begun later is told apart.
+        tick(&mut state.now);
+    }
+
+    /// The engine that does what a piece says.
+    fn engine(&mut self, state: &mut State, thread: u32, piece: &Piece<'_>) -> Option<Thread> {
+        let now = state.now;
+        let (index, work, parity) = match piece.until {
+            // The lanes of a matrix's warp do not tell who touches what of it.
+            Until::Now => return None,
+            Until::Phase {
+                block,
+                offset,
+                parity,
+            } => (state.memories.find(block)?, Work::Barrier(offset), parity),
+            Until::Group => {
+                self.stores.start(thread, now);
+                let work = match piece.space {
+                    Space::Shared => Work::Reads(thread),
+                    _ => Work::Writes(thread),
+                };
+                (self.memory, work, 0)
+            }
+        };
+        let memory = state.memories.at(index);
+        let block = (memory.number % BLOCKS) as u32;
+        Some(memory.engines.start(block, work, parity, now))
+    }
+
+    /// Compares what a copy will do with the accesses before it. What the thread knows that begins it, it
+    /// comes after.
+    fn check_order(
+        &mut self,
+        state: &mut State,
+        by: &Subject<'_, '_>,
+        mover: Mover,
+        piece: &Piece<'_>,
+    ) {
+        let issue = by.issue;
+        let (warp, pc) = (issue.warp(), issue.pc());
+        let thread = issue.first_thread() + by.lane;
+        let Some(engine) = self.engine(state, thread, piece) else {
+            return;
+        };
+        let me = Thread::new(self.order.block(), thread);
+        state.issuers.insert((engine, pc), me);
+        let access = cell::Access {
+            by: engine,
+            time: state.now,
+            pc,
+        };
+        let strength = match piece.kind {
+            Kind::Reduce => strength(issue.facts()),
+            _ => None,
+        };
+        let (order, facts) = (&self.order, &by.kernel.program.facts[..]);
+        let (lane, writes) = (by.lane, piece.kind.writes());
+        let index = state.memories.find(piece.block);
+        let conflict = units(piece.address, piece.bytes).find_map(|(address, bytes)| {
+            let span = Span {
+                address,
+                bytes,
+                access,
+            };
+            let conflict = match (piece.space, index) {
+                (Space::Shared, Some(index)) => {
+                    let known = Known::<true> {
+                        order,
+                        facts,
+                        strength,
+                        warp,
+                        lane,
+                    };
+                    let shadow = &mut state.memories.at(index).shadow;
+                    shadow.access(writes, span, &known)
+                }
+                (Space::Shared, None) => None,
+                _ => {
+                    let known = Known::<false> {
+                        order,
+                        facts,
+                        strength,
+                        warp,
+                        lane,
+                    };
+                    state.shadow.access(writes, span, &known)
+                }
+            };
+            conflict.map(|conflict| (address, conflict))
+        });
+        if let Some((at, conflict)) = conflict {
+            let note = || hint(me, conflict.by, false).to_owned();
+            let other = Some(state.other(conflict));
+            self.find_piece(state, Fault::Race, by, (mover, piece), at, other, &note);
+        }
+    }
+
+    /// Lanes that see the phase of an mbarrier complete know of the copies in it.
+    pub fn see_phases(&mut self, state: &mut State, issue: &Issue<'_>) {
+        if !self.checks.races {
+            return;
+        }
+        let mut heard: Vec<(Thread, Time, u32)> = Vec::new();
+        issue.looks(|look| {
+            let Some(index) = state.memories.find(look.block) else {
+                return;
+            };
+            let memory = state.memories.at(index);
+            let block = (memory.number % BLOCKS) as u32;
+            let work = Work::Barrier(look.offset);
+            let Some((engine, time)) = memory.engines.find(block, work, look.parity) else {
+                return;
+            };
+            let lane = 1 << look.lane;
+            match heard.iter_mut().find(|h| (h.0, h.1) == (engine, time)) {
+                Some((_, _, lanes)) => *lanes |= lane,
+                None => heard.push((engine, time, lane)),
+            }
+        });
+        let (warp, living) = (issue.warp(), !issue.dead());
+        for (engine, time, lanes) in heard {
+            self.order.hear_of(warp, lanes, living, engine, time);
+        }
+    }
+
+    /// Lanes end the bulk groups that they are filling.
+    pub fn end_groups(&mut self, issue: &Issue<'_>) {
+        for lane in (0..32).filter(|lane| issue.mask() >> lane & 1 != 0) {
+            self.stores.commit(issue.first_thread() + lane);
+        }
+    }
+
+    /// Lanes that have waited for bulk groups know of the copies in them.
+    pub fn see_groups(
+        &mut self,
+        state: &mut State,
+        issue: &Issue<'_>,
+        keep: u32,
+        only_reads: bool,
+    ) {
+        let (warp, living) = (issue.warp(), !issue.dead());
+        let block = self.order.block();
+        for lane in (0..32).filter(|lane| issue.mask() >> lane & 1 != 0) {
+            let thread = issue.first_thread() + lane;
+            let Some(time) = self.stores.wait(thread, keep, only_reads) else {
+                continue;
+            };
+            let engines = &state.memories.at(self.memory).engines;
+            let writes = (!only_reads).then_some(Work::Writes(thread));
+            for work in [Some(Work::Reads(thread)), writes].into_iter().flatten() {
+                if let Some((engine, _)) = engines.find(block, work, 0) {
+                    self.order.hear_of(warp, 1 << lane, living, engine, time);
+                }
             }
         }
     }
@@ -100,5 +265,23 @@ impl Local {
             finding
         };
         self.find(state, kind, by, other, &make);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_aligned_and_leave_nothing_out() {
+        for (first, bytes) in [(0, 16), (4, 3), (10, 100), (4090, 20), (16, 9000), (32, 0)] {
+            let mut at = first;
+            for (start, length) in units(first, bytes) {
+                let last = start + u64::from(length) - 1;
+                assert_eq!((start, start / UNIT), (at, last / UNIT));
+                at = last + 1;
+            }
+            assert_eq!(at, first + bytes);
+        }
     }
 }

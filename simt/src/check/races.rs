@@ -10,19 +10,33 @@ use super::messages::Location;
 use super::order::{Order, Reach};
 use super::shadow::Span;
 use super::state::State;
-use super::subject::Access;
+use super::subject::{Access, Other};
 use crate::exec::facts::Facts;
+use crate::exec::pieces::Mover;
 use crate::exec::touch::{Kind, Order as Ordering, Scope, Touch};
 use crate::ptx::types::Space;
 use crate::watch::Issue;
 
-/// What orders the accesses of a lane.
-struct Known<'a, const SHARED: bool> {
-    order: &'a Order,
-    facts: &'a [Facts],
-    touch: &'a Touch,
-    warp: u32,
-    lane: u32,
+/// What orders the accesses of a lane, or of the copies that it begins.
+pub struct Known<'a, const SHARED: bool> {
+    pub order: &'a Order,
+    pub facts: &'a [Facts],
+    /// How far the access reaches, if it is strong.
+    pub strength: Option<Scope>,
+    pub warp: u32,
+    pub lane: u32,
+}
+
+/// How far the accesses of an instruction reach, if they are strong.
+pub fn strength(facts: &Facts) -> Option<Scope> {
+    match facts.mover {
+        Some(Mover::Bulk { reduces: true } | Mover::Value { reduces: true }) => Some(Scope::Gpu),
+        _ => facts.touches[0].as_ref().and_then(strength_of),
+    }
+}
+
+fn strength_of(touch: &Touch) -> Option<Scope> {
+    is_strong(touch).then_some(touch.scope)
 }
 
 impl<const SHARED: bool> Knowledge for Known<'_, SHARED> {
@@ -36,12 +50,10 @@ impl<const SHARED: bool> Knowledge for Known<'_, SHARED> {
     }
 
     fn is_allowed(&self, by: Thread, pc: u32) -> bool {
-        let Some(other) = &self.facts[pc as usize].touches[0] else {
+        let (Some(own), Some(other)) = (self.strength, strength(&self.facts[pc as usize])) else {
             return false;
         };
-        let is_near = by.block() == self.order.block();
-        let reaches = |touch: &Touch| is_near || touch.scope > Scope::Cta;
-        is_strong(self.touch) && is_strong(other) && reaches(self.touch) && reaches(other)
+        by.block() == self.order.block() || own.min(other) > Scope::Cta
     }
 }
 
@@ -50,7 +62,7 @@ fn known<'a, const SHARED: bool>(order: &'a Order, access: &Access<'a, '_>) -> K
     Known {
         order,
         facts: &access.by.kernel.program.facts,
-        touch: access.touch,
+        strength: strength_of(access.touch),
         warp: access.by.issue.warp(),
         lane: access.by.lane,
     }
@@ -183,21 +195,35 @@ impl Local {
             by: subject, touch, ..
         } = *access;
         let note = || {
-            let other = &subject.kernel.facts(conflict.pc).touches[0];
-            let both_strong = is_strong(touch) && other.as_ref().is_some_and(is_strong);
-            let hint = if me.block() != conflict.by.block() && both_strong {
-                "threads of different blocks; the scope of one of them is its own block"
-            } else if me.block() != conflict.by.block() {
-                "threads of different blocks"
-            } else if me.grid_warp() != conflict.by.grid_warp() {
-                "threads of different warps, with no barrier of the block between them"
-            } else {
-                "threads of one warp, with no barrier of the warp between them"
-            };
-            hint.to_owned()
+            let other = strength(subject.kernel.facts(conflict.pc));
+            hint(me, conflict.by, is_strong(touch) && other.is_some()).to_owned()
         };
-        let other = Some((conflict.by, conflict.pc, conflict.was_write));
+        let other = Some(state.other(conflict));
         self.find_access(state, Fault::Race, access, other, &note);
+    }
+}
+
+impl State {
+    /// The other side of a race: of a copy, the thread that has begun it.
+    pub fn other(&self, conflict: Conflict) -> Other {
+        let Conflict { by, pc, was_write } = conflict;
+        let issuer = self.issuers.get(&(by, pc)).copied();
+        (issuer.unwrap_or(by), pc, was_write)
+    }
+}
+
+/// What two threads lack, of which the other one may be an engine.
+pub fn hint(me: Thread, other: Thread, both_strong: bool) -> &'static str {
+    if other.is_engine() {
+        "nothing has told the thread that the copy is over: the phase of its mbarrier, or its bulk group"
+    } else if me.block() != other.block() && both_strong {
+        "threads of different blocks; the scope of one of them is its own block"
+    } else if me.block() != other.block() {
+        "threads of different blocks"
+    } else if me.grid_warp() != other.grid_warp() {
+        "threads of different warps, with no barrier of the block between them"
+    } else {
+        "threads of one warp, with no barrier of the warp between them"
     }
 }
 

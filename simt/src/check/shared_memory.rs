@@ -2,6 +2,7 @@
 //! as well.
 
 use super::bits::Bits;
+use super::engines::Engines;
 use super::messages::Location;
 use super::shadow::Shadow;
 use crate::exec::block::Block;
@@ -20,6 +21,8 @@ pub struct SharedMemory {
     pub written: Bits,
     /// What strong writes have told, by offset.
     pub locations: HashMap<u64, Location>,
+    /// What copies for the block, or completes on its mbarriers.
+    pub engines: Engines,
 }
 
 impl SharedMemory {
@@ -29,6 +32,7 @@ impl SharedMemory {
             shadow: Shadow::new(SHARED_READS),
             written: Bits::default(),
             locations: HashMap::new(),
+            engines: Engines::default(),
         }
     }
 }
@@ -66,6 +70,7 @@ impl Memories {
         memory.number = block.index;
         memory.written.reset(block.shared_bytes as usize);
         memory.locations.clear();
+        memory.engines.reset();
     }
 
     /// There are no more blocks for an index.

@@ -2,7 +2,7 @@
 
 use super::allocations::{Allocation, Allocations, Origin};
 use super::bits::SparseBits;
-use super::clock::Time;
+use super::clock::{Thread, Time};
 use super::finding::{Finding, Kind, Memory, Owner};
 use super::ledger::{Key, Ledger};
 use super::messages::Location;
@@ -31,6 +31,8 @@ pub struct State {
     pub memories: Memories,
     /// What strong writes to global memory have told, by address.
     pub locations: HashMap<u64, Location>,
+    /// The thread whose copy an engine has begun last at an instruction.
+    pub issuers: HashMap<(Thread, u32), Thread>,
     pub ledger: Ledger,
     /// A launch has ended with a fault, after which nothing can be given back.
     pub is_broken: bool,
@@ -54,6 +56,7 @@ impl Shared {
             shadow: Shadow::new(GLOBAL_READS),
             memories: Memories::default(),
             locations: HashMap::new(),
+            issuers: HashMap::new(),
             ledger,
             is_broken: false,
             kernels: HashMap::new(),
@@ -79,6 +82,7 @@ impl State {
             self.now = 1;
         }
         self.locations.clear();
+        self.issuers.clear();
         let launched = self.now;
         tick(&mut self.now);
         let next = self.kernels.len() as u32 + 1;

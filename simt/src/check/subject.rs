@@ -12,7 +12,7 @@ use crate::ptx::types::Space;
 use crate::watch::Issue;
 
 /// Block numbers wrap there: see [`Thread`].
-pub const BLOCKS: u64 = 1 << 22;
+pub const BLOCKS: u64 = 1 << 21;
 
 /// A lane of an instruction that a warp is about to execute.
 #[derive(Clone, Copy)]

@@ -158,6 +158,21 @@ impl Block {
         Mbarrier::decode(word).is_some_and(|barrier| barrier.parity != parity)
     }
 
+    /// What [`Block::has_left`] would say, without anything landing.
+    pub fn will_have_left(&self, barrier: u64, parity: u32) -> bool {
+        // SAFETY: the caller has found the address in shared memory of the cluster.
+        let word = unsafe { (barrier as *const u64).read_unaligned() };
+        let Some(mut object) = Mbarrier::decode(word) else {
+            return false;
+        };
+        let operations = self.operations.borrow();
+        for operation in operations.iter().filter(|o| o.barrier as u64 == barrier) {
+            // What cannot be told is a fault when it lands.
+            let _ = object.complete(operation.completion);
+        }
+        object.parity != parity
+    }
+
     /// Has operations done, in the order in which they were begun; `false`: there was none such.
     pub fn land_if(&self, chosen: impl Fn(&Operation) -> bool) -> bool {
         let mut any = false;

@@ -1,6 +1,7 @@
 //! Bulk copies between global and shared memory (PTX ISA, `cp.async.bulk`, `cp.async.bulk.tensor`,
 //! `cp.reduce.async.bulk`, `cp.reduce.async.bulk.tensor`, their prefetches and groups).
 
+use super::facts::Effect;
 use super::pieces::Mover;
 use super::program::{Exec, NONE, Step};
 use super::reach;
@@ -45,6 +46,7 @@ pub fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         return i.refuse();
     }
     if i.flag("commit_group") {
+        i.facts.effect = Effect::BulkCommit;
         return Ok(|w, _, mask| {
             w.stores.commit(mask);
             Step::Next
@@ -55,6 +57,10 @@ pub fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         i.aux = match u32::try_from(i.immediate()?) {
             Ok(count) => count,
             Err(_) => return i.error("a negative number of groups"),
+        };
+        i.facts.effect = Effect::BulkWait {
+            keep: i.aux,
+            only_reads: i.imm != 0,
         };
         return Ok(|w, i, mask| {
             // SAFETY: the launch's memory is there as long as the warp runs.

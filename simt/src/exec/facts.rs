@@ -132,6 +132,13 @@ pub enum Effect {
     MbarrierWait,
     /// Waits for the threads of the cluster.
     ClusterWait,
+    /// Ends the bulk group that the threads are filling.
+    BulkCommit,
+    /// Waits for all bulk groups but so many, or only for what they read.
+    BulkWait {
+        keep: u32,
+        only_reads: bool,
+    },
     WgmmaFence,
     WgmmaCommit,
     /// Waits for all `wgmma` groups but so many.

@@ -1,6 +1,7 @@
 //! Barriers in shared memory that count arrivals and bytes of asynchronous copies (PTX ISA, "Parallel
 //! Synchronization and Communication Instructions: mbarrier").
 
+use super::block::Block;
 use super::bulk::{Completion, Operation, Work};
 use super::diverge::State;
 use super::facts::Effect;
@@ -9,7 +10,7 @@ use super::mbarrier_object::{MOST, Mbarrier, change};
 use super::program::{Exec, Inst, NONE, Step};
 use super::touch::{Kind, Order, Scope, Touch};
 use super::warp::Warp;
-use super::{Entry, For, reach};
+use super::{Entry, For, pieces, reach};
 use crate::ptx::Result;
 use crate::ptx::decode::instr::Instr;
 use crate::ptx::types::Space;
@@ -272,11 +273,7 @@ fn wait_for_phase(w: &mut Warp, i: &Inst, mask: u32) -> Step {
                 Ok(at) => at.cast::<u64>(),
                 Err(fault) => return w.fail(fault),
             };
-            let parity = if i.aux & PARITY != 0 {
-                w.row::<u32>(i.places[3])[lane] & 1
-            } else {
-                (w.row::<u64>(i.places[3])[lane] >> 61) as u32 & 1
-            };
+            let parity = parity_of(w, i, lane);
             if Mbarrier::decode(at.read()).is_none() {
                 let address = addresses[lane];
                 let problem = "it was not initialised";
@@ -312,6 +309,62 @@ fn wait_for_phase(w: &mut Warp, i: &Inst, mask: u32) -> Step {
     }
     w.spin();
     Step::Next
+}
+
+/// A lane's look at an mbarrier.
+pub struct Look<'a> {
+    pub lane: u32,
+    /// The barrier's block, and its offset in shared memory.
+    pub block: &'a Block,
+    pub offset: u64,
+    /// The phase of that parity has completed, or will have by what the look makes land.
+    pub parity: u32,
+}
+
+/// Calls `f` with those lanes' looks that a wait for an mbarrier will answer with "complete".
+///
+/// # Safety
+/// `w` is about to execute the instruction, a wait, for the lanes in `mask`.
+pub unsafe fn looks<'a>(w: &'a Warp, i: &Inst, mask: u32, f: &mut dyn FnMut(Look<'a>)) {
+    // SAFETY: as for `initialise`.
+    unsafe {
+        let addresses = w.address_rows(&i.places, 1, i.aux & NARROW != 0);
+        let space = match i.aux & GENERIC {
+            0 => Space::Shared,
+            _ => Space::Generic,
+        };
+        for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
+            let found = pieces::resolve(w, space, addresses[lane], 8);
+            let Some((block, Space::Shared, offset)) = found else {
+                continue;
+            };
+            let at = block.shared().add(offset as usize).cast::<u64>();
+            let parity = parity_of(w, i, lane);
+            let is_complete = match i.aux & TRY {
+                0 => Mbarrier::decode(at.read_unaligned()).is_some_and(|b| b.parity != parity),
+                _ => w.block().will_have_left(at as u64, parity),
+            };
+            if is_complete {
+                f(Look {
+                    lane: lane as u32,
+                    block,
+                    offset,
+                    parity,
+                });
+            }
+        }
+    }
+}
+
+/// The parity of the phase that a lane waits for.
+unsafe fn parity_of(w: &Warp, i: &Inst, lane: usize) -> u32 {
+    // SAFETY: the decoder took a row of this width.
+    unsafe {
+        match i.aux & PARITY {
+            0 => (w.row::<u64>(i.places[3])[lane] >> 61) as u32 & 1,
+            _ => w.row::<u32>(i.places[3])[lane] & 1,
+        }
+    }
 }
 
 /// `cp.async.mbarrier.arrive{.noinc}{.shared}.b64 [a]`: an arrival once the thread's copies have landed.

@@ -40,7 +40,7 @@ mod lookup;
 mod matrix;
 mod matrix_queue;
 mod matrix_rare;
-mod mbarrier;
+pub mod mbarrier;
 mod mbarrier_object;
 mod memory;
 mod misc;

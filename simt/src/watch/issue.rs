@@ -2,6 +2,7 @@
 
 use crate::exec::block::Block;
 use crate::exec::facts::{Effect, Facts};
+use crate::exec::mbarrier::{Look, looks};
 use crate::exec::pieces::{Piece, pieces};
 use crate::exec::program::NONE;
 use crate::exec::touch::Touched;
@@ -92,6 +93,15 @@ impl<'a> Issue<'a> {
             let inst = &self.warp.program().code[self.pc as usize];
             // SAFETY: `new` was promised that the warp is at the instruction, whose facts these are.
             unsafe { pieces(mover, self.warp, inst, self.mask, &mut f) };
+        }
+    }
+
+    /// The lanes that will hear from a wait for an mbarrier that its phase is complete.
+    pub fn looks(&self, mut f: impl FnMut(Look<'a>)) {
+        if self.facts.effect == Effect::MbarrierWait {
+            let inst = &self.warp.program().code[self.pc as usize];
+            // SAFETY: as in `pieces`.
+            unsafe { looks(self.warp, inst, self.mask, &mut f) };
         }
     }
 

@@ -31,3 +31,51 @@ fn matrices_that_nobody_has_written() {
     assert_eq!(finding["action"], "load of 64 bytes of a matrix");
     clean(&["bulk/matrix_good"]);
 }
+
+#[test]
+fn reads_before_the_bytes_have_come() {
+    let copy = Some(("load", 0, 0));
+    let finding = found("bulk/early_bad", "race", ("early", 0, 32), copy);
+    assert_eq!(finding["space"], "shared");
+    assert_eq!(finding["other"]["action"], "bulk copy to these bytes");
+    found("bulk/heard_bad", "race", ("heard", 0, 32), copy);
+    found("bulk/other_bad", "race", ("other", 0, 32), copy);
+    clean(&["bulk/reads_good", "bulk/heard_good"]);
+}
+
+#[test]
+fn writes_over_what_is_being_read() {
+    let copy = Some(("store", 0, 0));
+    let finding = found("bulk/overwrite_bad", "race", ("overwrite", 0, 0), copy);
+    assert_eq!(finding["action"], "write of 4 bytes");
+    assert_eq!(finding["other"]["action"], "bulk copy from these bytes");
+    found("bulk/groups_bad", "race", ("groups", 0, 0), copy);
+    let finding = found("bulk/result_bad", "race", ("result", 0, 0), copy);
+    assert_eq!(finding["space"], "global");
+    clean(&["bulk/overwrite_good", "bulk/result_good"]);
+}
+
+#[test]
+fn copies_over_what_is_being_read() {
+    let read = Some(("again", 0, 31));
+    let finding = found("bulk/again_bad", "race", ("load", 0, 0), read);
+    assert_eq!(finding["action"], "bulk copy to 256 bytes");
+    clean(&["bulk/again_good", "bulk/stages_good"]);
+}
+
+#[test]
+fn blocks_that_store_to_one_place() {
+    let other = Some(("store", 0, 0));
+    let finding = found("bulk/blocks_bad", "race", ("store", 1, 0), other);
+    assert_eq!(finding["space"], "global");
+    // Additions come one after another.
+    clean(&["bulk/adds_good"]);
+}
+
+#[test]
+fn boxes_of_tensors() {
+    let (load, store) = (Some(("load-box", 0, 0)), Some(("store-box", 0, 0)));
+    found("bulk/boxes_bad", "race", ("box-early", 0, 224), load);
+    found("bulk/boxes_bad", "race", ("box-overwrite", 0, 0), store);
+    clean(&["bulk/boxes_good"]);
+}

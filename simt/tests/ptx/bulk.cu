@@ -262,17 +262,17 @@ __global__ void stages_good(const int* in, int* out, int rounds) { stages(in, ou
 // A barrier of the block lets the thread that copies know that the others have read, or is missing.
 __device__ __forceinline__ void again(const int* in, int* out, int rounds, bool frees) {
     __shared__ alignas(16) int box[64];
-    __shared__ unsigned long long bar;
+    __shared__ unsigned long long bars[8];
     const int t = threadIdx.x;
-    if (t == 0) start(&bar, 1);
+    if (t < rounds) start(&bars[t], 1);
     __syncthreads();
     int sum = 0;
     for (int i = 0; i < rounds; ++i) {
         if (t == 0) {
-            expect(&bar, 256);
-            load(box, in + 64 * i, 256, &bar);
+            expect(&bars[i], 256);
+            load(box, in + 64 * i, 256, &bars[i]);
         }
-        wait(&bar, i % 2);
+        wait(&bars[i], 0);
         sum += box[63 - t];  // again:
         if (frees) __syncthreads();
     }
