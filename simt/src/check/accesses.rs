@@ -12,9 +12,6 @@ use crate::exec::touch::{Form, Kind, Touched, resolve};
 use crate::ptx::types::Space;
 use crate::watch::Issue;
 
-/// Most blocks of a cluster.
-const MOST_BLOCKS: u64 = 16;
-
 impl Local {
     /// Everything that an instruction is about to touch.
     pub fn accesses(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
@@ -52,6 +49,7 @@ impl Local {
                     address,
                     bytes,
                     home: issue.block(),
+                    memory: self.memory,
                 };
                 match space {
                     Space::Global | Space::Const => self.global(state, &access),
@@ -101,9 +99,8 @@ impl Local {
     #[inline]
     fn shared(&mut self, state: &mut State, access: &Access<'_, '_>) {
         let Access { address, bytes, .. } = *access;
-        // Another block's of the cluster, which is not looked after here.
-        if address >> OFFSET_BITS != 0 && address >> OFFSET_BITS <= MOST_BLOCKS {
-            return;
+        if address >> OFFSET_BITS != 0 {
+            return self.distant(state, access);
         }
         let size = u64::from(access.by.issue.block().shared_bytes);
         if size.saturating_sub(address) < u64::from(bytes) {
@@ -113,7 +110,7 @@ impl Local {
             return self.fault(state, access, Fault::Misaligned);
         }
         if self.checks.initialised {
-            let written = &mut state.memories.at(self.memory).written;
+            let written = &mut state.memories.at(access.memory).written;
             let lacks = access.touch.kind.reads() && written.lacks(address, bytes);
             if access.touch.kind.writes() {
                 written.put(address..address + u64::from(bytes), true);
@@ -125,6 +122,25 @@ impl Local {
         if self.checks.races {
             self.check_shared(state, access);
         }
+    }
+
+    /// An access to the shared memory of a block by its rank in the cluster.
+    #[cold]
+    fn distant(&mut self, state: &mut State, access: &Access<'_, '_>) {
+        let block = access.by.issue.block();
+        let found = block.shared_at(access.address, access.bytes.into());
+        let found =
+            found.and_then(|(home, offset)| Some((home, offset, state.memories.find(home)?)));
+        let Some((home, address, memory)) = found else {
+            return self.fault(state, access, Fault::OutOfBounds);
+        };
+        let there = Access {
+            address,
+            home,
+            memory,
+            ..*access
+        };
+        self.shared(state, &there);
     }
 
     fn local(&mut self, state: &mut State, access: &Access<'_, '_>) {
@@ -176,6 +192,7 @@ impl Local {
                     address: offset.into(),
                     bytes: 16,
                     home: issue.block(),
+                    memory: self.memory,
                 };
                 self.shared(state, &access);
             }

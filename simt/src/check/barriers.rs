@@ -28,12 +28,17 @@ pub struct Waiting {
     is_whole: bool,
 }
 
-/// How far a scope reaches. Clusters are of several blocks.
+/// How far a scope reaches. Clusters may be of several blocks.
 pub fn reach(scope: Scope) -> Reach {
     match scope {
         Scope::Cta => Reach::Block,
         Scope::Cluster | Scope::Gpu | Scope::Sys => Reach::Device,
     }
+}
+
+/// The cluster that a warp is in, by the number of its first block.
+fn cluster_of(issue: &Issue<'_>) -> u64 {
+    issue.block().index - u64::from(issue.block().rank)
 }
 
 /// How often a barrier of the block has passed, if there is one of that index.
@@ -54,11 +59,7 @@ impl Local {
     pub fn effect(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
         let (warp, mask, living) = (issue.warp(), issue.mask(), !issue.dead());
         match issue.facts().effect {
-            Effect::None
-            | Effect::ClusterWait
-            | Effect::WgmmaFence
-            | Effect::WgmmaCommit
-            | Effect::WgmmaWait { .. } => {}
+            Effect::None | Effect::WgmmaFence | Effect::WgmmaCommit | Effect::WgmmaWait { .. } => {}
             Effect::Warp { orders, .. } => {
                 if self.checks.sync {
                     self.check_masks(state, kernel, issue);
@@ -121,6 +122,22 @@ impl Local {
                         });
                     }
                 });
+            }
+            Effect::ClusterArrive { releases } => {
+                let key = (cluster_of(issue), issue.block().cluster().passes());
+                state
+                    .clusters
+                    .retain(|(cluster, passes), _| *cluster != key.0 || passes + 2 > key.1);
+                let told = state.clusters.entry(key).or_default();
+                self.order
+                    .release((warp, mask, living), releases, told, &mut state.now);
+            }
+            Effect::ClusterWait => {
+                // Who has never arrived has nothing to wait for.
+                let passes = issue.cluster_goal().wrapping_sub(1);
+                if let Some(Some(told)) = state.clusters.get(&(cluster_of(issue), passes)) {
+                    self.order.learn(warp, mask, living, told);
+                }
             }
             Effect::MbarrierWait => self.see_phases(state, issue),
             Effect::BulkCommit => self.end_groups(issue),

@@ -75,12 +75,9 @@ impl Observer for BlockCheck {
         let local = &mut self.local;
         let number = (block.index % BLOCKS) as u32;
         let mut state = self.shared.lock();
+        let before = local.number.wrapping_sub(block.rank.into());
+        state.clusters.retain(|(cluster, _), _| *cluster != before);
         local.number = block.index;
-        // Blocks of a cluster write each other's shared memory and wait for each other in ways that are
-        // not followed here: what they find would be wrong.
-        let alone = block.launch().cluster.iter().product::<u32>() == 1;
-        local.checks.races = self.shared.checks.races && alone;
-        local.checks.initialised = self.shared.checks.initialised && alone;
         local.order = Order::new(number, warps, self.launched, &mut state.now);
         state.memories.begin(local.memory, block);
         local.local_written.clear();
@@ -106,7 +103,9 @@ impl Observer for BlockCheck {
         if facts.touches[0].is_some() {
             local.accesses(&mut state, &self.kernel, issue);
         }
-        if let Some(mover) = facts.mover {
+        if let Some(mover) = facts.mover
+            && (local.checks.initialised || local.checks.races)
+        {
             local.pieces(&mut state, &self.kernel, issue, mover);
         }
     }
@@ -119,7 +118,7 @@ impl Observer for BlockCheck {
                 self.local.effect(&mut state, &self.kernel, issue);
                 return self.local.accesses(&mut state, &self.kernel, issue);
             }
-            _ => return,
+            _ => return self.local.effect(&mut state, &self.kernel, issue),
         }
         let (warp, lanes) = (issue.warp(), issue.mask());
         self.local.go_on(&mut state, &self.kernel, warp, lanes);

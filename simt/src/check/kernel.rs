@@ -76,8 +76,9 @@ impl Kernel {
         match self.facts(pc).mover {
             Some(Mover::Fragment { stores: true }) => return "store of a matrix".to_owned(),
             Some(Mover::Fragment { stores: false }) => return "load of a matrix".to_owned(),
-            Some(_) if was_write => return "bulk copy to these bytes".to_owned(),
-            Some(_) => return "bulk copy from these bytes".to_owned(),
+            Some(Mover::Value { .. }) => return "asynchronous store to these bytes".to_owned(),
+            Some(Mover::Bulk { .. }) if was_write => return "bulk copy to these bytes".to_owned(),
+            Some(Mover::Bulk { .. }) => return "bulk copy from these bytes".to_owned(),
             None => {}
         }
         let touches = self.facts(pc).touches.iter().flatten();
@@ -102,6 +103,7 @@ pub fn movement(mover: Mover, kind: Kind, bytes: u64) -> String {
     match (mover, kind) {
         (Mover::Fragment { .. }, Kind::Read) => format!("load of {bytes} bytes of a matrix"),
         (Mover::Fragment { .. }, _) => format!("store of {bytes} bytes of a matrix"),
+        (Mover::Value { .. }, _) => format!("asynchronous store of {bytes} bytes"),
         (_, Kind::CopyFrom) => format!("bulk copy from {bytes} bytes"),
         (_, Kind::Reduce) => format!("bulk reduction of {bytes} bytes"),
         _ => format!("bulk copy to {bytes} bytes"),

@@ -106,7 +106,9 @@ impl Local {
     pub fn check_shared(&mut self, state: &mut State, access: &Access<'_, '_>) {
         let (warp, lane) = (access.by.issue.warp(), access.by.lane);
         let Access { address, bytes, .. } = *access;
-        if let Some(copy) = self.copies.find(address, bytes).copied() {
+        // Only a block's own threads copy into its memory with `cp.async`.
+        let copies = (access.memory == self.memory).then_some(&self.copies);
+        if let Some(copy) = copies.and_then(|all| all.find(address, bytes).copied()) {
             let by = Thread::new(self.order.block(), copy.warp * 32 + copy.lane);
             let note = || "the copy's thread has not waited for it".to_owned();
             let other = Some((by, copy.pc, true));
@@ -115,7 +117,7 @@ impl Local {
             let span = self.span(state, access);
             let known = known::<true>(&self.order, access);
             let writes = access.touch.kind.writes();
-            let shadow = &mut state.memories.at(self.memory).shadow;
+            let shadow = &mut state.memories.at(access.memory).shadow;
             if let Some(conflict) = shadow.access(writes, span, &known) {
                 self.race(state, access, conflict);
             }
@@ -125,7 +127,7 @@ impl Local {
             self.copies.start(warp, lane, address, bytes, pc);
         }
         let is_silent = self.order.is_silent(warp, lane);
-        let locations = &mut state.memories.at(self.memory).locations;
+        let locations = &mut state.memories.at(access.memory).locations;
         if is_strong(access.touch) && !(is_silent && locations.is_empty()) {
             let mut location = locations.remove(&address).unwrap_or_default();
             self.through(access, &mut location);
@@ -251,7 +253,7 @@ fn writes_the_same(access: &Access<'_, '_>, me: Thread, conflict: Conflict) -> b
         }
     }
     let first = match access.space {
-        Space::Shared => issue.block().shared() as u64 + access.address,
+        Space::Shared => access.home.shared() as u64 + access.address,
         _ => access.address,
     };
     // SAFETY: the access has been found to be in an allocation, or in the block's shared memory.

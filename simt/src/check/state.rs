@@ -2,7 +2,7 @@
 
 use super::allocations::{Allocation, Allocations, Origin};
 use super::bits::SparseBits;
-use super::clock::{Thread, Time};
+use super::clock::{Clock, Thread, Time};
 use super::finding::{Finding, Kind, Memory, Owner};
 use super::ledger::{Key, Ledger};
 use super::messages::Location;
@@ -11,7 +11,7 @@ use super::settings::Checks;
 use super::shadow::Shadow;
 use super::shared_memory::Memories;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Unordered reads of a cell of global memory that are kept beside the first.
 const GLOBAL_READS: usize = 3;
@@ -33,6 +33,9 @@ pub struct State {
     pub locations: HashMap<u64, Location>,
     /// The thread whose copy an engine has begun last at an instruction.
     pub issuers: HashMap<(Thread, u32), Thread>,
+    /// What those who have arrived at the barrier of a cluster have told there, by the number of the first
+    /// block and how often the barrier had passed.
+    pub clusters: HashMap<(u64, u64), Option<Arc<Clock>>>,
     pub ledger: Ledger,
     /// A launch has ended with a fault, after which nothing can be given back.
     pub is_broken: bool,
@@ -57,6 +60,7 @@ impl Shared {
             memories: Memories::default(),
             locations: HashMap::new(),
             issuers: HashMap::new(),
+            clusters: HashMap::new(),
             ledger,
             is_broken: false,
             kernels: HashMap::new(),
@@ -83,6 +87,7 @@ impl State {
         }
         self.locations.clear();
         self.issuers.clear();
+        self.clusters.clear();
         let launched = self.now;
         tick(&mut self.now);
         let next = self.kernels.len() as u32 + 1;

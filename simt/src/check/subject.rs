@@ -32,8 +32,9 @@ pub struct Access<'a, 'i> {
     /// Of shared and local memory an offset.
     pub address: u64,
     pub bytes: u32,
-    /// Whose shared memory it is, if it is shared memory.
+    /// Whose shared memory it is, if it is shared memory, and its index among the memories of the state.
     pub home: &'a Block,
+    pub memory: usize,
 }
 
 /// Another access, of a thread by an instruction, and whether it wrote.

@@ -130,6 +130,11 @@ pub enum Effect {
     },
     /// Looks whether an mbarrier has completed a phase, and may wait for it.
     MbarrierWait,
+    /// Arrives at the barrier of the cluster. `releases`: what the threads did before happens before what
+    /// others do behind it.
+    ClusterArrive {
+        releases: bool,
+    },
     /// Waits for the threads of the cluster.
     ClusterWait,
     /// Ends the bulk group that the threads are filling.

@@ -29,9 +29,10 @@ const TRY: u32 = 64;
 const COMPLETE: u32 = 128;
 const NO_INCREMENT: u32 = 256;
 
-/// Places: 0 the result, 1 and 2 the address, 3 the operand.
-fn take(i: &mut Instr<'_, '_, '_>) -> Result<()> {
-    i.one_of(&["release", "acquire", "relaxed"]);
+/// Places: 0 the result, 1 and 2 the address, 3 the operand. The answer is `order`, or what the text says
+/// instead.
+fn take(i: &mut Instr<'_, '_, '_>, order: Order) -> Result<Order> {
+    let is_relaxed = i.one_of(&["release", "acquire", "relaxed"]) == Some(2);
     i.one_of(&["cta", "cluster"]);
     let space = i.space();
     if i.modifier(|m| (m == "b64").then_some(())).is_none() {
@@ -43,7 +44,7 @@ fn take(i: &mut Instr<'_, '_, '_>) -> Result<()> {
     if space == Space::Generic {
         i.aux |= GENERIC;
     }
-    Ok(())
+    Ok(if is_relaxed { Order::Relaxed } else { order })
 }
 
 /// The barrier's address; `kind` and `order` say what the instruction does to it.
@@ -73,14 +74,14 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     let operation = i.one_of(&operations).map(|at| operations[at]);
     match operation {
         Some("init") => {
-            take(i)?;
+            take(i, Order::Weak)?;
             i.push(NONE, true);
             take_barrier(i, Kind::Write, Order::Weak)?;
             i.src(U32)?;
             Ok(initialise)
         }
         Some("inval") => {
-            take(i)?;
+            take(i, Order::Weak)?;
             i.push(NONE, true);
             take_barrier(i, Kind::Write, Order::Weak)?;
             Ok(initialise)
@@ -95,9 +96,9 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             if i.flag("expect_tx") {
                 i.aux |= EXPECT;
             }
-            take(i)?;
+            let order = take(i, Order::Release)?;
             i.dst(B64)?;
-            take_barrier(i, Kind::Atomic, Order::Release)?;
+            take_barrier(i, Kind::Atomic, order)?;
             if i.left() > 0 {
                 i.src(U32)?;
             } else if i.aux & (EXPECT | NO_COMPLETE) != 0 {
@@ -110,9 +111,9 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
                 i.aux |= TRY;
             }
             let parity = i.flag("parity");
-            take(i)?;
+            let order = take(i, Order::Acquire)?;
             i.dst(Pred)?;
-            take_barrier(i, Kind::Read, Order::Acquire)?;
+            take_barrier(i, Kind::Read, order)?;
             if parity {
                 i.aux |= PARITY;
                 i.src(U32)?;
@@ -141,7 +142,7 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
                 Some(_) => COMPLETE,
                 None => return i.refuse(),
             };
-            take(i)?;
+            take(i, Order::Relaxed)?;
             i.push(NONE, true);
             take_barrier(i, Kind::Atomic, Order::Relaxed)?;
             i.src(U32)?;
@@ -376,7 +377,7 @@ pub fn arrive_after_copies(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     if i.flag("noinc") {
         i.aux |= NO_INCREMENT;
     }
-    take(i)?;
+    take(i, Order::Release)?;
     i.push(NONE, true);
     take_barrier(i, Kind::Atomic, Order::Release)?;
     // Who waits for the barrier waits for the copies.

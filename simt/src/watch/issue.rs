@@ -105,6 +105,11 @@ impl<'a> Issue<'a> {
         }
     }
 
+    /// How often the cluster's barrier has to have passed for the lanes to go on behind it.
+    pub fn cluster_goal(&self) -> u64 {
+        self.warp.cluster_goal(self.mask)
+    }
+
     /// The threads that a `.sync` instruction names, all of the warp's where it names none; `None`: it
     /// is no such instruction.
     pub fn members(&self) -> Option<u32> {

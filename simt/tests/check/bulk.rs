@@ -79,3 +79,33 @@ fn boxes_of_tensors() {
     found("bulk/boxes_bad", "race", ("box-overwrite", 0, 0), store);
     clean(&["bulk/boxes_good"]);
 }
+
+#[test]
+fn blocks_of_a_cluster_reach_each_others_memory() {
+    let write = Some(("write-other", 1, 31));
+    let finding = found("bulk/pair_bad", "race", ("pair", 0, 0), write);
+    assert_eq!(finding["space"], "shared");
+    assert_eq!(finding["note"], "threads of different blocks");
+    // The block that arrives last goes on first.
+    let write = Some(("relaxed-write", 0, 0));
+    let finding = found("bulk/relaxed_bad", "race", ("read-other", 1, 0), write);
+    let what = finding["allocation"]["what"].as_str().expect("a text");
+    assert!(what.ends_with(" bytes of block (0, 0, 0)"), "{what}");
+    clean(&["bulk/pair_good"]);
+}
+
+#[test]
+fn other_blocks_memory_that_nobody_has_written() {
+    let finding = found("bulk/unwritten_bad", UNWRITTEN, ("read-other", 1, 31), None);
+    assert_eq!(finding["space"], "shared");
+    clean(&["bulk/unwritten_good"]);
+}
+
+#[test]
+fn messages_between_blocks_of_a_cluster() {
+    let copy = Some(("send", 1, 0));
+    found("bulk/sends_bad", "race", ("sent", 0, 0), copy);
+    let write = Some(("write-other", 1, 31));
+    found("bulk/tells_bad", "race", ("told", 0, 0), write);
+    clean(&["bulk/sends_good", "bulk/tells_good", "bulk/values_good"]);
+}

@@ -20,6 +20,8 @@ fn hopper_kernels_that_are_right() {
         ("hopper::triton::", 3),
         ("hopper::tensor_maps::", 2),
         ("hopper::fragments::products", 1),
+        ("hopper::clusters::", 5),
+        ("hopper::mbarriers::", 5),
     ] {
         all_clean(tests, count);
     }
