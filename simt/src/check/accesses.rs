@@ -2,8 +2,10 @@
 
 use super::bits::Bits;
 use super::block::Local;
+use super::clock::{Thread, Time};
 use super::finding::Kind as Fault;
 use super::kernel::{Kernel, is_strong};
+use super::order::tick;
 use super::state::State;
 use super::subject::{Access, Subject};
 use crate::exec::cluster::OFFSET_BITS;
@@ -15,9 +17,11 @@ use crate::watch::Issue;
 impl Local {
     /// Everything that an instruction is about to touch.
     pub fn accesses(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
+        let mut engine = None;
         for touched in issue.touches() {
             if let Form::Tile { .. } = touched.form {
-                self.tile(state, kernel, issue, &touched);
+                engine = engine.or_else(|| self.product(state, issue));
+                self.tile(state, kernel, issue, &touched, engine);
                 continue;
             }
             if is_strong(&touched) {
@@ -50,6 +54,7 @@ impl Local {
                     bytes,
                     home: issue.block(),
                     memory: self.memory,
+                    engine: None,
                 };
                 match space {
                     Space::Global | Space::Const => self.global(state, &access),
@@ -175,8 +180,31 @@ impl Local {
         }
     }
 
+    /// A warp begins a product, for whose reads its warpgroup's engine stands, at a moment.
+    fn product(&mut self, state: &mut State, issue: &Issue<'_>) -> Option<(Thread, Time)> {
+        if !self.checks.races {
+            return None;
+        }
+        let (work, time) = self.products.start(issue.warp(), state.now);
+        let block = self.order.block();
+        let engines = &mut state.memories.at(self.memory).engines;
+        let engine = engines.start(block, work, 0, time);
+        let lane = issue.mask().trailing_zeros();
+        let me = Thread::new(block, issue.first_thread() + lane);
+        state.issuers.insert((engine, issue.pc()), me);
+        tick(&mut state.now);
+        Some((engine, time))
+    }
+
     /// A tile that a warp of a group reads by a descriptor.
-    fn tile(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>, tile: &Touched<'_>) {
+    fn tile(
+        &mut self,
+        state: &mut State,
+        kernel: &Kernel,
+        issue: &Issue<'_>,
+        tile: &Touched<'_>,
+        engine: Option<(Thread, Time)>,
+    ) {
         let size = issue.block().shared_bytes;
         tile.units(|offset| {
             // What leaves shared memory is the executor's fault to raise.
@@ -193,6 +221,7 @@ impl Local {
                     bytes: 16,
                     home: issue.block(),
                     memory: self.memory,
+                    engine,
                 };
                 self.shared(state, &access);
             }

@@ -59,7 +59,17 @@ impl Local {
     pub fn effect(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
         let (warp, mask, living) = (issue.warp(), issue.mask(), !issue.dead());
         match issue.facts().effect {
-            Effect::None | Effect::WgmmaFence | Effect::WgmmaCommit | Effect::WgmmaWait { .. } => {}
+            Effect::None | Effect::WgmmaFence => {}
+            Effect::WgmmaCommit => self.products.commit(warp),
+            Effect::WgmmaWait { keep } => {
+                let block = self.order.block();
+                let engines = &state.memories.at(self.memory).engines;
+                if let Some((work, time)) = self.products.wait(warp, keep)
+                    && let Some((engine, _)) = engines.find(block, work, 0)
+                {
+                    self.order.hear_of(warp, mask, living, engine, time);
+                }
+            }
             Effect::Warp { orders, .. } => {
                 if self.checks.sync {
                     self.check_masks(state, kernel, issue);

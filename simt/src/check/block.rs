@@ -3,7 +3,7 @@
 use super::bits::Bits;
 use super::clock::Time;
 use super::copies::Copies;
-use super::engines::Stores;
+use super::engines::{Products, Stores};
 use super::kernel::Kernel;
 use super::order::Order;
 use super::settings::Checks;
@@ -26,8 +26,9 @@ pub struct Local {
     /// until a warp touches it.
     pub local_written: Vec<Option<Bits>>,
     pub copies: Copies,
-    /// Bulk groups.
+    /// Bulk groups, and products of warpgroups.
     pub stores: Stores,
+    pub products: Products,
     /// The allocation found last.
     pub range: (u64, u64),
     /// Those who wait at barriers of the block.
@@ -55,6 +56,7 @@ impl BlockCheck {
             local_written: Vec::new(),
             copies: Copies::default(),
             stores: Stores::default(),
+            products: Products::default(),
             range: (1, 0),
             waiting: Vec::new(),
             exited: None,
@@ -84,6 +86,7 @@ impl Observer for BlockCheck {
         local.local_written.resize(warps, None);
         local.copies.reset(warps, shared);
         local.stores.reset();
+        local.products.reset();
         local.waiting.clear();
         local.exited = None;
     }

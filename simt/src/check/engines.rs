@@ -1,10 +1,10 @@
-//! The machine's engines that copy in bulk, as threads of their own: what a copy reads and writes is in
-//! order with an access just where the accessing thread knows of it.
+//! The machine's engines that copy in bulk or multiply for a warpgroup, as threads of their own: what they
+//! read and write is in order with an access just where the accessing thread knows of it.
 //!
 //! Copies that complete on one mbarrier are the work of one engine, and so are the reads of the copies in a
-//! thread's bulk groups, and their writes. Of an engine a thread knows what came before the last copy of a
-//! phase that it has seen complete, or of a group that it has waited for, and tells it on as it tells of
-//! its own accesses.
+//! thread's bulk groups, and their writes, and what the products of a warpgroup read. Of an engine a thread
+//! knows what came before the last copy of a phase that it has seen complete, or of a group that it has
+//! waited for, and tells it on as it tells of its own accesses.
 
 use super::clock::{Thread, Time};
 use std::collections::HashMap;
@@ -17,6 +17,8 @@ pub enum Work {
     /// Those of a thread's bulk groups.
     Reads(u32),
     Writes(u32),
+    /// The reads of a warpgroup's products.
+    Products(u32),
 }
 
 /// An engine.
@@ -59,7 +61,7 @@ impl Engines {
     }
 }
 
-/// The bulk groups of a thread.
+/// The groups of a thread.
 #[derive(Debug, Default)]
 struct Groups {
     /// The one that it is filling.
@@ -68,7 +70,7 @@ struct Groups {
     pending: Vec<(u32, Time)>,
 }
 
-/// The bulk groups of a block's threads, by their index.
+/// The bulk groups of a block's threads, by their index; those of products, by warps.
 #[derive(Debug, Default)]
 pub struct Stores(HashMap<u32, Groups>);
 
@@ -103,6 +105,55 @@ impl Stores {
             groups.pending.drain(..count);
         }
         last
+    }
+}
+
+/// The products of a block's warpgroups. The four warps of one begin a product one after another here, and
+/// together on the chip: it has one moment for all of them, and whoever of them waits for it knows that the
+/// others' parts are over as well.
+#[derive(Debug, Default)]
+pub struct Products {
+    /// When each product of a warpgroup began.
+    begun: HashMap<u32, Vec<Time>>,
+    /// How many each warp has begun, and their groups.
+    counts: HashMap<u32, usize>,
+    groups: Stores,
+}
+
+/// Warps of a warpgroup.
+const WARPS: u32 = 4;
+
+impl Products {
+    /// A block begins.
+    pub fn reset(&mut self) {
+        self.begun.clear();
+        self.counts.clear();
+        self.groups.reset();
+    }
+
+    /// A warp begins a product; what its warpgroup's engine does, and the product's moment.
+    pub fn start(&mut self, warp: u32, now: Time) -> (Work, Time) {
+        let count = self.counts.entry(warp).or_default();
+        let begun = self.begun.entry(warp / WARPS).or_default();
+        if *count == begun.len() {
+            begun.push(now);
+        }
+        let time = begun.get(*count).copied().unwrap_or(now);
+        *count += 1;
+        self.groups.start(warp, time);
+        (Work::Products(warp / WARPS), time)
+    }
+
+    /// A warp ends the group that it is filling.
+    pub fn commit(&mut self, warp: u32) {
+        self.groups.commit(warp);
+    }
+
+    /// A warp waits for all but the `keep` latest of its groups; what it waits for, and the moment of the
+    /// last product of those, if there is one.
+    pub fn wait(&mut self, warp: u32, keep: u32) -> Option<(Work, Time)> {
+        let time = self.groups.wait(warp, keep, false)?;
+        Some((Work::Products(warp / WARPS), time))
     }
 }
 
@@ -142,5 +193,25 @@ mod tests {
         assert_eq!(stores.wait(5, 1, false), None);
         assert_eq!(stores.wait(5, 0, false), Some(15));
         assert_eq!(stores.wait(6, 0, false), None);
+    }
+
+    #[test]
+    fn warps_of_a_warpgroup_share_their_products() {
+        let mut products = Products::default();
+        let work = Work::Products(1);
+        for (product, now) in [(0, 10), (1, 20)] {
+            assert_eq!(products.start(4, now), (work, now), "{product}");
+            products.commit(4);
+        }
+        assert_eq!(products.wait(4, 1), Some((work, 10)));
+        // The other warps come later, to the same products.
+        assert_eq!(products.start(7, 30), (work, 10));
+        products.commit(7);
+        assert_eq!(products.wait(7, 0), Some((work, 10)));
+        assert_eq!(products.start(7, 31), (work, 20));
+        assert_eq!(products.start(7, 32), (work, 32));
+        // Another warpgroup has products of its own.
+        assert_eq!(products.start(8, 40), (Work::Products(2), 40));
+        assert_eq!(products.wait(8, 0), None);
     }
 }

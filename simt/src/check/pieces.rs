@@ -141,7 +141,8 @@ impl Local {
             conflict.map(|conflict| (address, conflict))
         });
         if let Some((at, conflict)) = conflict {
-            let note = || hint(me, conflict.by, false).to_owned();
+            let facts = by.kernel.facts(conflict.pc);
+            let note = || hint(me, conflict.by, facts, false).to_owned();
             let other = Some(state.other(conflict));
             self.find_piece(state, Fault::Race, by, (mover, piece), at, other, &note);
         }

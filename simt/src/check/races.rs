@@ -140,10 +140,14 @@ impl Local {
     #[inline(always)]
     fn span(&self, state: &State, access: &Access<'_, '_>) -> Span {
         let (issue, lane) = (access.by.issue, access.by.lane);
+        let pc = issue.pc();
         Span {
             address: access.address,
             bytes: access.bytes,
-            access: self.order.access(issue.warp(), lane, state.now, issue.pc()),
+            access: match access.engine {
+                None => self.order.access(issue.warp(), lane, state.now, pc),
+                Some((by, time)) => cell::Access { by, time, pc },
+            },
         }
     }
 
@@ -198,7 +202,8 @@ impl Local {
         } = *access;
         let note = || {
             let other = strength(subject.kernel.facts(conflict.pc));
-            hint(me, conflict.by, is_strong(touch) && other.is_some()).to_owned()
+            let facts = subject.kernel.facts(conflict.pc);
+            hint(me, conflict.by, facts, is_strong(touch) && other.is_some()).to_owned()
         };
         let other = Some(state.other(conflict));
         self.find_access(state, Fault::Race, access, other, &note);
@@ -214,9 +219,11 @@ impl State {
     }
 }
 
-/// What two threads lack, of which the other one may be an engine.
-pub fn hint(me: Thread, other: Thread, both_strong: bool) -> &'static str {
-    if other.is_engine() {
+/// What two threads lack, of which the other one may be an engine; `facts` are of its instruction.
+pub fn hint(me: Thread, other: Thread, facts: &Facts, both_strong: bool) -> &'static str {
+    if other.is_engine() && facts.mover.is_none() {
+        "nothing has told the thread that the product is over, for which wgmma.wait_group waits"
+    } else if other.is_engine() {
         "nothing has told the thread that the copy is over: the phase of its mbarrier, or its bulk group"
     } else if me.block() != other.block() && both_strong {
         "threads of different blocks; the scope of one of them is its own block"

@@ -1,7 +1,7 @@
 //! What a finding is about: a lane of an instruction, what it touches, and perhaps another access.
 
 use super::block::Local;
-use super::clock::Thread;
+use super::clock::{Thread, Time};
 use super::finding::{Finding, Kind, Memory, Owner};
 use super::kernel::{Kernel, action};
 use super::ledger::Key;
@@ -35,6 +35,8 @@ pub struct Access<'a, 'i> {
     /// Whose shared memory it is, if it is shared memory, and its index among the memories of the state.
     pub home: &'a Block,
     pub memory: usize,
+    /// Who makes the access, and when, if that is not the lane now.
+    pub engine: Option<(Thread, Time)>,
 }
 
 /// Another access, of a thread by an instruction, and whether it wrote.

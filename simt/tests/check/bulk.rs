@@ -109,3 +109,12 @@ fn messages_between_blocks_of_a_cluster() {
     found("bulk/tells_bad", "race", ("told", 0, 0), write);
     clean(&["bulk/sends_good", "bulk/tells_good", "bulk/values_good"]);
 }
+
+#[test]
+fn tiles_that_a_product_reads() {
+    let product = Some(("product", 0, 64));
+    let overwrite = ("product-overwrite", 0, 64);
+    let finding = found("bulk/product_bad", "race", overwrite, product);
+    assert_eq!(finding["other"]["action"], "read of 16 bytes");
+    clean(&["bulk/product_good", "bulk/arrival_good"]);
+}

@@ -86,6 +86,12 @@ pub fn run(name: &str) {
             assert!((0..64).all(|t| found()[t as usize] == sum(t)));
         }
         "again_bad" | "again_good" => launch!(stream, name, (1, 64), &from_at, &to_at, &5i32),
+        "product_bad" | "product_good" | "arrival_good" => {
+            let threads = if name == "arrival_good" { 160 } else { 128 };
+            launch!(stream, name, (1, threads), &to_at);
+            let is_sum = |x: &i32| f32::from_bits(*x as u32) == 16.0;
+            assert!(!is_good || found()[..128].iter().all(is_sum));
+        }
         "blocks_bad" => launch!(stream, name, (2, 64), &to_at),
         "boxes_bad" | "boxes_good" => {
             let words = 50 * 104;

@@ -339,6 +339,59 @@ __global__ void boxes_good(const __grid_constant__ Map from, const __grid_consta
     boxes(&from, &to, out, true, true);
 }
 
+// A product of a warpgroup, whose tiles are overwritten before it is over, and after. Of the tiles, 64 by 16
+// and 8 by 16 halves, every 16 bytes lie by themselves.
+struct Tiles {
+    alignas(128) unsigned words[576];
+};
+
+__device__ __forceinline__ void begin_product(Tiles* tiles, float* d) {
+    const unsigned long long a = at(tiles) >> 4 | 64ull << 16 | 8ull << 32;
+    const unsigned long long b = (at(tiles) + 2048) >> 4 | 8ull << 16 | 8ull << 32;
+    asm volatile("fence.proxy.async.shared::cta;\n\twgmma.fence.sync.aligned;" ::: "memory");
+    asm volatile("wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%0, %1, %2, %3}, %4, %5, 0, 1, 1, 0, 0;" : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]) : "l"(a), "l"(b) : "memory");  // product:
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+
+__device__ __forceinline__ void end_product() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
+
+__device__ __forceinline__ void products(float* out, bool waits) {
+    __shared__ Tiles tiles;
+    const int t = threadIdx.x;
+    float d[4] = {};
+    for (int i = t; i < 576; i += 128) tiles.words[i] = 0x3f803f80;
+    __syncthreads();
+    begin_product(&tiles, d);
+    if (waits) end_product();
+    __syncthreads();
+    tiles.words[t] = 0;  // product-overwrite:
+    if (!waits) end_product();
+    out[t] = d[0];
+}
+
+__global__ void product_bad(float* out) { products(out, false); }
+__global__ void product_good(float* out) { products(out, true); }
+
+// One thread says for its warpgroup that the product is over.
+__global__ void arrival_good(float* out) {
+    __shared__ Tiles tiles;
+    __shared__ unsigned long long bar;
+    const int t = threadIdx.x;
+    float d[4] = {};
+    for (int i = t; i < 576; i += 160) tiles.words[i] = 0x3f803f80;
+    if (t == 0) start(&bar, 1);
+    __syncthreads();
+    if (t >= 128) {
+        wait(&bar, 0);
+        tiles.words[t - 128] = 0;
+        return;
+    }
+    begin_product(&tiles, d);
+    end_product();
+    if (t == 37) arrive(&bar);
+    out[t] = d[0];
+}
+
 // The cluster's barrier.
 __device__ __forceinline__ void meet() {
     asm volatile("barrier.cluster.arrive.release;\n\tbarrier.cluster.wait.acquire;" ::: "memory");
