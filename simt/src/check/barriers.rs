@@ -36,11 +36,6 @@ pub fn reach(scope: Scope) -> Reach {
     }
 }
 
-/// The cluster that a warp is in, by the number of its first block.
-fn cluster_of(issue: &Issue<'_>) -> u64 {
-    issue.block().index - u64::from(issue.block().rank)
-}
-
 /// How often a barrier of the block has passed, if there is one of that index.
 fn passes(issue: &Issue<'_>, index: u32) -> Option<u64> {
     (index < BARRIERS).then(|| issue.block().barrier_passes(index))
@@ -61,15 +56,7 @@ impl Local {
         match issue.facts().effect {
             Effect::None | Effect::WgmmaFence => {}
             Effect::WgmmaCommit => self.products.commit(warp),
-            Effect::WgmmaWait { keep } => {
-                let block = self.order.block();
-                let engines = &state.memories.at(self.memory).engines;
-                if let Some((work, time)) = self.products.wait(warp, keep)
-                    && let Some((engine, _)) = engines.find(block, work, 0)
-                {
-                    self.order.hear_of(warp, mask, living, engine, time);
-                }
-            }
+            Effect::WgmmaWait { keep } => self.see_products(state, issue, keep),
             Effect::Warp { orders, .. } => {
                 if self.checks.sync {
                     self.check_masks(state, kernel, issue);
@@ -133,22 +120,8 @@ impl Local {
                     }
                 });
             }
-            Effect::ClusterArrive { releases } => {
-                let key = (cluster_of(issue), issue.block().cluster().passes());
-                state
-                    .clusters
-                    .retain(|(cluster, passes), _| *cluster != key.0 || passes + 2 > key.1);
-                let told = state.clusters.entry(key).or_default();
-                self.order
-                    .release((warp, mask, living), releases, told, &mut state.now);
-            }
-            Effect::ClusterWait => {
-                // Who has never arrived has nothing to wait for.
-                let passes = issue.cluster_goal().wrapping_sub(1);
-                if let Some(Some(told)) = state.clusters.get(&(cluster_of(issue), passes)) {
-                    self.order.learn(warp, mask, living, told);
-                }
-            }
+            Effect::ClusterArrive { releases } => self.tell_cluster(state, issue, releases),
+            Effect::ClusterWait => self.hear_cluster(state, issue),
             Effect::MbarrierWait => self.see_phases(state, issue),
             Effect::BulkCommit => self.end_groups(issue),
             Effect::BulkWait { keep, only_reads } => {

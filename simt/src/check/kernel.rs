@@ -16,6 +16,8 @@ pub struct Kernel {
     pub program: Arc<Program>,
     pub name: String,
     grid: [u32; 3],
+    /// Blocks of a cluster, which have numbers one after another.
+    cluster: [u32; 3],
     block: [u32; 3],
 }
 
@@ -27,6 +29,7 @@ impl Kernel {
             name: launch.program.functions[launch.function].name.clone(),
             program: Arc::clone(&launch.program),
             grid: launch.grid,
+            cluster: launch.cluster,
             block: launch.block,
         }
     }
@@ -41,9 +44,9 @@ impl Kernel {
         &self.program.facts[pc as usize]
     }
 
-    /// The coordinates of a block, by its linear number.
+    /// The coordinates of a block, by its number.
     pub fn block(&self, number: u64) -> [u32; 3] {
-        coordinates(number, self.grid)
+        block_at(number, self.grid, self.cluster)
     }
 
     /// An instruction of a thread, both by their linear numbers.
@@ -93,6 +96,17 @@ impl Kernel {
     }
 }
 
+/// The coordinates of a block by its number, in a grid of clusters.
+fn block_at(number: u64, grid: [u32; 3], cluster: [u32; 3]) -> [u32; 3] {
+    let size = cluster.iter().map(|n| u64::from(*n)).product::<u64>();
+    let clusters = [0, 1, 2].map(|axis| grid[axis] / cluster[axis]);
+    let (first, inside) = (
+        coordinates(number / size, clusters),
+        coordinates(number % size, cluster),
+    );
+    [0, 1, 2].map(|axis| first[axis] * cluster[axis] + inside[axis])
+}
+
 fn coordinates(at: u64, [x, y, _]: [u32; 3]) -> [u32; 3] {
     let (x, y) = (u64::from(x), u64::from(y));
     [at % x, at / x % y, at / x / y].map(|n| n as u32)
@@ -127,4 +141,30 @@ pub fn action(touch: &Touch) -> String {
 /// Whether accesses of several threads may meet without a race.
 pub fn is_strong(touch: &Touch) -> bool {
     touch.order != Order::Weak
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_of_a_cluster_have_neighbouring_numbers() {
+        let at = |number| block_at(number, [4, 6, 2], [2, 3, 1]);
+        let first = [
+            [0, 0, 0],
+            [1, 0, 0],
+            [0, 1, 0],
+            [1, 1, 0],
+            [0, 2, 0],
+            [1, 2, 0],
+        ];
+        assert_eq!([0, 1, 2, 3, 4, 5].map(at), first);
+        assert_eq!(
+            [6, 11, 12, 24].map(at),
+            [[2, 0, 0], [3, 2, 0], [0, 3, 0], [0, 0, 1]]
+        );
+        // Without clusters they are the grid's, x first.
+        let plain = |number| block_at(number, [4, 6, 2], [1; 3]);
+        assert_eq!([5, 24, 47].map(plain), [[1, 1, 0], [0, 0, 1], [3, 5, 1]]);
+    }
 }

@@ -3,7 +3,7 @@
 
 use super::block::Local;
 use super::cell;
-use super::clock::{Thread, Time};
+use super::clock::Thread;
 use super::engines::Work;
 use super::finding::{Finding, Kind as Fault};
 use super::kernel::{Kernel, movement};
@@ -108,7 +108,8 @@ impl Local {
         let (order, facts) = (&self.order, &by.kernel.program.facts[..]);
         let (lane, writes) = (by.lane, piece.kind.writes());
         let index = state.memories.find(piece.block);
-        let conflict = units(piece.address, piece.bytes).find_map(|(address, bytes)| {
+        let mut first = None;
+        for (address, bytes) in units(piece.address, piece.bytes) {
             let span = Span {
                 address,
                 bytes,
@@ -138,73 +139,13 @@ impl Local {
                     state.shadow.access(writes, span, &known)
                 }
             };
-            conflict.map(|conflict| (address, conflict))
-        });
-        if let Some((at, conflict)) = conflict {
+            first = first.or(conflict.map(|conflict| (address, conflict)));
+        }
+        if let Some((at, conflict)) = first {
             let facts = by.kernel.facts(conflict.pc);
             let note = || hint(me, conflict.by, facts, false).to_owned();
             let other = Some(state.other(conflict));
             self.find_piece(state, Fault::Race, by, (mover, piece), at, other, &note);
-        }
-    }
-
-    /// Lanes that see the phase of an mbarrier complete know of the copies in it.
-    pub fn see_phases(&mut self, state: &mut State, issue: &Issue<'_>) {
-        if !self.checks.races {
-            return;
-        }
-        let mut heard: Vec<(Thread, Time, u32)> = Vec::new();
-        issue.looks(|look| {
-            let Some(index) = state.memories.find(look.block) else {
-                return;
-            };
-            let memory = state.memories.at(index);
-            let block = (memory.number % BLOCKS) as u32;
-            let work = Work::Barrier(look.offset);
-            let Some((engine, time)) = memory.engines.find(block, work, look.parity) else {
-                return;
-            };
-            let lane = 1 << look.lane;
-            match heard.iter_mut().find(|h| (h.0, h.1) == (engine, time)) {
-                Some((_, _, lanes)) => *lanes |= lane,
-                None => heard.push((engine, time, lane)),
-            }
-        });
-        let (warp, living) = (issue.warp(), !issue.dead());
-        for (engine, time, lanes) in heard {
-            self.order.hear_of(warp, lanes, living, engine, time);
-        }
-    }
-
-    /// Lanes end the bulk groups that they are filling.
-    pub fn end_groups(&mut self, issue: &Issue<'_>) {
-        for lane in (0..32).filter(|lane| issue.mask() >> lane & 1 != 0) {
-            self.stores.commit(issue.first_thread() + lane);
-        }
-    }
-
-    /// Lanes that have waited for bulk groups know of the copies in them.
-    pub fn see_groups(
-        &mut self,
-        state: &mut State,
-        issue: &Issue<'_>,
-        keep: u32,
-        only_reads: bool,
-    ) {
-        let (warp, living) = (issue.warp(), !issue.dead());
-        let block = self.order.block();
-        for lane in (0..32).filter(|lane| issue.mask() >> lane & 1 != 0) {
-            let thread = issue.first_thread() + lane;
-            let Some(time) = self.stores.wait(thread, keep, only_reads) else {
-                continue;
-            };
-            let engines = &state.memories.at(self.memory).engines;
-            let writes = (!only_reads).then_some(Work::Writes(thread));
-            for work in [Some(Work::Reads(thread)), writes].into_iter().flatten() {
-                if let Some((engine, _)) = engines.find(block, work, 0) {
-                    self.order.hear_of(warp, 1 << lane, living, engine, time);
-                }
-            }
         }
     }
 

@@ -1,16 +1,14 @@
 //! Barriers in shared memory that count arrivals and bytes of asynchronous copies (PTX ISA, "Parallel
 //! Synchronization and Communication Instructions: mbarrier").
 
-use super::block::Block;
 use super::bulk::{Completion, Operation, Work};
-use super::diverge::State;
 use super::facts::Effect;
 use super::fault::Fault;
 use super::mbarrier_object::{MOST, Mbarrier, change};
 use super::program::{Exec, Inst, NONE, Step};
 use super::touch::{Kind, Order, Scope, Touch};
 use super::warp::Warp;
-use super::{Entry, For, pieces, reach};
+use super::{Entry, For, reach};
 use crate::ptx::Result;
 use crate::ptx::decode::instr::Instr;
 use crate::ptx::types::Space;
@@ -19,13 +17,13 @@ use crate::ptx::types::Type::*;
 pub const TABLE: &[Entry] = &[Entry("mbarrier", For::All, decode)];
 
 /// In `aux`: the address register has 32 bits; what is done; how.
-const NARROW: u32 = 1;
-const GENERIC: u32 = 2;
+pub const NARROW: u32 = 1;
+pub const GENERIC: u32 = 2;
 const DROP: u32 = 4;
 const NO_COMPLETE: u32 = 8;
 const EXPECT: u32 = 16;
-const PARITY: u32 = 32;
-const TRY: u32 = 64;
+pub const PARITY: u32 = 32;
+pub const TRY: u32 = 64;
 const COMPLETE: u32 = 128;
 const NO_INCREMENT: u32 = 256;
 
@@ -126,7 +124,7 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
                 i.uses.pop();
             }
             i.facts.effect = Effect::MbarrierWait;
-            Ok(wait_for_phase)
+            Ok(super::mbarrier_wait::wait_for_phase)
         }
         Some(_) => {
             if i.modifier(|m| (m == "b64").then_some(())).is_none() {
@@ -253,118 +251,6 @@ fn count_bytes(w: &mut Warp, i: &Inst, mask: u32) -> Step {
             })?;
             Ok(())
         })
-    }
-}
-
-/// `test_wait` looks, and `try_wait` waits while others can go on.
-fn wait_for_phase(w: &mut Warp, i: &Inst, mask: u32) -> Step {
-    let has_waited = w.has_passed();
-    let is_try = i.aux & TRY != 0;
-    let (mut complete, mut first) = (0u32, None);
-    // SAFETY: as for `initialise`.
-    unsafe {
-        let addresses = w.address_rows(&i.places, 1, i.aux & NARROW != 0);
-        let space = if i.aux & GENERIC != 0 {
-            Space::Generic
-        } else {
-            Space::Shared
-        };
-        for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
-            let at = match w.reach(space, addresses[lane], 8, 8) {
-                Ok(at) => at.cast::<u64>(),
-                Err(fault) => return w.fail(fault),
-            };
-            let parity = parity_of(w, i, lane);
-            if Mbarrier::decode(at.read()).is_none() {
-                let address = addresses[lane];
-                let problem = "it was not initialised";
-                return w.fail(Fault::Mbarrier { address, problem });
-            }
-            let block = w.block();
-            let left = if is_try {
-                block.has_left(at as u64, parity)
-            } else {
-                Mbarrier::decode(at.read()).is_some_and(|barrier| barrier.parity != parity)
-            };
-            if left {
-                complete |= 1 << lane;
-            } else {
-                first = first.or(Some((at as u64, parity)));
-            }
-        }
-        // What threads only look at lands afterwards: the first look fails, as it may on a chip.
-        if let Some((word, parity)) = first
-            && !is_try
-        {
-            w.block().has_left(word, parity);
-        }
-        if let Some((word, parity)) = first
-            && is_try
-            && !has_waited
-            && complete == 0
-            && mask == w.active
-        {
-            return w.wait_in(State::Phase(word, parity), mask);
-        }
-        w.put_predicate(i.places[0], mask, complete);
-    }
-    w.spin();
-    Step::Next
-}
-
-/// A lane's look at an mbarrier.
-pub struct Look<'a> {
-    pub lane: u32,
-    /// The barrier's block, and its offset in shared memory.
-    pub block: &'a Block,
-    pub offset: u64,
-    /// The phase of that parity has completed, or will have by what the look makes land.
-    pub parity: u32,
-}
-
-/// Calls `f` with those lanes' looks that a wait for an mbarrier will answer with "complete".
-///
-/// # Safety
-/// `w` is about to execute the instruction, a wait, for the lanes in `mask`.
-pub unsafe fn looks<'a>(w: &'a Warp, i: &Inst, mask: u32, f: &mut dyn FnMut(Look<'a>)) {
-    // SAFETY: as for `initialise`.
-    unsafe {
-        let addresses = w.address_rows(&i.places, 1, i.aux & NARROW != 0);
-        let space = match i.aux & GENERIC {
-            0 => Space::Shared,
-            _ => Space::Generic,
-        };
-        for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
-            let found = pieces::resolve(w, space, addresses[lane], 8);
-            let Some((block, Space::Shared, offset)) = found else {
-                continue;
-            };
-            let at = block.shared().add(offset as usize).cast::<u64>();
-            let parity = parity_of(w, i, lane);
-            let is_complete = match i.aux & TRY {
-                0 => Mbarrier::decode(at.read_unaligned()).is_some_and(|b| b.parity != parity),
-                _ => w.block().will_have_left(at as u64, parity),
-            };
-            if is_complete {
-                f(Look {
-                    lane: lane as u32,
-                    block,
-                    offset,
-                    parity,
-                });
-            }
-        }
-    }
-}
-
-/// The parity of the phase that a lane waits for.
-unsafe fn parity_of(w: &Warp, i: &Inst, lane: usize) -> u32 {
-    // SAFETY: the decoder took a row of this width.
-    unsafe {
-        match i.aux & PARITY {
-            0 => (w.row::<u64>(i.places[3])[lane] >> 61) as u32 & 1,
-            _ => w.row::<u32>(i.places[3])[lane] & 1,
-        }
     }
 }
 

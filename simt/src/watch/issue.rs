@@ -2,7 +2,7 @@
 
 use crate::exec::block::Block;
 use crate::exec::facts::{Effect, Facts};
-use crate::exec::mbarrier::{Look, looks};
+use crate::exec::mbarrier_wait::{Look, looks};
 use crate::exec::pieces::{Piece, pieces};
 use crate::exec::program::NONE;
 use crate::exec::touch::Touched;
