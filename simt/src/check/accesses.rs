@@ -103,10 +103,16 @@ impl Local {
 
     #[inline]
     fn shared(&mut self, state: &mut State, access: &Access<'_, '_>) {
-        let Access { address, bytes, .. } = *access;
-        if address >> OFFSET_BITS != 0 {
-            return self.distant(state, access);
+        match access.address >> OFFSET_BITS {
+            0 => self.near(state, access),
+            _ => self.distant(state, access),
         }
+    }
+
+    /// An access to shared memory by its offset there.
+    #[inline(always)]
+    fn near(&mut self, state: &mut State, access: &Access<'_, '_>) {
+        let Access { address, bytes, .. } = *access;
         let size = u64::from(access.by.issue.block().shared_bytes);
         if size.saturating_sub(address) < u64::from(bytes) {
             return self.fault(state, access, Fault::OutOfBounds);
@@ -145,7 +151,7 @@ impl Local {
             memory,
             ..*access
         };
-        self.shared(state, &there);
+        self.near(state, &there);
     }
 
     fn local(&mut self, state: &mut State, access: &Access<'_, '_>) {
@@ -185,6 +191,7 @@ impl Local {
         if !self.checks.races {
             return None;
         }
+        self.order.expect_others();
         let (work, time) = self.products.start(issue.warp(), state.now);
         let block = self.order.block();
         let engines = &mut state.memories.at(self.memory).engines;

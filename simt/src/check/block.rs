@@ -81,6 +81,9 @@ impl Observer for BlockCheck {
         state.clusters.retain(|(cluster, _), _| *cluster != before);
         local.number = block.index;
         local.order = Order::new(number, warps, self.launched, &mut state.now);
+        if block.launch().cluster.iter().product::<u32>() > 1 {
+            local.order.expect_others();
+        }
         state.memories.begin(local.memory, block);
         local.local_written.clear();
         local.local_written.resize(warps, None);

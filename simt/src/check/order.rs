@@ -35,6 +35,8 @@ pub(super) struct Warp {
 pub struct Order {
     pub(super) block: u32,
     began: Time,
+    /// Nobody but the block's threads has accessed its shared memory.
+    is_alone: bool,
     pub(super) warps: Vec<Warp>,
     pub(super) meetings: HashMap<(u32, u64), Meeting>,
 }
@@ -75,6 +77,7 @@ impl Order {
         Order {
             block,
             began,
+            is_alone: true,
             warps: warps.collect(),
             meetings: HashMap::new(),
         }
@@ -85,12 +88,18 @@ impl Order {
         self.block
     }
 
-    /// Whether every thread of the warp knows of an access; `false` if that is not told quickly. In shared
-    /// memory what is older than the block was left by blocks that are gone.
+    /// Others than the block's threads may access its shared memory from now on: engines, or other blocks of
+    /// the cluster.
+    pub fn expect_others(&mut self) {
+        self.is_alone = false;
+    }
+
+    /// Whether every thread of the warp knows of an access; `false` if that is not told quickly. Accesses to
+    /// shared memory are the block's where it is alone, or were left by blocks that are gone before it began.
     #[inline(always)]
     pub fn is_old<const SHARED: bool>(&self, warp: u32, time: Time, grid_warp: u32) -> bool {
         let w = &self.warps[warp as usize];
-        if time <= w.grid || SHARED && time <= self.began {
+        if time <= w.grid || SHARED && time <= if self.is_alone { w.block } else { self.began } {
             return true;
         }
         if time > w.own {

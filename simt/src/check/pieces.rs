@@ -8,7 +8,7 @@ use super::engines::Work;
 use super::finding::{Finding, Kind as Fault};
 use super::kernel::{Kernel, movement};
 use super::order::tick;
-use super::races::{Known, hint, strength};
+use super::races::{Known, hint};
 use super::shadow::Span;
 use super::state::State;
 use super::subject::{BLOCKS, Other, Subject};
@@ -94,6 +94,7 @@ impl Local {
         let Some(engine) = self.engine(state, thread, piece) else {
             return;
         };
+        self.order.expect_others();
         let me = Thread::new(self.order.block(), thread);
         state.issuers.insert((engine, pc), me);
         let access = cell::Access {
@@ -101,10 +102,7 @@ impl Local {
             time: state.now,
             pc,
         };
-        let strength = match piece.kind {
-            Kind::Reduce => strength(issue.facts()),
-            _ => None,
-        };
+        let reduces = piece.kind == Kind::Reduce;
         let (order, facts) = (&self.order, &by.kernel.program.facts[..]);
         let (lane, writes) = (by.lane, piece.kind.writes());
         let index = state.memories.find(piece.block);
@@ -120,7 +118,8 @@ impl Local {
                     let known = Known::<true> {
                         order,
                         facts,
-                        strength,
+                        touch: None,
+                        reduces,
                         warp,
                         lane,
                     };
@@ -132,7 +131,8 @@ impl Local {
                     let known = Known::<false> {
                         order,
                         facts,
-                        strength,
+                        touch: None,
+                        reduces,
                         warp,
                         lane,
                     };

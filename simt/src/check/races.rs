@@ -21,16 +21,20 @@ use crate::watch::Issue;
 pub struct Known<'a, const SHARED: bool> {
     pub order: &'a Order,
     pub facts: &'a [Facts],
-    /// How far the access reaches, if it is strong.
-    pub strength: Option<Scope>,
+    /// The access; `None`: it is an engine's, which reduces or does not.
+    pub touch: Option<&'a Touch>,
+    pub reduces: bool,
     pub warp: u32,
     pub lane: u32,
 }
 
+/// How far the reductions of copies reach.
+const REDUCTIONS: Scope = Scope::Gpu;
+
 /// How far the accesses of an instruction reach, if they are strong.
 pub fn strength(facts: &Facts) -> Option<Scope> {
     match facts.mover {
-        Some(Mover::Bulk { reduces: true } | Mover::Value { reduces: true }) => Some(Scope::Gpu),
+        Some(Mover::Bulk { reduces: true } | Mover::Value { reduces: true }) => Some(REDUCTIONS),
         _ => facts.touches[0].as_ref().and_then(strength_of),
     }
 }
@@ -50,7 +54,11 @@ impl<const SHARED: bool> Knowledge for Known<'_, SHARED> {
     }
 
     fn is_allowed(&self, by: Thread, pc: u32) -> bool {
-        let (Some(own), Some(other)) = (self.strength, strength(&self.facts[pc as usize])) else {
+        let own = match self.touch {
+            Some(touch) => strength_of(touch),
+            None => self.reduces.then_some(REDUCTIONS),
+        };
+        let (Some(own), Some(other)) = (own, strength(&self.facts[pc as usize])) else {
             return false;
         };
         by.block() == self.order.block() || own.min(other) > Scope::Cta
@@ -62,7 +70,8 @@ fn known<'a, const SHARED: bool>(order: &'a Order, access: &Access<'a, '_>) -> K
     Known {
         order,
         facts: &access.by.kernel.program.facts,
-        strength: strength_of(access.touch),
+        touch: Some(access.touch),
+        reduces: false,
         warp: access.by.issue.warp(),
         lane: access.by.lane,
     }
