@@ -70,6 +70,28 @@ impl BlockCheck {
     }
 }
 
+impl BlockCheck {
+    /// An instruction that orders threads or touches memory. Most do neither, and should not pay for it.
+    #[inline(never)]
+    fn look(&mut self, issue: &Issue<'_>) {
+        let facts = issue.facts();
+        let mut state = self.shared.lock();
+        let local = &mut self.local;
+        // Copies that an arrival waits for have landed when it tells of them.
+        if facts.effect != Effect::None {
+            local.effect(&mut state, &self.kernel, issue);
+        }
+        if facts.touches[0].is_some() {
+            local.accesses(&mut state, &self.kernel, issue);
+        }
+        if let Some(mover) = facts.mover
+            && (local.checks.initialised || local.checks.races)
+        {
+            local.pieces(&mut state, &self.kernel, issue, mover);
+        }
+    }
+}
+
 impl Observer for BlockCheck {
     fn block_begins(&mut self, block: &Block) {
         let warps = self.kernel.threads().div_ceil(32) as usize;
@@ -96,23 +118,9 @@ impl Observer for BlockCheck {
 
     fn before(&mut self, issue: &Issue<'_>) {
         let facts = issue.facts();
-        let is_plain = facts.effect == Effect::None && facts.mover.is_none();
-        if is_plain && facts.touches[0].is_none() {
-            return;
-        }
-        let mut state = self.shared.lock();
-        let local = &mut self.local;
-        // Copies that an arrival waits for have landed when it tells of them.
-        if facts.effect != Effect::None {
-            local.effect(&mut state, &self.kernel, issue);
-        }
-        if facts.touches[0].is_some() {
-            local.accesses(&mut state, &self.kernel, issue);
-        }
-        if let Some(mover) = facts.mover
-            && (local.checks.initialised || local.checks.races)
-        {
-            local.pieces(&mut state, &self.kernel, issue, mover);
+        let is_plain = matches!(facts.effect, Effect::None) && facts.mover.is_none();
+        if !is_plain || facts.touches[0].is_some() {
+            self.look(issue);
         }
     }
 

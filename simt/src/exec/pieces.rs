@@ -240,7 +240,8 @@ fn shared<'a>(
     put: Put<'_, 'a>,
 ) {
     let line = 16usize << swizzle.exchanged();
-    let is_whole = first % line == 0 && end % line == 0 && offset as usize % line == 0;
+    let mut bounds = [first, end, offset as usize].into_iter();
+    let is_whole = bounds.all(|bound| bound.is_multiple_of(line));
     if swizzle == Swizzle::None || is_whole {
         let at = u64::from(offset) + first as u64;
         return put(kind, Some(block), at, (end - first) as u64);
