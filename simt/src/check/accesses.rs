@@ -2,8 +2,10 @@
 
 use super::bits::Bits;
 use super::block::Local;
+use super::clock::{Thread, Time};
 use super::finding::Kind as Fault;
 use super::kernel::{Kernel, is_strong};
+use super::order::tick;
 use super::state::State;
 use super::subject::{Access, Subject};
 use crate::exec::cluster::OFFSET_BITS;
@@ -12,15 +14,14 @@ use crate::exec::touch::{Form, Kind, Touched, resolve};
 use crate::ptx::types::Space;
 use crate::watch::Issue;
 
-/// Most blocks of a cluster.
-const MOST_BLOCKS: u64 = 16;
-
 impl Local {
     /// Everything that an instruction is about to touch.
     pub fn accesses(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
+        let mut engine = None;
         for touched in issue.touches() {
             if let Form::Tile { .. } = touched.form {
-                self.tile(state, kernel, issue, &touched);
+                engine = engine.or_else(|| self.product(state, issue));
+                self.tile(state, kernel, issue, &touched, engine);
                 continue;
             }
             if is_strong(&touched) {
@@ -51,6 +52,9 @@ impl Local {
                     space,
                     address,
                     bytes,
+                    home: issue.block(),
+                    memory: self.memory,
+                    engine: None,
                 };
                 match space {
                     Space::Global | Space::Const => self.global(state, &access),
@@ -99,11 +103,16 @@ impl Local {
 
     #[inline]
     fn shared(&mut self, state: &mut State, access: &Access<'_, '_>) {
-        let Access { address, bytes, .. } = *access;
-        // Another block's of the cluster, which is not looked after here.
-        if address >> OFFSET_BITS != 0 && address >> OFFSET_BITS <= MOST_BLOCKS {
-            return;
+        match access.address >> OFFSET_BITS {
+            0 => self.near(state, access),
+            _ => self.distant(state, access),
         }
+    }
+
+    /// An access to shared memory by its offset there.
+    #[inline(always)]
+    fn near(&mut self, state: &mut State, access: &Access<'_, '_>) {
+        let Access { address, bytes, .. } = *access;
         let size = u64::from(access.by.issue.block().shared_bytes);
         if size.saturating_sub(address) < u64::from(bytes) {
             return self.fault(state, access, Fault::OutOfBounds);
@@ -112,16 +121,37 @@ impl Local {
             return self.fault(state, access, Fault::Misaligned);
         }
         if self.checks.initialised {
-            if access.touch.kind.reads() && self.written.lacks(address, bytes) {
-                self.find_access(state, Fault::Uninitialised, access, None, &String::new);
-            }
+            let written = &mut state.memories.at(access.memory).written;
+            let lacks = access.touch.kind.reads() && written.lacks(address, bytes);
             if access.touch.kind.writes() {
-                self.written.put(address..address + u64::from(bytes), true);
+                written.put(address..address + u64::from(bytes), true);
+            }
+            if lacks {
+                self.find_access(state, Fault::Uninitialised, access, None, &String::new);
             }
         }
         if self.checks.races {
             self.check_shared(state, access);
         }
+    }
+
+    /// An access to the shared memory of a block by its rank in the cluster.
+    #[cold]
+    fn distant(&mut self, state: &mut State, access: &Access<'_, '_>) {
+        let block = access.by.issue.block();
+        let found = block.shared_at(access.address, access.bytes.into());
+        let found =
+            found.and_then(|(home, offset)| Some((home, offset, state.memories.find(home)?)));
+        let Some((home, address, memory)) = found else {
+            return self.fault(state, access, Fault::OutOfBounds);
+        };
+        let there = Access {
+            address,
+            home,
+            memory,
+            ..*access
+        };
+        self.near(state, &there);
     }
 
     fn local(&mut self, state: &mut State, access: &Access<'_, '_>) {
@@ -156,8 +186,32 @@ impl Local {
         }
     }
 
+    /// A warp begins a product, for whose reads its warpgroup's engine stands, at a moment.
+    fn product(&mut self, state: &mut State, issue: &Issue<'_>) -> Option<(Thread, Time)> {
+        if !self.checks.races {
+            return None;
+        }
+        self.order.expect_others();
+        let (work, time) = self.products.start(issue.warp(), state.now);
+        let block = self.order.block();
+        let engines = &mut state.memories.at(self.memory).engines;
+        let engine = engines.start(block, work, 0, time);
+        let lane = issue.mask().trailing_zeros();
+        let me = Thread::new(block, issue.first_thread() + lane);
+        state.issuers.insert((engine, issue.pc()), me);
+        tick(&mut state.now);
+        Some((engine, time))
+    }
+
     /// A tile that a warp of a group reads by a descriptor.
-    fn tile(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>, tile: &Touched<'_>) {
+    fn tile(
+        &mut self,
+        state: &mut State,
+        kernel: &Kernel,
+        issue: &Issue<'_>,
+        tile: &Touched<'_>,
+        engine: Option<(Thread, Time)>,
+    ) {
         let size = issue.block().shared_bytes;
         tile.units(|offset| {
             // What leaves shared memory is the executor's fault to raise.
@@ -172,6 +226,9 @@ impl Local {
                     space: Space::Shared,
                     address: offset.into(),
                     bytes: 16,
+                    home: issue.block(),
+                    memory: self.memory,
+                    engine,
                 };
                 self.shared(state, &access);
             }

@@ -11,7 +11,6 @@ use super::subject::Subject;
 use crate::exec::block::BARRIERS;
 use crate::exec::facts::Effect;
 use crate::exec::touch::{Order, Scope};
-use crate::ptx::types::Space;
 use crate::watch::Issue;
 
 /// Lanes of a warp that wait at a barrier of the block.
@@ -29,7 +28,7 @@ pub struct Waiting {
     is_whole: bool,
 }
 
-/// How far a scope reaches. Clusters are of several blocks.
+/// How far a scope reaches. Clusters may be of several blocks.
 pub fn reach(scope: Scope) -> Reach {
     match scope {
         Scope::Cta => Reach::Block,
@@ -55,7 +54,9 @@ impl Local {
     pub fn effect(&mut self, state: &mut State, kernel: &Kernel, issue: &Issue<'_>) {
         let (warp, mask, living) = (issue.warp(), issue.mask(), !issue.dead());
         match issue.facts().effect {
-            Effect::None | Effect::WgmmaFence | Effect::WgmmaCommit | Effect::WgmmaWait { .. } => {}
+            Effect::None | Effect::WgmmaFence => {}
+            Effect::WgmmaCommit => self.products.commit(warp),
+            Effect::WgmmaWait { keep } => self.see_products(state, issue, keep),
             Effect::Warp { orders, .. } => {
                 if self.checks.sync {
                     self.check_masks(state, kernel, issue);
@@ -105,7 +106,8 @@ impl Local {
             }
             Effect::CopyCommit => self.copies.commit(warp, mask),
             Effect::CopyWait { keep } => {
-                let (shadow, order, now) = (&mut self.shadow, &self.order, state.now);
+                let (order, now) = (&self.order, state.now);
+                let shadow = &mut state.memories.at(self.memory).shadow;
                 let races = self.checks.races;
                 self.copies.wait(warp, mask, keep, |copy| {
                     if races {
@@ -118,12 +120,13 @@ impl Local {
                     }
                 });
             }
-            Effect::Writes(_) if !self.checks.initialised => {}
-            Effect::Writes(_) => issue.written(|space, address, bytes| match space {
-                Space::Shared => self.written.put(address..address + bytes, true),
-                Space::Global => state.written.set(address..address + bytes),
-                _ => {}
-            }),
+            Effect::ClusterArrive { releases } => self.tell_cluster(state, issue, releases),
+            Effect::ClusterWait => self.hear_cluster(state, issue),
+            Effect::MbarrierWait => self.see_phases(state, issue),
+            Effect::BulkCommit => self.end_groups(issue),
+            Effect::BulkWait { keep, only_reads } => {
+                self.see_groups(state, issue, keep, only_reads);
+            }
             Effect::Return if issue.is_called() => {}
             Effect::Exit | Effect::Return => {
                 self.exited = Some(issue.first_thread() + mask.trailing_zeros());

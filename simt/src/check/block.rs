@@ -3,21 +3,16 @@
 use super::bits::Bits;
 use super::clock::Time;
 use super::copies::Copies;
+use super::engines::{Products, Stores};
 use super::kernel::Kernel;
-use super::messages::Location;
 use super::order::Order;
 use super::settings::Checks;
-use super::shadow::Shadow;
 use super::state::Shared;
 use super::subject::BLOCKS;
 use crate::exec::block::Block;
 use crate::exec::facts::Effect;
 use crate::watch::{Issue, Observer};
-use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Unordered reads of a cell of shared memory that are kept beside the first.
-const SHARED_READS: usize = 31;
 
 /// What is known of a block.
 pub struct Local {
@@ -25,15 +20,15 @@ pub struct Local {
     /// Linear in the grid.
     pub number: u64,
     pub order: Order,
-    pub shadow: Shadow,
-    /// Bytes of shared memory that somebody has written.
-    pub written: Bits,
+    /// Index of its shared memory among [`super::state::State::memories`].
+    pub memory: usize,
     /// Bytes of each warp's local memory that its threads have written, lane after lane; without bits
     /// until a warp touches it.
     pub local_written: Vec<Option<Bits>>,
     pub copies: Copies,
-    /// What strong writes to shared memory have told.
-    pub locations: HashMap<u64, Location>,
+    /// Bulk groups, and products of warpgroups.
+    pub stores: Stores,
+    pub products: Products,
     /// The allocation found last.
     pub range: (u64, u64),
     /// Those who wait at barriers of the block.
@@ -57,11 +52,11 @@ impl BlockCheck {
             checks: shared.checks,
             number: 0,
             order: Order::new(0, 0, 0, &mut 0),
-            shadow: Shadow::new(SHARED_READS),
-            written: Bits::default(),
+            memory: shared.lock().memories.open(),
             local_written: Vec::new(),
             copies: Copies::default(),
-            locations: HashMap::new(),
+            stores: Stores::default(),
+            products: Products::default(),
             range: (1, 0),
             waiting: Vec::new(),
             exited: None,
@@ -75,34 +70,11 @@ impl BlockCheck {
     }
 }
 
-impl Observer for BlockCheck {
-    fn block_begins(&mut self, block: &Block) {
-        let warps = self.kernel.threads().div_ceil(32) as usize;
-        let shared = block.shared_bytes as usize;
-        let local = &mut self.local;
-        let number = (block.index % BLOCKS) as u32;
-        let mut state = self.shared.lock();
-        local.number = block.index;
-        // Blocks of a cluster write each other's shared memory and wait for each other in ways that are
-        // not followed here: what they find would be wrong.
-        let alone = block.launch().cluster.iter().product::<u32>() == 1;
-        local.checks.races = self.shared.checks.races && alone;
-        local.checks.initialised = self.shared.checks.initialised && alone;
-        local.order = Order::new(number, warps, self.launched, &mut state.now);
-        local.written.reset(shared);
-        local.local_written.clear();
-        local.local_written.resize(warps, None);
-        local.copies.reset(warps, shared);
-        local.locations.clear();
-        local.waiting.clear();
-        local.exited = None;
-    }
-
-    fn before(&mut self, issue: &Issue<'_>) {
+impl BlockCheck {
+    /// An instruction that orders threads or touches memory. Most do neither, and should not pay for it.
+    #[inline(never)]
+    fn look(&mut self, issue: &Issue<'_>) {
         let facts = issue.facts();
-        if facts.effect == Effect::None && facts.touches[0].is_none() {
-            return;
-        }
         let mut state = self.shared.lock();
         let local = &mut self.local;
         // Copies that an arrival waits for have landed when it tells of them.
@@ -112,10 +84,56 @@ impl Observer for BlockCheck {
         if facts.touches[0].is_some() {
             local.accesses(&mut state, &self.kernel, issue);
         }
+        if let Some(mover) = facts.mover
+            && (local.checks.initialised || local.checks.races)
+        {
+            local.pieces(&mut state, &self.kernel, issue, mover);
+        }
+    }
+}
+
+impl Observer for BlockCheck {
+    fn block_begins(&mut self, block: &Block) {
+        let warps = self.kernel.threads().div_ceil(32) as usize;
+        let shared = block.shared_bytes as usize;
+        let local = &mut self.local;
+        let number = (block.index % BLOCKS) as u32;
+        let mut state = self.shared.lock();
+        let before = local.number.wrapping_sub(block.rank.into());
+        state.clusters.retain(|(cluster, _), _| *cluster != before);
+        local.number = block.index;
+        local.order = Order::new(number, warps, self.launched, &mut state.now);
+        if block.launch().cluster.iter().product::<u32>() > 1 {
+            local.order.expect_others();
+        }
+        state.memories.begin(local.memory, block);
+        local.local_written.clear();
+        local.local_written.resize(warps, None);
+        local.copies.reset(warps, shared);
+        local.stores.reset();
+        local.products.reset();
+        local.waiting.clear();
+        local.exited = None;
+    }
+
+    fn before(&mut self, issue: &Issue<'_>) {
+        let facts = issue.facts();
+        let is_plain = matches!(facts.effect, Effect::None) && facts.mover.is_none();
+        if !is_plain || facts.touches[0].is_some() {
+            self.look(issue);
+        }
     }
 
     fn passed(&mut self, issue: &Issue<'_>) {
         let mut state = self.shared.lock();
+        match issue.facts().effect {
+            Effect::Barrier { .. } => {}
+            Effect::MbarrierWait => {
+                self.local.effect(&mut state, &self.kernel, issue);
+                return self.local.accesses(&mut state, &self.kernel, issue);
+            }
+            _ => return self.local.effect(&mut state, &self.kernel, issue),
+        }
         let (warp, lanes) = (issue.warp(), issue.mask());
         self.local.go_on(&mut state, &self.kernel, warp, lanes);
         self.local
@@ -126,5 +144,6 @@ impl Observer for BlockCheck {
     fn finish(mut self: Box<Self>) {
         let mut state = self.shared.lock();
         self.local.check_left(&mut state, &self.kernel);
+        state.memories.close(self.local.memory);
     }
 }

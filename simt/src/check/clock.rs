@@ -8,11 +8,14 @@
 /// A moment of the checked process.
 pub type Time = u32;
 
-/// A thread of the grid: its block, and its linear index there. Block numbers wrap at 2^22.
+/// A thread of the grid: its block, and its linear index there. Block numbers wrap at 2^21. An engine that
+/// copies for a block's threads is a thread beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Thread(u32);
 
 const INDEX_BITS: u32 = 10;
+/// Tells engines from threads.
+const ENGINE: u32 = 1 << 31;
 
 impl Thread {
     /// The thread of that index in a block.
@@ -27,8 +30,24 @@ impl Thread {
         Thread(grid_warp << 5 | lane)
     }
 
+    /// The engine of that number in a block.
+    pub fn engine(block: u32, number: u32) -> Thread {
+        Thread(ENGINE | block << INDEX_BITS | number)
+    }
+
+    #[inline(always)]
+    pub fn is_engine(self) -> bool {
+        self.0 & ENGINE != 0
+    }
+
     #[inline(always)]
     pub fn block(self) -> u32 {
+        (self.0 & !ENGINE) >> INDEX_BITS
+    }
+
+    /// The block's threads, or the block's engines, by a number: what clocks tell apart.
+    #[inline(always)]
+    pub fn group(self) -> u32 {
         self.0 >> INDEX_BITS
     }
 
@@ -53,9 +72,10 @@ impl Thread {
     }
 }
 
-/// What is known of a block.
+/// What is known of a block, or of a block's engines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Known {
+    /// [`Thread::group`]
     block: u32,
     /// Of all its threads.
     all: Time,
@@ -114,7 +134,7 @@ impl Clock {
 
     /// What is known of a thread.
     pub fn of(&self, thread: Thread) -> Time {
-        let Some(known) = self.find(thread.block()) else {
+        let Some(known) = self.find(thread.group()) else {
             return self.grid;
         };
         let own = known
@@ -161,6 +181,11 @@ impl Clock {
                 *known = time.max(*known);
             }
         }
+    }
+
+    /// Learns of one thread, or engine.
+    pub fn raise_one(&mut self, thread: Thread, time: Time) {
+        self.raise(thread.group(), thread.warp(), 1 << thread.lane(), time);
     }
 
     /// Learns all that another clock knows.
@@ -248,5 +273,19 @@ mod tests {
         let thread = Thread::new(77, 1000);
         assert_eq!((thread.block(), thread.index()), (77, 1000));
         assert_eq!(Thread::of_warp(thread.grid_warp(), 1000 % 32), thread);
+    }
+
+    #[test]
+    fn engines_are_no_threads() {
+        let (thread, engine) = (Thread::new(77, 33), Thread::engine(77, 33));
+        assert_eq!((engine.block(), engine.index()), (77, 33));
+        assert!(engine.is_engine() && !thread.is_engine());
+        assert_eq!(Thread::of_warp(engine.grid_warp(), 1), engine);
+        let mut clock = Clock::new(3);
+        clock.raise_block(77, 20);
+        assert_eq!((clock.of(thread), clock.of(engine)), (20, 3));
+        clock.raise_one(engine, 30);
+        assert_eq!((clock.of(thread), clock.of(engine)), (20, 30));
+        assert_eq!(clock.of(Thread::engine(77, 34)), 3);
     }
 }

@@ -63,6 +63,37 @@ impl Order {
         tick(now);
     }
 
+    /// Lanes arrive at the barrier of the cluster, and tell what they know; without `releases` what they knew
+    /// when they fenced last.
+    pub fn release(
+        &mut self,
+        (warp, lanes, living): (u32, u32, u32),
+        releases: bool,
+        told: &mut Option<Arc<Clock>>,
+        now: &mut Time,
+    ) {
+        self.settle(warp, lanes, living);
+        let w = &self.warps[warp as usize];
+        let mut tell = |clock: &Arc<Clock>, lanes, own| {
+            learn(told, clock);
+            if let Some(told) = told {
+                Arc::make_mut(told).raise(self.block, warp, lanes, own);
+            }
+        };
+        if releases {
+            w.clocks
+                .groups(lanes)
+                .for_each(|(lanes, clock)| tell(clock, lanes, *now));
+        } else {
+            for (lanes, fences) in w.fences.groups(lanes) {
+                if let Some(Fence { clock, own }) = &fences.device {
+                    tell(clock, lanes, *own);
+                }
+            }
+        }
+        tick(now);
+    }
+
     /// Lanes go on behind the barrier that they have arrived at.
     pub fn pass(&mut self, warp: u32, lanes: u32, living: u32, now: &mut Time) {
         let block = self.block;

@@ -135,7 +135,7 @@ impl Order {
         tick(now);
     }
 
-    fn learn(&mut self, warp: u32, lanes: u32, living: u32, from: &Arc<Clock>) {
+    pub(super) fn learn(&mut self, warp: u32, lanes: u32, living: u32, from: &Arc<Clock>) {
         let groups: Vec<_> = self.warps[warp as usize]
             .clocks
             .groups(lanes)

@@ -3,9 +3,9 @@
 //! It looks on at every instruction and every call of the host ([`crate::watch`]). Of memory it keeps
 //! who made it (`allocations`), which bytes anybody has written (`bits`) and the last accesses to each
 //! (`shadow`, `cell`, `reads`); of threads, what each knows of the others (`clock`, `order`, `meeting`,
-//! `messages`). A race is found from any schedule: it is two accesses that nothing orders, whether or not
-//! they came in the wrong order this time. `accesses`, `races` and `barriers` put it together for an
-//! instruction; `ledger` keeps what was found, `finding` says it.
+//! `messages`), and of the machine's own copies (`engines`). A race is found from any schedule: it is two accesses that nothing orders, whether or not
+//! they came in the wrong order this time. `accesses`, `pieces`, `races`, `barriers` and `waits` put it
+//! together for an instruction; `ledger` keeps what was found, `finding` says it.
 
 mod accesses;
 mod allocations;
@@ -15,6 +15,7 @@ mod block;
 mod cell;
 mod clock;
 mod copies;
+mod engines;
 mod exit;
 mod finding;
 mod host;
@@ -25,12 +26,15 @@ mod meeting;
 mod messages;
 mod order;
 mod paged;
+mod pieces;
 mod races;
 mod reads;
 mod settings;
 mod shadow;
+mod shared_memory;
 mod state;
 mod subject;
+mod waits;
 
 pub use settings::Checks;
 
@@ -39,7 +43,7 @@ use crate::exec::grid::Launch;
 use crate::watch::{Event, LaunchWatch, Observer, Watch};
 use block::BlockCheck;
 use clock::Time;
-use finding::{Finding, Kind};
+use finding::{Finding, Kind, Site};
 use kernel::Kernel;
 use ledger::{Key, Ledger};
 use state::Shared;
@@ -128,7 +132,7 @@ impl LaunchWatch for LaunchCheck {
         true
     }
 
-    fn end(self: Box<Self>, launch: &Launch, fault: Option<&Report>) {
+    fn end(self: Box<Self>, _: &Launch, fault: Option<&Report>) {
         let mut state = self.shared.lock();
         state.is_broken |= fault.is_some();
         if let Some(report) = fault
@@ -137,10 +141,10 @@ impl LaunchWatch for LaunchCheck {
         {
             let pc = self.kernel.at_ptx_line(report.ptx_line);
             let mut finding = Finding::new(Kind::Deadlock, report.fault.to_string());
-            let [x, y, z] = report.block.map(u64::from);
-            let [width, height, _] = launch.grid.map(u64::from);
-            let block = x + width * (y + height * z);
-            finding.site = Some(self.kernel.site(pc, block, report.warp * 32));
+            finding.site = Some(Site {
+                block: report.block,
+                ..self.kernel.site(pc, 0, report.warp * 32)
+            });
             let key = Key {
                 kind: Kind::Deadlock,
                 kernel: self.kernel.id,

@@ -34,6 +34,9 @@ pub(super) struct Warp {
 /// The threads of a block.
 pub struct Order {
     pub(super) block: u32,
+    began: Time,
+    /// Nobody but the block's threads has accessed its shared memory.
+    is_alone: bool,
     pub(super) warps: Vec<Warp>,
     pub(super) meetings: HashMap<(u32, u64), Meeting>,
 }
@@ -57,7 +60,8 @@ impl Order {
     /// A block of `warps` warps that begins now, in a launch that began at `launched`.
     pub fn new(block: u32, warps: usize, launched: Time, now: &mut Time) -> Order {
         let mut clock = Clock::new(launched);
-        clock.raise_block(block, *now);
+        let began = *now;
+        clock.raise_block(block, began);
         tick(now);
         let clock = Arc::new(clock);
         let warps = (0..warps).map(|_| Warp {
@@ -72,6 +76,8 @@ impl Order {
         });
         Order {
             block,
+            began,
+            is_alone: true,
             warps: warps.collect(),
             meetings: HashMap::new(),
         }
@@ -82,19 +88,25 @@ impl Order {
         self.block
     }
 
-    /// Whether every thread of the warp knows of an access; `false` if that is not told quickly. Of
-    /// shared memory all accesses are the block's, or left by a block that is gone.
+    /// Others than the block's threads may access its shared memory from now on: engines, or other blocks of
+    /// the cluster.
+    pub fn expect_others(&mut self) {
+        self.is_alone = false;
+    }
+
+    /// Whether every thread of the warp knows of an access; `false` if that is not told quickly. Accesses to
+    /// shared memory are the block's where it is alone, or were left by blocks that are gone before it began.
     #[inline(always)]
     pub fn is_old<const SHARED: bool>(&self, warp: u32, time: Time, grid_warp: u32) -> bool {
         let w = &self.warps[warp as usize];
-        if time <= w.grid || SHARED && time <= w.block {
+        if time <= w.grid || SHARED && time <= if self.is_alone { w.block } else { self.began } {
             return true;
         }
         if time > w.own {
             return false;
         }
         let by = Thread::of_warp(grid_warp, 0);
-        by.block() == self.block
+        by.group() == self.block
             && (time <= w.block || Thread::new(self.block, warp * 32).grid_warp() == grid_warp)
     }
 
@@ -120,6 +132,19 @@ impl Order {
             w.grid = w.grid.min(clock.of_grid());
             w.block = w.block.min(clock.of_block(block));
             w.own = w.own.min(clock.of_warp(block, warp, living));
+        }
+    }
+
+    /// Lanes hear that an engine has done all that it had begun at a moment.
+    pub fn hear_of(&mut self, warp: u32, lanes: u32, living: u32, engine: Thread, time: Time) {
+        let clocks = &self.warps[warp as usize].clocks;
+        let news = (0..32)
+            .filter(|lane| lanes >> lane & 1 != 0 && clocks.get(*lane).of(engine) < time)
+            .fold(0, |news, lane| news | 1 << lane);
+        if news != 0 {
+            let mut clock = Clock::new(0);
+            clock.raise_one(engine, time);
+            self.learn(warp, news, living, &Arc::new(clock));
         }
     }
 

@@ -10,19 +10,37 @@ use super::messages::Location;
 use super::order::{Order, Reach};
 use super::shadow::Span;
 use super::state::State;
-use super::subject::Access;
+use super::subject::{Access, Other};
 use crate::exec::facts::Facts;
+use crate::exec::pieces::Mover;
 use crate::exec::touch::{Kind, Order as Ordering, Scope, Touch};
 use crate::ptx::types::Space;
 use crate::watch::Issue;
 
-/// What orders the accesses of a lane.
-struct Known<'a, const SHARED: bool> {
-    order: &'a Order,
-    facts: &'a [Facts],
-    touch: &'a Touch,
-    warp: u32,
-    lane: u32,
+/// What orders the accesses of a lane, or of the copies that it begins.
+pub struct Known<'a, const SHARED: bool> {
+    pub order: &'a Order,
+    pub facts: &'a [Facts],
+    /// The access; `None`: it is an engine's, which reduces or does not.
+    pub touch: Option<&'a Touch>,
+    pub reduces: bool,
+    pub warp: u32,
+    pub lane: u32,
+}
+
+/// How far the reductions of copies reach.
+const REDUCTIONS: Scope = Scope::Gpu;
+
+/// How far the accesses of an instruction reach, if they are strong.
+pub fn strength(facts: &Facts) -> Option<Scope> {
+    match facts.mover {
+        Some(Mover::Bulk { reduces: true } | Mover::Value { reduces: true }) => Some(REDUCTIONS),
+        _ => facts.touches[0].as_ref().and_then(strength_of),
+    }
+}
+
+fn strength_of(touch: &Touch) -> Option<Scope> {
+    is_strong(touch).then_some(touch.scope)
 }
 
 impl<const SHARED: bool> Knowledge for Known<'_, SHARED> {
@@ -36,12 +54,14 @@ impl<const SHARED: bool> Knowledge for Known<'_, SHARED> {
     }
 
     fn is_allowed(&self, by: Thread, pc: u32) -> bool {
-        let Some(other) = &self.facts[pc as usize].touches[0] else {
+        let own = match self.touch {
+            Some(touch) => strength_of(touch),
+            None => self.reduces.then_some(REDUCTIONS),
+        };
+        let (Some(own), Some(other)) = (own, strength(&self.facts[pc as usize])) else {
             return false;
         };
-        let is_near = by.block() == self.order.block();
-        let reaches = |touch: &Touch| is_near || touch.scope > Scope::Cta;
-        is_strong(self.touch) && is_strong(other) && reaches(self.touch) && reaches(other)
+        by.block() == self.order.block() || own.min(other) > Scope::Cta
     }
 }
 
@@ -50,7 +70,8 @@ fn known<'a, const SHARED: bool>(order: &'a Order, access: &Access<'a, '_>) -> K
     Known {
         order,
         facts: &access.by.kernel.program.facts,
-        touch: access.touch,
+        touch: Some(access.touch),
+        reduces: false,
         warp: access.by.issue.warp(),
         lane: access.by.lane,
     }
@@ -94,7 +115,9 @@ impl Local {
     pub fn check_shared(&mut self, state: &mut State, access: &Access<'_, '_>) {
         let (warp, lane) = (access.by.issue.warp(), access.by.lane);
         let Access { address, bytes, .. } = *access;
-        if let Some(copy) = self.copies.find(address, bytes).copied() {
+        // Only a block's own threads copy into its memory with `cp.async`.
+        let copies = (access.memory == self.memory).then_some(&self.copies);
+        if let Some(copy) = copies.and_then(|all| all.find(address, bytes).copied()) {
             let by = Thread::new(self.order.block(), copy.warp * 32 + copy.lane);
             let note = || "the copy's thread has not waited for it".to_owned();
             let other = Some((by, copy.pc, true));
@@ -103,7 +126,8 @@ impl Local {
             let span = self.span(state, access);
             let known = known::<true>(&self.order, access);
             let writes = access.touch.kind.writes();
-            if let Some(conflict) = self.shadow.access(writes, span, &known) {
+            let shadow = &mut state.memories.at(access.memory).shadow;
+            if let Some(conflict) = shadow.access(writes, span, &known) {
                 self.race(state, access, conflict);
             }
         }
@@ -112,11 +136,12 @@ impl Local {
             self.copies.start(warp, lane, address, bytes, pc);
         }
         let is_silent = self.order.is_silent(warp, lane);
-        if is_strong(access.touch) && !(is_silent && self.locations.is_empty()) {
-            let mut location = self.locations.remove(&address).unwrap_or_default();
+        let locations = &mut state.memories.at(access.memory).locations;
+        if is_strong(access.touch) && !(is_silent && locations.is_empty()) {
+            let mut location = locations.remove(&address).unwrap_or_default();
             self.through(access, &mut location);
             if !location.is_empty() {
-                self.locations.insert(address, location);
+                locations.insert(address, location);
             }
         }
     }
@@ -124,10 +149,14 @@ impl Local {
     #[inline(always)]
     fn span(&self, state: &State, access: &Access<'_, '_>) -> Span {
         let (issue, lane) = (access.by.issue, access.by.lane);
+        let pc = issue.pc();
         Span {
             address: access.address,
             bytes: access.bytes,
-            access: self.order.access(issue.warp(), lane, state.now, issue.pc()),
+            access: match access.engine {
+                None => self.order.access(issue.warp(), lane, state.now, pc),
+                Some((by, time)) => cell::Access { by, time, pc },
+            },
         }
     }
 
@@ -181,21 +210,38 @@ impl Local {
             by: subject, touch, ..
         } = *access;
         let note = || {
-            let other = &subject.kernel.facts(conflict.pc).touches[0];
-            let both_strong = is_strong(touch) && other.as_ref().is_some_and(is_strong);
-            let hint = if me.block() != conflict.by.block() && both_strong {
-                "threads of different blocks; the scope of one of them is its own block"
-            } else if me.block() != conflict.by.block() {
-                "threads of different blocks"
-            } else if me.grid_warp() != conflict.by.grid_warp() {
-                "threads of different warps, with no barrier of the block between them"
-            } else {
-                "threads of one warp, with no barrier of the warp between them"
-            };
-            hint.to_owned()
+            let other = strength(subject.kernel.facts(conflict.pc));
+            let facts = subject.kernel.facts(conflict.pc);
+            hint(me, conflict.by, facts, is_strong(touch) && other.is_some()).to_owned()
         };
-        let other = Some((conflict.by, conflict.pc, conflict.was_write));
+        let other = Some(state.other(conflict));
         self.find_access(state, Fault::Race, access, other, &note);
+    }
+}
+
+impl State {
+    /// The other side of a race: of a copy, the thread that has begun it.
+    pub fn other(&self, conflict: Conflict) -> Other {
+        let Conflict { by, pc, was_write } = conflict;
+        let issuer = self.issuers.get(&(by, pc)).copied();
+        (issuer.unwrap_or(by), pc, was_write)
+    }
+}
+
+/// What two threads lack, of which the other one may be an engine; `facts` are of its instruction.
+pub fn hint(me: Thread, other: Thread, facts: &Facts, both_strong: bool) -> &'static str {
+    if other.is_engine() && facts.mover.is_none() {
+        "nothing has told the thread that the product is over, for which wgmma.wait_group waits"
+    } else if other.is_engine() {
+        "nothing has told the thread that the copy is over: the phase of its mbarrier, or its bulk group"
+    } else if me.block() != other.block() && both_strong {
+        "threads of different blocks; the scope of one of them is its own block"
+    } else if me.block() != other.block() {
+        "threads of different blocks"
+    } else if me.grid_warp() != other.grid_warp() {
+        "threads of different warps, with no barrier of the block between them"
+    } else {
+        "threads of one warp, with no barrier of the warp between them"
     }
 }
 
@@ -223,7 +269,7 @@ fn writes_the_same(access: &Access<'_, '_>, me: Thread, conflict: Conflict) -> b
         }
     }
     let first = match access.space {
-        Space::Shared => issue.block().shared() as u64 + access.address,
+        Space::Shared => access.home.shared() as u64 + access.address,
         _ => access.address,
     };
     // SAFETY: the access has been found to be in an allocation, or in the block's shared memory.

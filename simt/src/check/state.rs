@@ -2,15 +2,16 @@
 
 use super::allocations::{Allocation, Allocations, Origin};
 use super::bits::SparseBits;
-use super::clock::Time;
+use super::clock::{Clock, Thread, Time};
 use super::finding::{Finding, Kind, Memory, Owner};
 use super::ledger::{Key, Ledger};
 use super::messages::Location;
 use super::order::tick;
 use super::settings::Checks;
 use super::shadow::Shadow;
+use super::shared_memory::Memories;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Unordered reads of a cell of global memory that are kept beside the first.
 const GLOBAL_READS: usize = 3;
@@ -27,8 +28,14 @@ pub struct State {
     /// Bytes of global memory that somebody has written.
     pub written: SparseBits,
     pub shadow: Shadow,
+    pub memories: Memories,
     /// What strong writes to global memory have told, by address.
     pub locations: HashMap<u64, Location>,
+    /// The thread whose copy an engine has begun last at an instruction.
+    pub issuers: HashMap<(Thread, u32), Thread>,
+    /// What those who have arrived at the barrier of a cluster have told there, by the number of the first
+    /// block and how often the barrier had passed.
+    pub clusters: HashMap<(u64, u64), Option<Arc<Clock>>>,
     pub ledger: Ledger,
     /// A launch has ended with a fault, after which nothing can be given back.
     pub is_broken: bool,
@@ -50,7 +57,10 @@ impl Shared {
             allocations: Allocations::default(),
             written: SparseBits::default(),
             shadow: Shadow::new(GLOBAL_READS),
+            memories: Memories::default(),
             locations: HashMap::new(),
+            issuers: HashMap::new(),
+            clusters: HashMap::new(),
             ledger,
             is_broken: false,
             kernels: HashMap::new(),
@@ -76,6 +86,8 @@ impl State {
             self.now = 1;
         }
         self.locations.clear();
+        self.issuers.clear();
+        self.clusters.clear();
         let launched = self.now;
         tick(&mut self.now);
         let next = self.kernels.len() as u32 + 1;

@@ -1,17 +1,18 @@
 //! What a finding is about: a lane of an instruction, what it touches, and perhaps another access.
 
 use super::block::Local;
-use super::clock::Thread;
+use super::clock::{Thread, Time};
 use super::finding::{Finding, Kind, Memory, Owner};
 use super::kernel::{Kernel, action};
 use super::ledger::Key;
 use super::state::State;
+use crate::exec::block::Block;
 use crate::exec::touch::Touched;
 use crate::ptx::types::Space;
 use crate::watch::Issue;
 
 /// Block numbers wrap there: see [`Thread`].
-pub const BLOCKS: u64 = 1 << 22;
+pub const BLOCKS: u64 = 1 << 21;
 
 /// A lane of an instruction that a warp is about to execute.
 #[derive(Clone, Copy)]
@@ -31,39 +32,64 @@ pub struct Access<'a, 'i> {
     /// Of shared and local memory an offset.
     pub address: u64,
     pub bytes: u32,
+    /// Whose shared memory it is, if it is shared memory, and its index among the memories of the state.
+    pub home: &'a Block,
+    pub memory: usize,
+    /// Who makes the access, and when, if that is not the lane now.
+    pub engine: Option<(Thread, Time)>,
 }
 
 /// Another access, of a thread by an instruction, and whether it wrote.
 pub type Other = (Thread, u32, bool);
 
-impl Access<'_, '_> {
-    fn memory(&self, state: &State) -> Memory {
-        let Access { address, .. } = *self;
-        let (space, owner, bytes) = match self.space {
-            Space::Shared => ("shared", "the block's", self.by.issue.block().shared_bytes),
-            Space::Local => ("local", "the thread's", self.by.issue.local_bytes()),
-            Space::Generic => {
-                return Memory {
-                    space: "generic",
-                    address,
-                    allocation: None,
-                };
-            }
-            _ => return state.memory(address),
-        };
-        Memory {
-            space,
-            address,
-            allocation: Some(Owner {
-                offset: address as i64,
-                bytes: bytes.into(),
-                what: format!("{owner} {bytes} bytes"),
-            }),
-        }
+/// An offset in memory of so many bytes.
+fn owned(space: &'static str, offset: u64, bytes: u32, what: String) -> Memory {
+    Memory {
+        space,
+        address: offset,
+        allocation: Some(Owner {
+            offset: offset as i64,
+            bytes: bytes.into(),
+            what,
+        }),
     }
 }
 
 impl Local {
+    fn memory(&self, state: &State, access: &Access<'_, '_>) -> Memory {
+        let Access { by, address, .. } = *access;
+        match access.space {
+            Space::Shared => self.shared_memory(by.kernel, access.home, address),
+            Space::Local => {
+                let bytes = by.issue.local_bytes();
+                owned(
+                    "local",
+                    address,
+                    bytes,
+                    format!("the thread's {bytes} bytes"),
+                )
+            }
+            Space::Generic => Memory {
+                space: "generic",
+                address,
+                allocation: None,
+            },
+            _ => state.memory(address),
+        }
+    }
+
+    /// An offset in the shared memory of a block, this one or another of its cluster.
+    pub fn shared_memory(&self, kernel: &Kernel, home: &Block, offset: u64) -> Memory {
+        let bytes = home.shared_bytes;
+        let what = if home.index == self.number {
+            format!("the block's {bytes} bytes")
+        } else {
+            let [x, y, z] = kernel.block(home.index);
+            format!("the {bytes} bytes of block ({x}, {y}, {z})")
+        };
+        owned("shared", offset, bytes, what)
+    }
+
     /// Adds a finding about an access, or counts one that is known.
     #[cold]
     pub fn find_access(
@@ -76,7 +102,7 @@ impl Local {
     ) {
         let make = |state: &State| {
             let mut finding = Finding::new(kind, action(access.touch));
-            finding.memory = Some(access.memory(state));
+            finding.memory = Some(self.memory(state, access));
             finding.note = note();
             finding
         };
@@ -104,7 +130,8 @@ impl Local {
         self.find(state, kind, subject, None, &make);
     }
 
-    fn find(
+    /// Adds a finding that `make` makes, or counts one that is known.
+    pub fn find(
         &self,
         state: &mut State,
         kind: Kind,

@@ -33,50 +33,54 @@ impl Intervals {
         if !is_sorted {
             ranges[..count].sort_unstable();
         }
-        let mut kept = 0;
-        for at in 0..count {
-            let (first, end) = ranges[at];
-            if kept > 0 && first <= ranges[kept - 1].1 {
-                ranges[kept - 1].1 = ranges[kept - 1].1.max(end);
-            } else {
-                ranges[kept] = (first, end);
-                kept += 1;
-            }
-        }
-        Intervals {
-            ranges,
-            count: kept,
-        }
+        let count = join(&mut ranges[..count]);
+        Intervals { ranges, count }
     }
 
     /// First byte, and one past the last, of each range.
     pub fn ranges(&self) -> &[(u64, u64)] {
         &self.ranges[..self.count]
     }
+}
 
-    /// Bytes in all.
-    pub fn bytes(&self) -> u64 {
-        self.ranges().iter().map(|(first, end)| end - first).sum()
+/// Joins sorted ranges that overlap or touch, at the front of the slice; the answer is how many there are
+/// then.
+pub fn join(ranges: &mut [(u64, u64)]) -> usize {
+    let mut kept = 0;
+    for at in 0..ranges.len() {
+        let (first, end) = ranges[at];
+        if kept > 0 && first <= ranges[kept - 1].1 {
+            ranges[kept - 1].1 = ranges[kept - 1].1.max(end);
+        } else {
+            ranges[kept] = (first, end);
+            kept += 1;
+        }
     }
+    kept
+}
 
-    /// Calls `f` with the first sector and the number of sectors of each run of them; no sector comes
-    /// twice.
-    pub fn sectors(&self, mut f: impl FnMut(u64, u64)) {
-        let mut run: Option<(u64, u64)> = None;
-        for (first, end) in self.ranges() {
-            let (first, last) = (first / SECTOR, (end - 1) / SECTOR);
-            run = match run {
-                Some((start, stop)) if first <= stop + 1 => Some((start, stop.max(last))),
-                Some((start, stop)) => {
-                    f(start, stop - start + 1);
-                    Some((first, last))
-                }
-                None => Some((first, last)),
-            };
-        }
-        if let Some((start, stop)) = run {
-            f(start, stop - start + 1);
-        }
+/// Bytes of ranges in all.
+pub fn bytes(ranges: &[(u64, u64)]) -> u64 {
+    ranges.iter().map(|(first, end)| end - first).sum()
+}
+
+/// Calls `f` with the number of the first part of `part` bytes and the number of parts of each run of
+/// them that joined ranges touch; no part comes twice.
+pub fn parts(ranges: &[(u64, u64)], part: u64, mut f: impl FnMut(u64, u64)) {
+    let mut run: Option<(u64, u64)> = None;
+    for (first, end) in ranges {
+        let (first, last) = (first / part, (end - 1) / part);
+        run = match run {
+            Some((start, stop)) if first <= stop + 1 => Some((start, stop.max(last))),
+            Some((start, stop)) => {
+                f(start, stop - start + 1);
+                Some((first, last))
+            }
+            None => Some((first, last)),
+        };
+    }
+    if let Some((start, stop)) = run {
+        f(start, stop - start + 1);
     }
 }
 
@@ -87,8 +91,10 @@ mod tests {
     fn sectors(addresses: &[u64; 32], mask: u32, bytes: u32) -> (u64, Vec<(u64, u64)>) {
         let intervals = Intervals::new(addresses, mask, |_| bytes);
         let mut runs = Vec::new();
-        intervals.sectors(|first, count| runs.push((first, count)));
-        (intervals.bytes(), runs)
+        parts(intervals.ranges(), SECTOR, |first, count| {
+            runs.push((first, count));
+        });
+        (super::bytes(intervals.ranges()), runs)
     }
 
     #[test]

@@ -45,13 +45,14 @@ pub fn activity(warps: u64, lanes: u64) -> f64 {
 
 impl From<&Counts> for Line {
     fn from(counts: &Counts) -> Line {
+        let (global, shared) = (counts.global.iter(), counts.shared.iter());
         Line {
             instructions: counts.warps,
             lane_activity: activity(counts.warps, counts.lanes),
-            global_sectors: counts.global.sectors,
-            ideal_sectors: counts.global.ideal,
-            wavefronts: counts.shared.wavefronts,
-            ideal_wavefronts: counts.shared.ideal,
+            global_sectors: global.clone().map(|g| g.sectors).sum(),
+            ideal_sectors: global.map(|g| g.ideal).sum(),
+            wavefronts: shared.clone().map(|s| s.wavefronts).sum(),
+            ideal_wavefronts: shared.map(|s| s.ideal).sum(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod cache;
 mod footprint;
 mod intervals;
 mod lines;
+mod moves;
 mod observer;
 mod occupancy;
 mod output;

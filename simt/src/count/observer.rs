@@ -3,12 +3,14 @@
 use super::banks::wavefronts;
 use super::cache::Want;
 use super::footprint::Footprint;
-use super::intervals::{Intervals, SECTOR};
+use super::intervals::{Intervals, SECTOR, bytes, parts};
+use super::moves::Moves;
 use super::replay::Stream;
 use super::session::Session;
-use super::tally::{Counts, Tally};
+use super::tally::{Counts, Global, Shared, Tally, Way};
 use crate::exec::block::Block;
 use crate::exec::facts::Class;
+use crate::exec::pieces::Mover;
 use crate::exec::touch::{Form, Kind, Touched, resolve};
 use crate::ptx::types::Space;
 use crate::watch::{Issue, Observer};
@@ -75,15 +77,25 @@ impl Counter {
 
     fn global(&mut self, pc: usize, touched: &Touched<'_>, addresses: &[u64; 32], mask: u32) {
         let intervals = Intervals::new(addresses, mask, |lane| touched.lane_bytes(lane));
-        if intervals.ranges().is_empty() {
-            return;
+        let lanes = (0..32).filter(|lane| mask >> lane & 1 != 0);
+        let bytes = lanes.map(|l| u64::from(touched.lane_bytes(l))).sum();
+        if self.global_ranges(pc, touched.kind.into(), intervals.ranges(), bytes) {
+            self.stream.end_instruction();
         }
-        let want = match touched.kind {
-            Kind::Read | Kind::CopyFrom => Want::Read,
-            Kind::Write | Kind::CopyTo => Want::Write,
-            Kind::Atomic => Want::Atomic,
+    }
+
+    /// Joined ranges that one request is for, of so many bytes in all lanes together; whether the block's
+    /// stream has got any.
+    fn global_ranges(&mut self, pc: usize, way: Way, ranges: &[(u64, u64)], asked: u64) -> bool {
+        if ranges.is_empty() {
+            return false;
+        }
+        let want = match way {
+            Way::Load => Want::Read,
+            Way::Store => Want::Write,
+            Way::Atomic => Want::Atomic,
         };
-        for (first, end) in intervals.ranges() {
+        for (first, end) in ranges {
             if want != Want::Write {
                 self.read.add(*first, *end);
             }
@@ -92,22 +104,23 @@ impl Counter {
             }
         }
         let mut sectors = 0;
-        if self.stream.len() < self.most_runs {
-            intervals.sectors(|first, count| {
+        let has_room = self.stream.len() < self.most_runs;
+        if has_room {
+            parts(ranges, SECTOR, |first, count| {
                 sectors += count;
                 self.stream.push(first, count, want);
             });
-            self.stream.end_instruction();
         } else {
-            intervals.sectors(|_, count| sectors += count);
+            parts(ranges, SECTOR, |_, count| sectors += count);
             self.overflow();
         }
-        let lanes = (0..32).filter(|lane| mask >> lane & 1 != 0);
-        let counts = &mut self.tally.0[pc].global;
-        counts.requests += 1;
-        counts.bytes += lanes.map(|l| u64::from(touched.lane_bytes(l))).sum::<u64>();
-        counts.sectors += sectors;
-        counts.ideal += intervals.bytes().div_ceil(SECTOR);
+        self.tally.0[pc].global[way as usize].add(&Global {
+            requests: 1,
+            bytes: asked,
+            sectors,
+            ideal: bytes(ranges).div_ceil(SECTOR),
+        });
+        has_room
     }
 
     fn shared(&mut self, pc: usize, touched: &Touched<'_>, offsets: &[u64; 32], mask: u32) {
@@ -117,11 +130,42 @@ impl Counter {
         // A copy that reads less fills the rest with zeros.
         let bytes = touched.bytes * touched.count;
         let cost = wavefronts(offsets, mask, bytes, touched.kind == Kind::Atomic);
-        let counts = &mut self.tally.0[pc].shared;
-        counts.requests += 1;
-        counts.bytes += u64::from(bytes * mask.count_ones());
-        counts.wavefronts += cost.needed;
-        counts.ideal += cost.ideal;
+        let way = Way::from(touched.kind);
+        self.tally.0[pc].shared[way as usize].add(&Shared {
+            requests: 1,
+            bytes: u64::from(bytes * mask.count_ones()),
+            wavefronts: cost.needed,
+            ideal: cost.ideal,
+        });
+    }
+
+    /// Bulk copies, and matrices of `wmma`.
+    fn moved(&mut self, pc: usize, mover: Mover, issue: &Issue<'_>) {
+        // What goes to other blocks value by value is no copy of bytes.
+        if let Mover::Value { .. } = mover {
+            return;
+        }
+        let mut moves = Moves::default();
+        issue.pieces(|piece| moves.add(&piece));
+        let mut any = false;
+        for part in moves.parts() {
+            match part.space {
+                Space::Global => {
+                    let asked = bytes(&part.ranges);
+                    any |= self.global_ranges(pc, part.way, &part.ranges, asked);
+                }
+                _ => {
+                    let shared = &mut self.tally.0[pc].shared[part.way as usize];
+                    shared.add(&match mover {
+                        Mover::Fragment { .. } => part.cost_of_matrix(),
+                        _ => part.cost_of_copy(),
+                    });
+                }
+            }
+        }
+        if any {
+            self.stream.end_instruction();
+        }
     }
 }
 
@@ -137,6 +181,9 @@ impl Observer for Counter {
         counts.lanes += u64::from(issue.mask().count_ones());
         if facts.touches[0].is_some() {
             issue.touches().for_each(|touched| self.touch(pc, &touched));
+        }
+        if let Some(mover) = facts.mover {
+            self.moved(pc, mover, issue);
         }
     }
 

@@ -4,13 +4,11 @@ use super::lines;
 use super::lines::{PtxLine, SourceLine};
 use super::occupancy::Occupancy;
 use super::session::{CacheResult, Totals};
-use super::tally::{Global, Shared, Tally, kind_in};
+use super::tally::{Global, Shared, Tally, Way};
 use crate::driver::Chip;
 use crate::exec::facts::{Class, Work};
 use crate::exec::grid::Launch;
 use crate::exec::program::Program;
-use crate::exec::touch::Kind;
-use crate::ptx::types::Space;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -76,7 +74,7 @@ pub struct Flops {
 /// Accesses to global memory of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
-    /// Instructions of warps.
+    /// Instructions of warps, and bulk copies of threads.
     pub requests: u64,
     /// Of all lanes together.
     pub bytes: u64,
@@ -86,7 +84,7 @@ pub struct Traffic {
     pub ideal_sectors: u64,
 }
 
-/// Global memory. `cp.async` loads.
+/// Global memory. `cp.async` loads, so do prefetches of bulk copies; their reductions are atomics.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GlobalMemory {
     pub loads: Traffic,
@@ -123,7 +121,7 @@ pub struct Wavefronts {
     pub ideal_wavefronts: u64,
 }
 
-/// Shared memory. `cp.async` stores.
+/// Shared memory. `cp.async` stores; a bulk copy moves 128 bytes a wavefront.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SharedMemory {
     pub loads: Wavefronts,
@@ -211,19 +209,13 @@ impl Record {
                 Work::TensorInteger(each) => flops.tensor_integer += u64::from(each) * warps,
             }
             let global = &mut self.global;
-            match kind_in(facts, Space::Global) {
-                Some(Kind::Read | Kind::CopyFrom) => global.loads.add(&counts.global),
-                Some(Kind::Write | Kind::CopyTo) => global.stores.add(&counts.global),
-                Some(Kind::Atomic) => global.atomics.add(&counts.global),
-                None => {}
-            }
+            global.loads.add(&counts.global[Way::Load as usize]);
+            global.stores.add(&counts.global[Way::Store as usize]);
+            global.atomics.add(&counts.global[Way::Atomic as usize]);
             let shared = &mut self.shared;
-            match kind_in(facts, Space::Shared) {
-                Some(Kind::Read | Kind::CopyFrom) => shared.loads.add(&counts.shared),
-                Some(Kind::Write | Kind::CopyTo) => shared.stores.add(&counts.shared),
-                Some(Kind::Atomic) => shared.atomics.add(&counts.shared),
-                None => {}
-            }
+            shared.loads.add(&counts.shared[Way::Load as usize]);
+            shared.stores.add(&counts.shared[Way::Store as usize]);
+            shared.atomics.add(&counts.shared[Way::Atomic as usize]);
             shared.wgmma_bytes += counts.tiles;
         }
     }

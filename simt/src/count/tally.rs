@@ -3,12 +3,29 @@
 use crate::exec::facts::Facts;
 use crate::exec::program::Program;
 use crate::exec::touch::Kind;
-use crate::ptx::types::Space;
+
+/// What accesses do, by index in [`Counts`]. A copy does one thing to each of two memories, or to one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    Load,
+    Store,
+    Atomic,
+}
+
+impl From<Kind> for Way {
+    fn from(kind: Kind) -> Way {
+        match kind {
+            Kind::Read | Kind::CopyFrom | Kind::Prefetch => Way::Load,
+            Kind::Write | Kind::CopyTo => Way::Store,
+            Kind::Atomic | Kind::Reduce => Way::Atomic,
+        }
+    }
+}
 
 /// Global memory that an instruction has touched.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Global {
-    /// Executions with at least one lane in global memory.
+    /// Executions with at least one lane in global memory; bulk copies each by itself.
     pub requests: u64,
     /// Of all lanes, twice where two touch the same.
     pub bytes: u64,
@@ -26,14 +43,35 @@ pub struct Shared {
     pub ideal: u64,
 }
 
+impl Global {
+    /// Adds other counts.
+    pub fn add(&mut self, other: &Global) {
+        self.requests += other.requests;
+        self.bytes += other.bytes;
+        self.sectors += other.sectors;
+        self.ideal += other.ideal;
+    }
+}
+
+impl Shared {
+    /// Adds other counts.
+    pub fn add(&mut self, other: &Shared) {
+        self.requests += other.requests;
+        self.bytes += other.bytes;
+        self.wavefronts += other.wavefronts;
+        self.ideal += other.ideal;
+    }
+}
+
 /// Counts of one instruction.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
     /// By warps, and by lanes.
     pub warps: u64,
     pub lanes: u64,
-    pub global: Global,
-    pub shared: Shared,
+    /// By [`Way`].
+    pub global: [Global; 3],
+    pub shared: [Shared; 3],
     /// Bytes that `wgmma` has read through descriptors.
     pub tiles: u64,
 }
@@ -43,14 +81,12 @@ impl Counts {
     pub fn add(&mut self, other: &Counts) {
         self.warps += other.warps;
         self.lanes += other.lanes;
-        self.global.requests += other.global.requests;
-        self.global.bytes += other.global.bytes;
-        self.global.sectors += other.global.sectors;
-        self.global.ideal += other.global.ideal;
-        self.shared.requests += other.shared.requests;
-        self.shared.bytes += other.shared.bytes;
-        self.shared.wavefronts += other.shared.wavefronts;
-        self.shared.ideal += other.shared.ideal;
+        for (to, from) in self.global.iter_mut().zip(&other.global) {
+            to.add(from);
+        }
+        for (to, from) in self.shared.iter_mut().zip(&other.shared) {
+            to.add(from);
+        }
         self.tiles += other.tiles;
     }
 }
@@ -79,14 +115,4 @@ impl Tally {
         all.filter(|(_, (counts, _))| counts.warps > 0)
             .map(|(pc, (counts, facts))| (pc, counts, facts))
     }
-}
-
-/// What an instruction does to the memory of a space, where it touches some: copies do one thing to
-/// each of two spaces.
-pub fn kind_in(facts: &Facts, space: Space) -> Option<Kind> {
-    let touches = facts.touches.iter().flatten();
-    touches
-        .filter(|t| t.space == space || t.space == Space::Generic)
-        .map(|t| t.kind)
-        .next()
 }

@@ -17,8 +17,8 @@ use crate::numeric::matrix::descriptor::Swizzle;
 pub enum End {
     /// Bytes that lie together.
     Global(*mut u8),
-    /// Bytes from an offset of a block's shared memory on, which starts at the pointer.
-    Shared(*mut u8, u32, Swizzle),
+    /// Bytes from an offset of a block's shared memory on.
+    Shared(*const Block, u32, Swizzle),
     /// A box of a tensor.
     Tile(Box<Tile>),
     /// Bytes that have been read already.
@@ -29,16 +29,18 @@ impl End {
     /// What is there.
     ///
     /// # Safety
-    /// The bytes are there.
+    /// The block and the bytes are there.
     unsafe fn read(&self, bytes: usize) -> Vec<u8> {
         // SAFETY: the caller's promise.
         unsafe {
             match self {
                 End::Global(from) => std::slice::from_raw_parts(*from, bytes).to_vec(),
-                End::Shared(base, offset, Swizzle::None) => {
+                End::Shared(block, offset, Swizzle::None) => {
+                    let base = (**block).shared();
                     std::slice::from_raw_parts(base.add(*offset as usize), bytes).to_vec()
                 }
-                End::Shared(base, offset, swizzle) => {
+                End::Shared(block, offset, swizzle) => {
+                    let base = (**block).shared();
                     let mut read = vec![0; bytes];
                     for (unit, to) in read.chunks_mut(16).enumerate() {
                         let at = swizzle.apply(offset + 16 * unit as u32) as usize;
@@ -65,8 +67,11 @@ impl End {
             };
             match self {
                 End::Global(to) => run(*to, data),
-                End::Shared(base, offset, Swizzle::None) => run(base.add(*offset as usize), data),
-                End::Shared(base, offset, swizzle) => {
+                End::Shared(block, offset, Swizzle::None) => {
+                    run((**block).shared().add(*offset as usize), data);
+                }
+                End::Shared(block, offset, swizzle) => {
+                    let base = (**block).shared();
                     for (unit, from) in data.chunks(16).enumerate() {
                         let at = swizzle.apply(offset + 16 * unit as u32) as usize;
                         run(base.add(at), from);
@@ -151,6 +156,21 @@ impl Block {
         // SAFETY: the address was found in shared memory of the cluster when the thread began to wait.
         let word = unsafe { (barrier as *const u64).read() };
         Mbarrier::decode(word).is_some_and(|barrier| barrier.parity != parity)
+    }
+
+    /// What [`Block::has_left`] would say, without anything landing.
+    pub fn will_have_left(&self, barrier: u64, parity: u32) -> bool {
+        // SAFETY: the caller has found the address in shared memory of the cluster.
+        let word = unsafe { (barrier as *const u64).read_unaligned() };
+        let Some(mut object) = Mbarrier::decode(word) else {
+            return false;
+        };
+        let operations = self.operations.borrow();
+        for operation in operations.iter().filter(|o| o.barrier as u64 == barrier) {
+            // What cannot be told is a fault when it lands.
+            let _ = object.complete(operation.completion);
+        }
+        object.parity != parity
     }
 
     /// Has operations done, in the order in which they were begun; `false`: there was none such.

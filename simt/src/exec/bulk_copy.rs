@@ -1,7 +1,8 @@
 //! Bulk copies between global and shared memory (PTX ISA, `cp.async.bulk`, `cp.async.bulk.tensor`,
 //! `cp.reduce.async.bulk`, `cp.reduce.async.bulk.tensor`, their prefetches and groups).
 
-use super::facts::{Effect, Writer};
+use super::facts::Effect;
+use super::pieces::Mover;
 use super::program::{Exec, NONE, Step};
 use super::reach;
 use super::reduction::{OPERATIONS, Reduction};
@@ -20,6 +21,7 @@ pub const TO_GLOBAL: u32 = 8;
 pub const FROM_GLOBAL: u32 = 16;
 pub const MULTICAST: u32 = 32;
 pub const REDUCES: u32 = 64;
+pub const PREFETCHES: u32 = 128;
 pub const DIMENSIONS_SHIFT: u32 = 8;
 pub const OPERATION_SHIFT: u32 = 12;
 pub const TYPE_SHIFT: u32 = 16;
@@ -44,6 +46,7 @@ pub fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         return i.refuse();
     }
     if i.flag("commit_group") {
+        i.facts.effect = Effect::BulkCommit;
         return Ok(|w, _, mask| {
             w.stores.commit(mask);
             Step::Next
@@ -54,6 +57,10 @@ pub fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
         i.aux = match u32::try_from(i.immediate()?) {
             Ok(count) => count,
             Err(_) => return i.error("a negative number of groups"),
+        };
+        i.facts.effect = Effect::BulkWait {
+            keep: i.aux,
+            only_reads: i.imm != 0,
         };
         return Ok(|w, i, mask| {
             // SAFETY: the launch's memory is there as long as the warp runs.
@@ -104,7 +111,7 @@ pub fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     }
     i.aux |= dimensions << DIMENSIONS_SHIFT;
     take_operands(i, multicasts, hints)?;
-    i.facts.effect = Effect::Writes(Writer::Bulk);
+    i.facts.mover = Some(Mover::Bulk { reduces });
     Ok(super::bulk_start::start)
 }
 
@@ -198,17 +205,30 @@ fn prefetch(i: &mut Instr<'_, '_, '_>, dimensions: u32, hints: bool) -> Result<E
     if !(i.flag("L2") & i.flag("global")) {
         return i.refuse();
     }
+    i.aux |= PREFETCHES | FROM_GLOBAL | dimensions << DIMENSIONS_SHIFT;
+    let nothing = Use {
+        place: NONE,
+        is_write: false,
+    };
+    let mut more = vec![];
+    i.uses.extend([nothing; FROM]);
     if dimensions != 0 {
-        take_coordinates(i, dimensions as usize)?;
+        more = take_coordinates(i, dimensions as usize)?;
         i.has_parts = true;
         reach::take(i, Space::Generic, FROM_NARROW)?;
     } else {
         reach::take(i, Space::Global, FROM_NARROW)?;
         i.src(U32)?;
+        more.extend(i.uses.pop());
     }
     if hints {
         i.src(B64)?;
+        i.uses.pop();
     }
-    i.uses.clear();
+    i.uses.resize(SIZE, nothing);
+    i.uses.extend(more);
+    i.uses.resize(PLACES, nothing);
+    i.in_list = true;
+    i.facts.mover = Some(Mover::Bulk { reduces: false });
     Ok(super::control::nothing)
 }

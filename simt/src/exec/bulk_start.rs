@@ -11,15 +11,36 @@ use super::warp::Warp;
 use crate::numeric::matrix::descriptor::Swizzle;
 use crate::ptx::types::Space;
 
+type Result<T> = std::result::Result<T, Fault>;
+
 /// What all lanes of one instruction have in common.
-struct Call<'a> {
+pub struct Call<'a> {
     places: &'a [Place],
     aux: u32,
 }
 
-impl Call<'_> {
-    fn has(&self, bit: u32) -> bool {
+impl<'a> Call<'a> {
+    /// That of an instruction.
+    ///
+    /// # Safety
+    /// It is a bulk copy or a prefetch.
+    pub unsafe fn new(w: &Warp, i: &Inst) -> Call<'a> {
+        Call {
+            // SAFETY: the decoder made a list of just these.
+            places: unsafe { w.list(i, PLACES) },
+            aux: i.aux,
+        }
+    }
+
+    /// Whether a bit of `aux` is set.
+    pub fn has(&self, bit: u32) -> bool {
         self.aux & bit != 0
+    }
+
+    /// The address at one of the list's places.
+    unsafe fn address(&self, w: &Warp, at: usize, narrow: u32, lane: usize) -> u64 {
+        // SAFETY: the caller gives an address's place and its bit.
+        unsafe { w.address_rows(self.places, at, self.has(narrow))[lane] }
     }
 
     fn dimensions(&self) -> usize {
@@ -27,7 +48,7 @@ impl Call<'_> {
     }
 
     /// The box of a tensor whose map lies at an address.
-    unsafe fn tile(&self, w: &Warp, lane: usize, map: u64) -> std::result::Result<Tile, Fault> {
+    unsafe fn tile(&self, w: &Warp, lane: usize, map: u64) -> Result<Tile> {
         let rank = self.dimensions();
         // SAFETY: the decoder took a coordinate of 32 bits for each dimension.
         unsafe {
@@ -50,7 +71,7 @@ impl Call<'_> {
         }
     }
 
-    fn reduction(&self, map: Option<&TensorMap>) -> std::result::Result<Option<Reduction>, Fault> {
+    fn reduction(&self, map: Option<&TensorMap>) -> Result<Option<Reduction>> {
         if !self.has(REDUCES) {
             return Ok(None);
         }
@@ -67,18 +88,15 @@ impl Call<'_> {
 
 /// Begins a copy in every lane.
 pub fn start(w: &mut Warp, i: &Inst, mask: u32) -> Step {
-    // SAFETY: the decoder made a list of just these.
+    // SAFETY: the decoder gives this to bulk copies alone.
     unsafe {
-        let call = Call {
-            places: w.list(i, PLACES),
-            aux: i.aux,
-        };
-        let to = w.address_rows(call.places, TO, call.has(TO_NARROW));
-        let from = w.address_rows(call.places, FROM, call.has(FROM_NARROW));
+        let call = Call::new(w, i);
         for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
             let started = match call.has(TO_GLOBAL) {
-                true => start_store(w, &call, lane, to[lane], from[lane]),
-                false => start_load(w, &call, lane, to[lane], from[lane]),
+                true => call.store(w, lane).map(|t| w.stores.start(lane, t)),
+                false => call.loads(w, lane, &mut |barrier, bytes, transfer| {
+                    begin(w, barrier, bytes, transfer)
+                }),
             };
             if let Err(fault) = started {
                 return w.fail(fault);
@@ -88,48 +106,8 @@ pub fn start(w: &mut Warp, i: &Inst, mask: u32) -> Step {
     Step::Next
 }
 
-/// What a copy will write: spaces, addresses and bytes, of the block's own shared memory alone. Copies
-/// that will fail write nothing.
-///
-/// # Safety
-/// As of an instruction's `Exec`.
-pub unsafe fn written(w: &Warp, i: &Inst, mask: u32, mut f: impl FnMut(Space, u64, u64)) {
-    // SAFETY: the decoder made a list of just these.
-    unsafe {
-        let call = Call {
-            places: w.list(i, PLACES),
-            aux: i.aux,
-        };
-        let to = w.address_rows(call.places, TO, call.has(TO_NARROW));
-        let from = w.address_rows(call.places, FROM, call.has(FROM_NARROW));
-        for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
-            let map = if call.has(TO_GLOBAL) { to } else { from };
-            let tile = match call.dimensions() {
-                0 => None,
-                _ => call.tile(w, lane, map[lane]).ok(),
-            };
-            let bytes = match &tile {
-                Some(tile) => tile.map.box_bytes() as u64,
-                None => size(w, &call, lane).unwrap_or(0) as u64,
-            };
-            match tile {
-                Some(tile) if call.has(TO_GLOBAL) => {
-                    tile.runs(|run| f(Space::Global, run.address, run.bytes as u64));
-                }
-                None if call.has(TO_GLOBAL) => f(Space::Global, to[lane], bytes),
-                _ => {
-                    let offset = to[lane] & 0xff_ffff;
-                    if w.block().shared_at(offset, bytes).is_some() {
-                        f(Space::Shared, offset, bytes);
-                    }
-                }
-            }
-        }
-    }
-}
-
 /// The size operand, a multiple of 16.
-unsafe fn size(w: &Warp, call: &Call<'_>, lane: usize) -> std::result::Result<usize, Fault> {
+unsafe fn size(w: &Warp, call: &Call<'_>, lane: usize) -> Result<usize> {
     // SAFETY: the decoder took a row of 32 bits.
     let size = unsafe { w.row::<u32>(call.places[SIZE])[lane] };
     match size % 16 {
@@ -139,17 +117,11 @@ unsafe fn size(w: &Warp, call: &Call<'_>, lane: usize) -> std::result::Result<us
 }
 
 /// Bytes of shared memory, as the end of a transfer.
-fn shared_end(
-    w: &Warp,
-    address: u64,
-    bytes: usize,
-    align: u64,
-    swizzle: Swizzle,
-) -> std::result::Result<End, Fault> {
+fn shared_end(w: &Warp, address: u64, bytes: usize, align: u64, swizzle: Swizzle) -> Result<End> {
     w.reach(Space::Shared, address, bytes as u64, align)?;
     let found = w.block().shared_at(address, bytes as u64);
     let (block, offset) = found.ok_or(Fault::Operand("no shared memory"))?;
-    Ok(End::Shared(block.shared(), offset as u32, swizzle))
+    Ok(End::Shared(block, offset as u32, swizzle))
 }
 
 /// More bytes than any block's shared memory has.
@@ -158,60 +130,114 @@ const MOST: usize = 1 << 20;
 const BOX_ALIGN: u64 = 128;
 const ALIGN: u64 = 16;
 
-/// To shared memory, completing on an mbarrier of the same block.
-unsafe fn start_load(
-    w: &mut Warp,
-    call: &Call<'_>,
-    lane: usize,
-    to: u64,
-    from: u64,
-) -> std::result::Result<(), Fault> {
-    // SAFETY: the decoder took these operands.
-    unsafe {
-        let barrier = w.address_rows(call.places, BARRIER, call.has(BARRIER_NARROW))[lane];
-        let (source, bytes, swizzle, align) = if call.dimensions() != 0 {
-            let tile = call.tile(w, lane, from)?;
-            let (bytes, swizzle) = (tile.map.box_bytes(), tile.map.swizzle());
-            (End::Tile(Box::new(tile)), bytes, swizzle, BOX_ALIGN)
-        } else {
-            let bytes = size(w, call, lane)?;
-            let source = if call.has(FROM_GLOBAL) {
+impl Call<'_> {
+    /// What a lane's copy to shared memory will do: calls `f` with the address of the mbarrier that is told,
+    /// the bytes and the transfer, once for each block that gets them.
+    ///
+    /// # Errors
+    /// What is wrong with the operands, and what `f` finds.
+    ///
+    /// # Safety
+    /// `w` is about to execute the instruction, in that lane.
+    pub unsafe fn loads(
+        &self,
+        w: &Warp,
+        lane: usize,
+        f: &mut dyn FnMut(u64, usize, Transfer) -> Result<()>,
+    ) -> Result<()> {
+        // SAFETY: the decoder took these operands.
+        unsafe {
+            let to = self.address(w, TO, TO_NARROW, lane);
+            let barrier = self.address(w, BARRIER, BARRIER_NARROW, lane);
+            let (source, bytes, swizzle, align) = self.source(w, lane)?;
+            let transfer = |to| {
+                Ok(Transfer {
+                    from: source.clone(),
+                    to,
+                    bytes,
+                    reduction: self.reduction(None)?,
+                })
+            };
+            if !self.has(MULTICAST) {
+                let end = shared_end(w, to, bytes, align, swizzle)?;
+                return f(barrier, bytes, transfer(end)?);
+            }
+            // Every block named gets the bytes at the same place, and its own barrier is told.
+            let ranks = w.row::<u16>(self.places[MASK])[lane];
+            for rank in (0..16).filter(|rank| ranks >> rank & 1 != 0) {
+                let in_rank = |address: u64| address & 0xff_ffff | (rank + 1) << 24;
+                let end = shared_end(w, in_rank(to), bytes, align, swizzle)?;
+                f(in_rank(barrier), bytes, transfer(end)?)?;
+            }
+            Ok(())
+        }
+    }
+
+    /// Where a lane's copy or prefetch reads, its bytes, how they lie in shared memory, and their alignment
+    /// there.
+    ///
+    /// # Errors
+    /// What is wrong with the operands.
+    ///
+    /// # Safety
+    /// As for [`Call::loads`].
+    pub unsafe fn source(&self, w: &Warp, lane: usize) -> Result<(End, usize, Swizzle, u64)> {
+        // SAFETY: the decoder took these operands.
+        unsafe {
+            let from = self.address(w, FROM, FROM_NARROW, lane);
+            if self.dimensions() != 0 {
+                let tile = self.tile(w, lane, from)?;
+                let (bytes, swizzle) = (tile.map.box_bytes(), tile.map.swizzle());
+                return Ok((End::Tile(Box::new(tile)), bytes, swizzle, BOX_ALIGN));
+            }
+            let bytes = size(w, self, lane)?;
+            let source = if self.has(FROM_GLOBAL) {
                 End::Global(w.reach(Space::Global, from, bytes as u64, ALIGN)?)
             } else {
                 shared_end(w, from, bytes, ALIGN, Swizzle::None)?
             };
-            (source, bytes, Swizzle::None, ALIGN)
-        };
-        let transfer = |to| {
+            Ok((source, bytes, Swizzle::None, ALIGN))
+        }
+    }
+
+    /// What a lane's copy to global memory will do.
+    ///
+    /// # Errors
+    /// What is wrong with the operands.
+    ///
+    /// # Safety
+    /// As for [`Call::loads`].
+    pub unsafe fn store(&self, w: &Warp, lane: usize) -> Result<Transfer> {
+        // SAFETY: the decoder took these operands.
+        unsafe {
+            let to = self.address(w, TO, TO_NARROW, lane);
+            let from = self.address(w, FROM, FROM_NARROW, lane);
+            if self.dimensions() != 0 {
+                let tile = self.tile(w, lane, to)?;
+                let (bytes, swizzle) = (tile.map.box_bytes(), tile.map.swizzle());
+                return Ok(Transfer {
+                    from: shared_end(w, from, bytes, BOX_ALIGN, swizzle)?,
+                    reduction: self.reduction(Some(&tile.map))?,
+                    to: End::Tile(Box::new(tile)),
+                    bytes,
+                });
+            }
+            let bytes = size(w, self, lane)?;
             Ok(Transfer {
-                from: source.clone(),
-                to,
+                from: shared_end(w, from, bytes, ALIGN, Swizzle::None)?,
+                to: End::Global(w.reach(Space::Global, to, bytes as u64, ALIGN)?),
                 bytes,
-                reduction: call.reduction(None)?,
+                reduction: self.reduction(None)?,
             })
-        };
-        if !call.has(MULTICAST) {
-            let end = shared_end(w, to, bytes, align, swizzle)?;
-            return begin(w, barrier, bytes, transfer(end)?);
         }
-        // Every block named gets the bytes at the same place, and its own barrier is told.
-        let ranks = w.row::<u16>(call.places[MASK])[lane];
-        for rank in (0..16).filter(|rank| ranks >> rank & 1 != 0) {
-            let in_rank = |address: u64| address & 0xff_ffff | (rank + 1) << 24;
-            let end = shared_end(w, in_rank(to), bytes, align, swizzle)?;
-            begin(w, in_rank(barrier), bytes, transfer(end)?)?;
-        }
-        Ok(())
     }
 }
 
 /// Hands a transfer to the block whose mbarrier is told when its bytes have come.
-pub fn begin(
-    w: &Warp,
-    address: u64,
-    bytes: usize,
-    transfer: Transfer,
-) -> std::result::Result<(), Fault> {
+///
+/// # Errors
+/// The barrier's address leads nowhere.
+pub fn begin(w: &Warp, address: u64, bytes: usize, transfer: Transfer) -> Result<()> {
     let barrier = w.reach(Space::Shared, address, 8, 8)?.cast::<u64>();
     let found = w.block().shared_at(address, 8);
     let (block, _) = found.ok_or(Fault::Operand("no shared memory"))?;
@@ -222,38 +248,5 @@ pub fn begin(
         work: Work::Transfer(transfer),
         owner: None,
     });
-    Ok(())
-}
-
-/// To global memory, completing in the thread's bulk group.
-unsafe fn start_store(
-    w: &mut Warp,
-    call: &Call<'_>,
-    lane: usize,
-    to: u64,
-    from: u64,
-) -> std::result::Result<(), Fault> {
-    // SAFETY: the decoder took these operands.
-    let transfer = unsafe {
-        if call.dimensions() != 0 {
-            let tile = call.tile(w, lane, to)?;
-            let (bytes, swizzle) = (tile.map.box_bytes(), tile.map.swizzle());
-            Transfer {
-                from: shared_end(w, from, bytes, BOX_ALIGN, swizzle)?,
-                reduction: call.reduction(Some(&tile.map))?,
-                to: End::Tile(Box::new(tile)),
-                bytes,
-            }
-        } else {
-            let bytes = size(w, call, lane)?;
-            Transfer {
-                from: shared_end(w, from, bytes, ALIGN, Swizzle::None)?,
-                to: End::Global(w.reach(Space::Global, to, bytes as u64, ALIGN)?),
-                bytes,
-                reduction: call.reduction(None)?,
-            }
-        }
-    };
-    w.stores.start(lane, transfer);
     Ok(())
 }

@@ -4,6 +4,7 @@
 use super::bulk::{End, Transfer};
 use super::bulk_start::begin;
 use super::fault::Fault;
+use super::pieces::Mover;
 use super::program::{Exec, Inst, Step};
 use super::reach;
 use super::reduction::{OPERATIONS, Reduction};
@@ -66,23 +67,40 @@ pub fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     reach::take(i, Space::Shared, BARRIER_NARROW)?;
     i.uses.extend(values);
     i.in_list = true;
+    i.facts.mover = Some(Mover::Value {
+        reduces: i.aux & REDUCES != 0,
+    });
     Ok(start)
 }
 
 fn start(w: &mut Warp, i: &Inst, mask: u32) -> Step {
     for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
-        // SAFETY: the decoder made a list of just these.
-        if let Err(fault) = unsafe { start_one(w, i, lane) } {
+        // SAFETY: the decoder gives this to these instructions alone.
+        let started = unsafe { value(w, i, lane) };
+        let begun =
+            started.and_then(|(barrier, bytes, transfer)| begin(w, barrier, bytes, transfer));
+        if let Err(fault) = begun {
             return w.fail(fault);
         }
     }
     Step::Next
 }
 
-unsafe fn start_one(w: &mut Warp, i: &Inst, lane: usize) -> std::result::Result<(), Fault> {
+/// The address of the mbarrier that is told, the bytes, and what a lane will do.
+///
+/// # Errors
+/// What is wrong with the operands.
+///
+/// # Safety
+/// `w` is about to execute the instruction, in that lane.
+pub unsafe fn value(
+    w: &Warp,
+    i: &Inst,
+    lane: usize,
+) -> std::result::Result<(u64, usize, Transfer), Fault> {
     let each = (i.aux >> BYTES_SHIFT & 15) as usize;
     let count = (i.aux >> COUNT_SHIFT & 15) as usize;
-    // SAFETY: the caller's promise.
+    // SAFETY: the decoder made a list of just these.
     unsafe {
         let places = w.list(i, VALUES + count);
         let to = w.address_rows(places, TO, i.aux & TO_NARROW != 0)[lane];
@@ -107,10 +125,10 @@ unsafe fn start_one(w: &mut Warp, i: &Inst, lane: usize) -> std::result::Result<
         };
         let transfer = Transfer {
             from: End::Read(data),
-            to: End::Shared(block.shared(), offset as u32, Swizzle::None),
+            to: End::Shared(block, offset as u32, Swizzle::None),
             bytes,
             reduction,
         };
-        begin(w, barrier, bytes, transfer)
+        Ok((barrier, bytes, transfer))
     }
 }

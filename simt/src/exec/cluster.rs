@@ -7,6 +7,7 @@
 
 use super::block::{Block, Resident};
 use super::diverge::State;
+use super::facts::Effect;
 use super::fault::Report;
 use super::grid::Launch;
 use super::lanes::map2;
@@ -236,8 +237,13 @@ fn rank_of_address(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
 pub fn barrier(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     i.flag("cluster");
     i.flag("aligned");
-    i.one_of(&["release", "relaxed", "acquire"]);
-    match i.one_of(&["arrive", "wait"]) {
+    let releases = i.one_of(&["release", "relaxed", "acquire"]) != Some(1);
+    let operation = i.one_of(&["arrive", "wait"]);
+    i.facts.effect = match operation {
+        Some(0) => Effect::ClusterArrive { releases },
+        _ => Effect::ClusterWait,
+    };
+    match operation {
         Some(0) => Ok(|w, _, mask| {
             let block = w.block();
             let warp = w.first_thread as usize / 32;
@@ -253,15 +259,20 @@ pub fn barrier(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     }
 }
 
+impl Warp {
+    /// How often the cluster's barrier has to have passed for some lanes to go on behind it.
+    pub fn cluster_goal(&self, lanes: u32) -> u64 {
+        let arrivals = (0..32).filter(|lane| lanes >> lane & 1 != 0);
+        let arrivals = arrivals.map(|lane| self.cluster_arrivals[lane]);
+        arrivals.max().unwrap_or(0)
+    }
+}
+
 fn wait(w: &mut Warp, _: &super::program::Inst, mask: u32) -> Step {
     if w.has_passed() {
         return Step::Next;
     }
-    let lanes = (0..32).filter(|lane| mask >> lane & 1 != 0);
-    let goal = lanes
-        .map(|lane| w.cluster_arrivals[lane])
-        .max()
-        .unwrap_or(0);
+    let goal = w.cluster_goal(mask);
     if w.block().cluster().passes() >= goal {
         return Step::Next;
     }

@@ -3,6 +3,7 @@
 //!
 //! A family's decoder says it where it gives the semantics. The executor itself reads none of it.
 
+use super::pieces::Mover;
 use super::program::{NONE, Place};
 use super::touch::{Order, Scope, Touch};
 use crate::ptx::types::{Space, Type};
@@ -127,26 +128,31 @@ pub enum Effect {
     CopyWait {
         keep: Option<u32>,
     },
+    /// Looks whether an mbarrier has completed a phase, and may wait for it.
+    MbarrierWait,
+    /// Arrives at the barrier of the cluster. `releases`: what the threads did before happens before what
+    /// others do behind it.
+    ClusterArrive {
+        releases: bool,
+    },
+    /// Waits for the threads of the cluster.
+    ClusterWait,
+    /// Ends the bulk group that the threads are filling.
+    BulkCommit,
+    /// Waits for all bulk groups but so many, or only for what they read.
+    BulkWait {
+        keep: u32,
+        only_reads: bool,
+    },
     WgmmaFence,
     WgmmaCommit,
     /// Waits for all `wgmma` groups but so many.
     WgmmaWait {
         keep: u32,
     },
-    /// Memory is written that depends on more than one address: `exec::written` knows which.
-    Writes(Writer),
     Exit,
     /// Returns, or exits where nothing has called: see `Warp::is_called`.
     Return,
-}
-
-/// Instructions that write what no [`Touch`] can say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writer {
-    /// Bulk copies.
-    Bulk,
-    /// `wmma.store`.
-    Fragment,
 }
 
 /// All that is known of an instruction besides its semantics.
@@ -157,6 +163,8 @@ pub struct Facts {
     pub effect: Effect,
     /// Of a copy, first what is read, then what is written.
     pub touches: [Option<Touch>; 2],
+    /// Memory is touched that no [`Touch`] can say: `exec::pieces` does.
+    pub mover: Option<Mover>,
 }
 
 impl Facts {

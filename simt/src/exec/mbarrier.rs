@@ -2,7 +2,6 @@
 //! Synchronization and Communication Instructions: mbarrier").
 
 use super::bulk::{Completion, Operation, Work};
-use super::diverge::State;
 use super::facts::Effect;
 use super::fault::Fault;
 use super::mbarrier_object::{MOST, Mbarrier, change};
@@ -18,19 +17,20 @@ use crate::ptx::types::Type::*;
 pub const TABLE: &[Entry] = &[Entry("mbarrier", For::All, decode)];
 
 /// In `aux`: the address register has 32 bits; what is done; how.
-const NARROW: u32 = 1;
-const GENERIC: u32 = 2;
+pub const NARROW: u32 = 1;
+pub const GENERIC: u32 = 2;
 const DROP: u32 = 4;
 const NO_COMPLETE: u32 = 8;
 const EXPECT: u32 = 16;
-const PARITY: u32 = 32;
-const TRY: u32 = 64;
+pub const PARITY: u32 = 32;
+pub const TRY: u32 = 64;
 const COMPLETE: u32 = 128;
 const NO_INCREMENT: u32 = 256;
 
-/// Places: 0 the result, 1 and 2 the address, 3 the operand.
-fn take(i: &mut Instr<'_, '_, '_>) -> Result<()> {
-    i.one_of(&["release", "acquire", "relaxed"]);
+/// Places: 0 the result, 1 and 2 the address, 3 the operand. The answer is `order`, or what the text says
+/// instead.
+fn take(i: &mut Instr<'_, '_, '_>, order: Order) -> Result<Order> {
+    let is_relaxed = i.one_of(&["release", "acquire", "relaxed"]) == Some(2);
     i.one_of(&["cta", "cluster"]);
     let space = i.space();
     if i.modifier(|m| (m == "b64").then_some(())).is_none() {
@@ -42,7 +42,7 @@ fn take(i: &mut Instr<'_, '_, '_>) -> Result<()> {
     if space == Space::Generic {
         i.aux |= GENERIC;
     }
-    Ok(())
+    Ok(if is_relaxed { Order::Relaxed } else { order })
 }
 
 /// The barrier's address; `kind` and `order` say what the instruction does to it.
@@ -72,14 +72,14 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     let operation = i.one_of(&operations).map(|at| operations[at]);
     match operation {
         Some("init") => {
-            take(i)?;
+            take(i, Order::Weak)?;
             i.push(NONE, true);
             take_barrier(i, Kind::Write, Order::Weak)?;
             i.src(U32)?;
             Ok(initialise)
         }
         Some("inval") => {
-            take(i)?;
+            take(i, Order::Weak)?;
             i.push(NONE, true);
             take_barrier(i, Kind::Write, Order::Weak)?;
             Ok(initialise)
@@ -94,9 +94,9 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
             if i.flag("expect_tx") {
                 i.aux |= EXPECT;
             }
-            take(i)?;
+            let order = take(i, Order::Release)?;
             i.dst(B64)?;
-            take_barrier(i, Kind::Atomic, Order::Release)?;
+            take_barrier(i, Kind::Atomic, order)?;
             if i.left() > 0 {
                 i.src(U32)?;
             } else if i.aux & (EXPECT | NO_COMPLETE) != 0 {
@@ -109,9 +109,9 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
                 i.aux |= TRY;
             }
             let parity = i.flag("parity");
-            take(i)?;
+            let order = take(i, Order::Acquire)?;
             i.dst(Pred)?;
-            take_barrier(i, Kind::Read, Order::Acquire)?;
+            take_barrier(i, Kind::Read, order)?;
             if parity {
                 i.aux |= PARITY;
                 i.src(U32)?;
@@ -123,7 +123,8 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
                 i.src(U32)?;
                 i.uses.pop();
             }
-            Ok(wait_for_phase)
+            i.facts.effect = Effect::MbarrierWait;
+            Ok(super::mbarrier_wait::wait_for_phase)
         }
         Some(_) => {
             if i.modifier(|m| (m == "b64").then_some(())).is_none() {
@@ -139,7 +140,7 @@ fn decode(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
                 Some(_) => COMPLETE,
                 None => return i.refuse(),
             };
-            take(i)?;
+            take(i, Order::Relaxed)?;
             i.push(NONE, true);
             take_barrier(i, Kind::Atomic, Order::Relaxed)?;
             i.src(U32)?;
@@ -253,66 +254,6 @@ fn count_bytes(w: &mut Warp, i: &Inst, mask: u32) -> Step {
     }
 }
 
-/// `test_wait` looks, and `try_wait` waits while others can go on.
-fn wait_for_phase(w: &mut Warp, i: &Inst, mask: u32) -> Step {
-    let has_waited = w.has_passed();
-    let is_try = i.aux & TRY != 0;
-    let (mut complete, mut first) = (0u32, None);
-    // SAFETY: as for `initialise`.
-    unsafe {
-        let addresses = w.address_rows(&i.places, 1, i.aux & NARROW != 0);
-        let space = if i.aux & GENERIC != 0 {
-            Space::Generic
-        } else {
-            Space::Shared
-        };
-        for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
-            let at = match w.reach(space, addresses[lane], 8, 8) {
-                Ok(at) => at.cast::<u64>(),
-                Err(fault) => return w.fail(fault),
-            };
-            let parity = if i.aux & PARITY != 0 {
-                w.row::<u32>(i.places[3])[lane] & 1
-            } else {
-                (w.row::<u64>(i.places[3])[lane] >> 61) as u32 & 1
-            };
-            if Mbarrier::decode(at.read()).is_none() {
-                let address = addresses[lane];
-                let problem = "it was not initialised";
-                return w.fail(Fault::Mbarrier { address, problem });
-            }
-            let block = w.block();
-            let left = if is_try {
-                block.has_left(at as u64, parity)
-            } else {
-                Mbarrier::decode(at.read()).is_some_and(|barrier| barrier.parity != parity)
-            };
-            if left {
-                complete |= 1 << lane;
-            } else {
-                first = first.or(Some((at as u64, parity)));
-            }
-        }
-        // What threads only look at lands afterwards: the first look fails, as it may on a chip.
-        if let Some((word, parity)) = first
-            && !is_try
-        {
-            w.block().has_left(word, parity);
-        }
-        if let Some((word, parity)) = first
-            && is_try
-            && !has_waited
-            && complete == 0
-            && mask == w.active
-        {
-            return w.wait_in(State::Phase(word, parity), mask);
-        }
-        w.put_predicate(i.places[0], mask, complete);
-    }
-    w.spin();
-    Step::Next
-}
-
 /// `cp.async.mbarrier.arrive{.noinc}{.shared}.b64 [a]`: an arrival once the thread's copies have landed.
 pub fn arrive_after_copies(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     i.flag("mbarrier");
@@ -322,7 +263,7 @@ pub fn arrive_after_copies(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     if i.flag("noinc") {
         i.aux |= NO_INCREMENT;
     }
-    take(i)?;
+    take(i, Order::Release)?;
     i.push(NONE, true);
     take_barrier(i, Kind::Atomic, Order::Release)?;
     // Who waits for the barrier waits for the copies.

@@ -72,6 +72,21 @@ impl Mbarrier {
         self.bytes = sum as i32;
         Ok(())
     }
+
+    /// Bytes of an asynchronous operation have come, or it arrives.
+    ///
+    /// # Errors
+    /// There are more of them than the object can count, or than it expects.
+    pub fn complete(&mut self, what: Completion) -> std::result::Result<(), &'static str> {
+        match what {
+            Completion::Bytes(bytes) => {
+                self.expect(-i64::from(bytes))?;
+                self.settle();
+                Ok(())
+            }
+            Completion::Arrival => self.arrive(1),
+        }
+    }
 }
 
 /// Changes the barrier at a host address; the answer is its word before.
@@ -97,7 +112,10 @@ pub unsafe fn change(
     }
 }
 
-/// Bytes of an asynchronous operation have come, or it arrives.
+/// Does [`Mbarrier::complete`] at a host address.
+///
+/// # Errors
+/// As for [`change`].
 ///
 /// # Safety
 /// As for [`change`].
@@ -107,15 +125,5 @@ pub unsafe fn complete(
     what: Completion,
 ) -> std::result::Result<(), Fault> {
     // SAFETY: the caller's promise.
-    let changed = unsafe {
-        change(at, address, |barrier| match what {
-            Completion::Bytes(bytes) => {
-                barrier.expect(-i64::from(bytes))?;
-                barrier.settle();
-                Ok(())
-            }
-            Completion::Arrival => barrier.arrive(1),
-        })
-    };
-    changed.map(drop)
+    unsafe { change(at, address, |barrier| barrier.complete(what)) }.map(drop)
 }

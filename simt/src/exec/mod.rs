@@ -42,9 +42,11 @@ mod matrix_queue;
 mod matrix_rare;
 mod mbarrier;
 mod mbarrier_object;
+pub mod mbarrier_wait;
 mod memory;
 mod misc;
 mod operand;
+pub mod pieces;
 mod pool;
 mod predicate;
 mod printf;
@@ -69,37 +71,11 @@ mod wmma_product;
 
 use crate::ptx::ast::Instruction;
 use crate::ptx::decode::instr::Instr;
-use crate::ptx::types::{Space, Type};
+use crate::ptx::types::Type;
 use crate::ptx::{Result, error};
 use facts::Class;
 use program::Exec;
 pub(crate) use warpgroup::AT_ONCE;
-
-/// Calls `f` with the space, address and bytes of what an instruction with [`facts::Effect::Writes`] will
-/// write, of the block's own shared memory and of global memory.
-///
-/// # Safety
-/// The warp is about to execute the instruction for the lanes in the mask.
-pub(crate) unsafe fn written(
-    writer: facts::Writer,
-    warp: &warp::Warp,
-    inst: &program::Inst,
-    mask: u32,
-    mut f: impl FnMut(Space, u64, u64),
-) {
-    let mut resolved = |space, address, bytes| {
-        if let Some((space, address)) = touch::resolve(space, address) {
-            f(space, address, bytes);
-        }
-    };
-    // SAFETY: the caller's promise.
-    unsafe {
-        match writer {
-            facts::Writer::Bulk => bulk_start::written(warp, inst, mask, &mut resolved),
-            facts::Writer::Fragment => wmma::written(warp, inst, mask, &mut resolved),
-        }
-    }
-}
 
 /// Takes an instruction's modifiers and operands, and gives its semantics.
 pub type Decode = for<'i, 'a, 'm> fn(&mut Instr<'i, 'a, 'm>) -> Result<Exec>;

@@ -142,7 +142,7 @@ pub struct Tile {
 /// A row of a box that lies together: what of it is in the tensor.
 pub struct Run {
     /// Bytes into the box.
-    offset: usize,
+    pub offset: usize,
     /// Device address, and bytes.
     pub address: u64,
     pub bytes: usize,

@@ -20,15 +20,25 @@ pub enum Kind {
     /// Source and destination of a copy whose bytes land later.
     CopyFrom,
     CopyTo,
+    /// What a copy makes one with what is there.
+    Reduce,
+    /// Brought near, and used by nobody yet.
+    Prefetch,
 }
 
 impl Kind {
     pub fn reads(self) -> bool {
-        matches!(self, Kind::Read | Kind::Atomic | Kind::CopyFrom)
+        matches!(
+            self,
+            Kind::Read | Kind::Atomic | Kind::CopyFrom | Kind::Reduce
+        )
     }
 
     pub fn writes(self) -> bool {
-        matches!(self, Kind::Write | Kind::Atomic | Kind::CopyTo)
+        matches!(
+            self,
+            Kind::Write | Kind::Atomic | Kind::CopyTo | Kind::Reduce
+        )
     }
 }
 

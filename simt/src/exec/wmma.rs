@@ -1,9 +1,11 @@
 //! `wmma`: loads and stores of fragments (PTX ISA, "Matrix multiply-accumulate operation using wmma
 //! instructions").
 
-use super::facts::{Class, Effect, Writer};
+use super::facts::Class;
 use super::fault::Fault;
+use super::pieces::{self, Mover, Piece, Until};
 use super::program::{Exec, Inst, Place, Step};
+use super::touch::Kind;
 use super::warp::Warp;
 use super::wmma_fragment::{Fragment, MATRICES, Matrix, SHAPES, TYPES, mask_of};
 use super::{Entry, For, reach};
@@ -105,9 +107,9 @@ fn move_matrix(i: &mut Instr<'_, '_, '_>, is_store: bool) -> Result<Exec> {
     }
     i.in_list = true;
     i.facts.together(None);
+    i.facts.mover = Some(Mover::Fragment { stores: is_store });
     if is_store {
         i.facts.class = Class::Store;
-        i.facts.effect = Effect::Writes(Writer::Fragment);
         return Ok(store);
     }
     i.facts.class = Class::Load;
@@ -204,20 +206,39 @@ fn store(w: &mut Warp, i: &Inst, mask: u32) -> Step {
     Step::Next
 }
 
-/// What a store writes, row by row or column by column.
+/// What a load or store touches: rows, or columns, that lie together.
 ///
 /// # Safety
-/// As of an instruction's `Exec`.
-pub unsafe fn written(w: &Warp, i: &Inst, mask: u32, mut f: impl FnMut(Space, u64, u64)) {
-    let fragment = fragment_of(i.aux, Matrix::C, TYPE_SHIFT);
+/// `w` is about to execute the instruction for the lanes in `mask`.
+pub unsafe fn pieces<'a>(
+    w: &'a Warp,
+    i: &Inst,
+    mask: u32,
+    stores: bool,
+    f: &mut dyn FnMut(Piece<'a>),
+) {
+    let matrix = match stores {
+        true => Matrix::C,
+        false => MATRICES[(i.aux >> MATRIX_SHIFT & 3) as usize],
+    };
+    let fragment = fragment_of(i.aux, matrix, TYPE_SHIFT);
     let (count, _) = fragment.registers();
     let [rows, columns] = fragment.extent();
+    let lane = mask.trailing_zeros();
     // SAFETY: the decoder made a list of just these.
     unsafe {
         let places = w.list(i, count + 3);
-        let lane = mask.trailing_zeros() as usize;
-        let address = w.address_rows(places, 0, i.aux & NARROW != 0)[lane];
-        let Ok((_, at)) = memory(w, i, lane, fragment, places, places[count + 2]) else {
+        let at = if stores { 0 } else { count };
+        let first = w.address_rows(places, at, i.aux & NARROW != 0)[lane as usize];
+        let found = memory(
+            w,
+            i,
+            lane as usize,
+            fragment,
+            &places[at..],
+            places[count + 2],
+        );
+        let Ok((_, at)) = found else {
             return;
         };
         let space = match i.aux & (GLOBAL | SHARED) {
@@ -225,10 +246,28 @@ pub unsafe fn written(w: &Warp, i: &Inst, mask: u32, mut f: impl FnMut(Space, u6
             SHARED => Space::Shared,
             _ => Space::Generic,
         };
-        for row in 0..rows {
-            for column in 0..columns {
-                let to = address + at(row, column) as u64 / 8;
-                f(space, to, fragment.ty.bytes().into());
+        let (lines, length) = match i.aux & COLUMNS {
+            0 => (rows, columns),
+            _ => (columns, rows),
+        };
+        let bytes = (length * fragment.ty.bits() as usize / 8) as u64;
+        for line in 0..lines {
+            let bit = match i.aux & COLUMNS {
+                0 => at(line, 0),
+                _ => at(0, line),
+            };
+            let kind = if stores { Kind::Write } else { Kind::Read };
+            let address = first + bit as u64 / 8;
+            if let Some((block, space, address)) = pieces::resolve(w, space, address, bytes) {
+                f(Piece {
+                    lane,
+                    kind,
+                    space,
+                    block,
+                    address,
+                    bytes,
+                    until: Until::Now,
+                });
             }
         }
     }

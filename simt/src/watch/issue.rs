@@ -2,10 +2,11 @@
 
 use crate::exec::block::Block;
 use crate::exec::facts::{Effect, Facts};
+use crate::exec::mbarrier_wait::{Look, looks};
+use crate::exec::pieces::{Piece, pieces};
 use crate::exec::program::NONE;
 use crate::exec::touch::Touched;
 use crate::exec::warp::Warp;
-use crate::ptx::types::Space;
 
 /// An instruction that a warp is about to execute, and for which lanes.
 #[derive(Clone, Copy)]
@@ -86,14 +87,27 @@ impl<'a> Issue<'a> {
         self.facts.touches.iter().flatten().map(touched)
     }
 
-    /// Spaces, addresses and bytes of what an instruction with [`Effect::Writes`] will write, of the
-    /// block's own shared memory and of global memory.
-    pub fn written(&self, f: impl FnMut(Space, u64, u64)) {
-        if let Effect::Writes(writer) = self.facts.effect {
+    /// What the instruction touches that no [`Touched`] says.
+    pub fn pieces(&self, mut f: impl FnMut(Piece<'a>)) {
+        if let Some(mover) = self.facts.mover {
             let inst = &self.warp.program().code[self.pc as usize];
-            // SAFETY: `new` was promised that the warp is at the instruction.
-            unsafe { crate::exec::written(writer, self.warp, inst, self.mask, f) };
+            // SAFETY: `new` was promised that the warp is at the instruction, whose facts these are.
+            unsafe { pieces(mover, self.warp, inst, self.mask, &mut f) };
         }
+    }
+
+    /// The lanes that will hear from a wait for an mbarrier that its phase is complete.
+    pub fn looks(&self, mut f: impl FnMut(Look<'a>)) {
+        if self.facts.effect == Effect::MbarrierWait {
+            let inst = &self.warp.program().code[self.pc as usize];
+            // SAFETY: as in `pieces`.
+            unsafe { looks(self.warp, inst, self.mask, &mut f) };
+        }
+    }
+
+    /// How often the cluster's barrier has to have passed for the lanes to go on behind it.
+    pub fn cluster_goal(&self) -> u64 {
+        self.warp.cluster_goal(self.mask)
     }
 
     /// The threads that a `.sync` instruction names, all of the warp's where it names none; `None`: it

@@ -52,13 +52,15 @@ pub trait Observer: Send {
     fn block_ends(&mut self, _block: &Block) {}
 
     /// A warp is about to execute an instruction, once for every execution: where threads of a warp wait
-    /// for one another this comes when they have met, at a barrier of the block when they arrive.
+    /// for one another this comes when they have met, at a barrier of the block when they arrive, at a wait
+    /// for an mbarrier or for the cluster when it begins.
     fn before(&mut self, issue: &Issue<'_>);
 
     /// A warp passes an instruction by, since its guard holds for none of the running lanes.
     fn held_back(&mut self, _block: &Block, _pc: u32) {}
 
-    /// Threads go on behind the barrier of the block that they have arrived at.
+    /// Threads are about to go on that have waited at the instruction: behind the barrier of the block that
+    /// they have arrived at, or with what a wait for an mbarrier or for the cluster ends in.
     fn passed(&mut self, _issue: &Issue<'_>) {}
 
     /// There are no more blocks: what has been seen belongs to the launch now.

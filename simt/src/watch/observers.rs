@@ -60,7 +60,9 @@ impl Onlooker for Observers {
             Effect::None if issue.facts().is_silent() => return,
             // It is not executed now: the warp comes back to it when the others have come.
             Effect::Warp { .. } if warp.would_wait(issue.members().unwrap_or(!0)) => return,
-            Effect::Barrier { .. } if warp.passes_now() => {
+            Effect::Barrier { .. } | Effect::MbarrierWait | Effect::ClusterWait
+                if warp.passes_now() =>
+            {
                 return self.0.iter_mut().for_each(|o| o.passed(&issue));
             }
             _ => {}

@@ -259,7 +259,10 @@ pub fn run(name: &str) {
             free(at);
             drop(case);
         }
-        _ => super::paths::run(name),
+        _ => match name.strip_prefix("bulk/") {
+            Some(name) => super::bulk_cases::run(name),
+            None => super::paths::run(name),
+        },
     }
 }
 

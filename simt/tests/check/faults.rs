@@ -3,33 +3,40 @@
 use super::process::{Outcome, run_case};
 use serde_json::{Value, json};
 
-/// The line of `check.cu` that ends in a comment with this name.
-fn line(name: &str) -> u64 {
+/// The sources of the kernels.
+const SOURCES: [(&str, &str); 2] = [
+    ("check.cu", include_str!("../ptx/check.cu")),
+    ("bulk.cu", include_str!("../ptx/bulk.cu")),
+];
+
+/// The file, and the line of it, that ends in a comment with this name.
+fn line(name: &str) -> (&'static str, u64) {
     let mark = format!("// {name}:");
-    let lines: Vec<_> = include_str!("../ptx/check.cu")
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.trim_end().ends_with(&mark))
+    let lines: Vec<_> = SOURCES
+        .into_iter()
+        .flat_map(|(file, text)| text.lines().enumerate().map(move |(at, l)| (file, at, l)))
+        .filter(|(_, _, line)| line.trim_end().ends_with(&mark))
         .collect();
-    let [(at, _)] = lines[..] else {
+    let [(file, at, _)] = lines[..] else {
         panic!("{} lines are called {name}", lines.len());
     };
-    at as u64 + 1
+    (file, at as u64 + 1)
 }
 
 /// Where something has to be found: the line's name, the block, the thread.
-type Place<'a> = (&'a str, u32, u32);
+pub type Place<'a> = (&'a str, u32, u32);
 
 fn is_at(site: &Value, (name, block, thread): Place<'_>) -> bool {
-    site["line"] == line(name)
-        && site["file"] == "check.cu"
+    let (file, line) = line(name);
+    site["line"] == line
+        && site["file"] == file
         && site["block"] == json!([block, 0, 0])
         && site["thread"] == json!([thread, 0, 0])
 }
 
 /// Runs a case, which has to make a finding of a kind at a place, and of no other kind.
 #[track_caller]
-fn found(case: &str, kind: &str, place: Place<'_>, other: Option<Place<'_>>) -> Value {
+pub fn found(case: &str, kind: &str, place: Place<'_>, other: Option<Place<'_>>) -> Value {
     let Outcome { findings, .. } = run_case(case, "all");
     assert!(findings.iter().all(|f| f["kind"] == kind), "{findings:#?}");
     let finding = findings
@@ -40,7 +47,7 @@ fn found(case: &str, kind: &str, place: Place<'_>, other: Option<Place<'_>>) -> 
 }
 
 #[track_caller]
-fn clean(cases: &[&str]) {
+pub fn clean(cases: &[&str]) {
     for case in cases {
         let Outcome { findings, .. } = run_case(case, "all");
         assert!(findings.is_empty(), "{case}: {findings:#?}");

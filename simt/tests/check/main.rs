@@ -9,6 +9,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bulk;
+mod bulk_cases;
 mod cases;
 mod faults;
 mod host;
@@ -18,6 +20,8 @@ mod programs;
 mod speed;
 
 // The tests of what the machine computes, to be run under the checks as well.
+#[path = "../hopper/main.rs"]
+mod hopper;
 #[path = "../kernels.rs"]
 mod kernels;
 #[path = "../matrix_products.rs"]

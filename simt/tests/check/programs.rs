@@ -13,6 +13,20 @@ fn products_that_are_right() {
     all_clean("matrix_products::", 4);
 }
 
+#[test]
+fn hopper_kernels_that_are_right() {
+    for (tests, count) in [
+        ("hopper::tensor_memory::", 4),
+        ("hopper::triton::", 3),
+        ("hopper::tensor_maps::", 2),
+        ("hopper::fragments::products", 1),
+        ("hopper::clusters::", 5),
+        ("hopper::mbarriers::", 5),
+    ] {
+        all_clean(tests, count);
+    }
+}
+
 /// Runs this program's tests whose names begin so, of which there are at least `count`.
 fn all_clean(tests: &str, count: usize) {
     let Outcome { findings, output } = run(&[tests], "", "all");

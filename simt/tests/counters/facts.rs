@@ -112,6 +112,15 @@ fn accesses() {
             Some(Scope::Cta),
         ),
         (
+            "mbarrier.arrive.relaxed.cluster.shared::cta.b64 _, [tile];",
+            Atomic,
+            Space::Shared,
+            8,
+            1,
+            Relaxed,
+            Some(Scope::Cluster),
+        ),
+        (
             "red.release.gpu.global.add.u32 [%a], 1;",
             Atomic,
             Space::Global,
@@ -167,6 +176,34 @@ fn effects() {
         ("cp.async.commit_group;", Effect::CopyCommit),
         ("cp.async.wait_group 2;", Effect::CopyWait { keep: Some(2) }),
         ("cp.async.wait_all;", Effect::CopyWait { keep: None }),
+        ("cp.async.bulk.commit_group;", Effect::BulkCommit),
+        (
+            "cp.async.bulk.wait_group.read 1;",
+            Effect::BulkWait {
+                keep: 1,
+                only_reads: true,
+            },
+        ),
+        (
+            "cp.async.bulk.wait_group 0;",
+            Effect::BulkWait {
+                keep: 0,
+                only_reads: false,
+            },
+        ),
+        (
+            "mbarrier.test_wait.parity.shared.b64 %p1, [%r1], 0;",
+            Effect::MbarrierWait,
+        ),
+        (
+            "barrier.cluster.arrive.relaxed.aligned;",
+            Effect::ClusterArrive { releases: false },
+        ),
+        (
+            "barrier.cluster.arrive;",
+            Effect::ClusterArrive { releases: true },
+        ),
+        ("barrier.cluster.wait.acquire;", Effect::ClusterWait),
         ("exit;", Effect::Exit),
         ("add.u32 %r1, %r1, 1;", Effect::None),
     ] {

@@ -116,6 +116,55 @@ fn threads_that_wait_for_their_warp_execute_once() {
     assert_eq!(class(&record, "warp"), 2);
 }
 
+/// How often warps came by the line of `kernel(body)` with `what` in it.
+fn times(body: &str, record: &Record, what: &str) -> u64 {
+    let text = crate::machine::kernel(body);
+    let line = text.lines().position(|l| l.contains(what)).unwrap() as u32 + 1;
+    let line = record.ptx_lines.iter().find(|l| l.line == line);
+    line.map_or(0, |line| line.counts.instructions)
+}
+
+#[test]
+fn waits_for_an_mbarrier_count_once() {
+    // Warp 0 comes first and waits for the arrivals of warp 1; warp 2 finds the phase complete.
+    let body = "mov.u32 %r1, tile; setp.ne.u32 %p1, %tid, 0;\n\
+                @%p1 bra ready;\nmbarrier.init.shared.b64 [%r1], 32;\n\
+                ready: bar.sync 0; shr.u32 %r2, %tid, 5; setp.eq.u32 %p2, %r2, 1;\n\
+                @%p2 mbarrier.arrive.shared.b64 _, [%r1];\n@%p2 bra done;\n\
+                wait: mbarrier.try_wait.parity.shared.b64 %p3, [%r1], 0;\n\
+                @!%p3 bra wait;\ndone:\n";
+    let record = Machine::new().run(body, 1, 96, 64);
+    assert_eq!(times(body, &record, "try_wait"), 2);
+    assert_eq!(record.shared.loads.requests, 2);
+    // Initialised by one, met by three, arrived at by one while two pass by, waited for by two.
+    assert_eq!(record.instructions.barriers, 1 + 3 + 3 + 2);
+    // One look that fails and two waits that nobody can end, each of which is one instruction.
+    let body = "mov.u32 %r1, tile; mbarrier.init.shared.b64 [%r1], 1;\n\
+                mbarrier.test_wait.parity.shared.b64 %p1, [%r1], 0;\n\
+                mbarrier.try_wait.parity.shared.b64 %p1, [%r1], 0, 10;\n\
+                mbarrier.try_wait.parity.shared.b64 %p1, [%r1], 0, 20;\n";
+    let record = Machine::new().run(body, 1, 1, 64);
+    for what in ["test_wait", "0, 10;", "0, 20;"] {
+        assert_eq!(times(body, &record, what), 1, "{what}");
+    }
+    assert_eq!(record.instructions.warp, AROUND + 5);
+}
+
+#[test]
+fn waits_for_the_cluster_count_once() {
+    let body = "barrier.cluster.arrive;\nbarrier.cluster.wait;\n";
+    for (blocks, size, warps) in [(8, 4, 2), (3, 1, 1)] {
+        let mut machine = Machine::new();
+        machine.cluster = Some([size, 1, 1]);
+        let record = machine.run(body, blocks, 32 * warps, 64);
+        let each = u64::from(blocks * warps);
+        for what in ["arrive", "wait"] {
+            assert_eq!(times(body, &record, what), each, "{what}");
+        }
+        assert_eq!(record.instructions.warp, (AROUND + 2) * each);
+    }
+}
+
 #[test]
 fn matrix_products() {
     let f32s = "{%f1, %f2, %f3, %f4}";

@@ -14,6 +14,7 @@ pub struct Machine {
     pub l2: u64,
     pub threads: usize,
     pub cooperative: bool,
+    pub cluster: Option<[u32; 3]>,
 }
 
 #[derive(Default)]
@@ -40,6 +41,7 @@ impl Machine {
             l2: Model::of(Chip::chosen()).l2,
             threads: 1,
             cooperative: false,
+            cluster: None,
         }
     }
 
@@ -60,7 +62,7 @@ impl Machine {
         let shape = Shape {
             grid: setup.grid,
             block: [setup.block, 1, 1],
-            cluster: None,
+            cluster: self.cluster,
             cooperative: self.cooperative,
             dynamic_shared: setup.shared,
         };

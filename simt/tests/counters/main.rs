@@ -3,11 +3,15 @@
 //! Kernels are PTX, so that what is executed is what stands here. `machine.rs` says what surrounds their
 //! bodies.
 
+mod bulk;
 mod cache;
 mod command;
 mod facts;
 mod global;
 mod instructions;
 mod machine;
+mod maps;
+mod matrices;
 mod products;
 mod shared;
+mod tensors;

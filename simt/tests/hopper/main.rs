@@ -7,7 +7,7 @@ mod support;
 mod bulk_copies;
 mod clusters;
 mod fragments;
-mod maps;
+pub mod maps;
 mod mbarriers;
 mod run;
 mod tensor_maps;

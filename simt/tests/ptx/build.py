@@ -1,4 +1,4 @@
-"""kernels.cu, check.cu and rms_norm.cu to PTX by NVRTC; no GPU is needed.
+"""kernels.cu, check.cu, bulk.cu and rms_norm.cu to PTX by NVRTC; no GPU is needed.
 usage: build.py NVRTC_LIBRARY CUDA_INCLUDE, both of which `make setup` puts into .cache"""
 import ctypes, pathlib, re, sys
 
@@ -7,8 +7,8 @@ here = pathlib.Path(__file__).parent
 root = here.parents[2]
 
 
-def compile(source, to, names=(), more=()):
-    options = [b"-arch=compute_80", b"-default-device", b"-std=c++17", b"--device-int128",b"-I" + include.encode(),
+def compile(source, to, names=(), more=(), arch=b"compute_80"):
+    options = [b"-arch=" + arch, b"-default-device", b"-std=c++17", b"--device-int128",b"-I" + include.encode(),
                b"-I" + str(root / "kernels").encode(), *more]
     program = ctypes.c_void_p()
     library.nvrtcCreateProgram(ctypes.byref(program), source.read_bytes(), source.name.encode(), 0, None, None)
@@ -34,5 +34,6 @@ def compile(source, to, names=(), more=()):
 
 compile(here / "kernels.cu", "kernels.ptx")
 compile(here / "check.cu", "check.ptx", more=[b"-lineinfo"])
+compile(here / "bulk.cu", "bulk.ptx", more=[b"-lineinfo"], arch=b"compute_90a")
 compile(root / "kernels/rms_norm.cu", "rms_norm.ptx",
         [f"{name}<{ty}>" for name in ("rms_norm", "add_rms_norm") for ty in ("float", "__nv_bfloat16")])
