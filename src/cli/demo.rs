@@ -1,23 +1,23 @@
-//! `lrem demo`: the whole method on the bundled shop, from a base model to search results.
+//! `lrem demo`: the whole method on the bundled shop, from a base model to search results and a report.
 //!
 //! Everything it makes lies in one folder and is used again by the next run: the numbers of steps, the
-//! trained models (with their checkpoints, where a run was interrupted) and the indexes.
+//! trained models (with their checkpoints, where a run was interrupted), the indexes and what was measured.
 
 use super::Error;
 use super::common::{self, DeviceName, Inference, Weights, on_device};
-use super::searcher::{Searcher, Searching};
-use super::trained::{indexed, trained};
-use clap::Args;
+use super::curves::learning_curves;
+use super::measurement::Measurement;
+use super::searcher::Searching;
+use super::trained::trained;
+use clap::{Args, ValueEnum};
 use lrem::bench::{ColdStartStep, engine};
 use lrem::data::{Catalogue, Triplet, read_catalogue, read_triplets, write_atomic};
-use lrem::device::Device;
-use lrem::embed::ThoughtText;
-use lrem::recipe::Recipe;
+use lrem::recipe::{Contents, Recipe};
+use lrem::report::{Cell, Report};
 use lrem::retrieve::evaluate::{Summary, compare, kinds_of};
-use lrem::retrieve::{Metric, Missing, Run, Scored, evaluate, trec};
+use lrem::retrieve::{Run, trec};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 const DIRECT: &str = "recipes/direct.toml";
@@ -30,12 +30,16 @@ const TRAINING: Duration = Duration::from_secs(8 * 60 + 30);
 const COST: [f64; 3] = [0.6, 1.6, 1.4];
 /// Fewest and most optimizer steps of each training.
 const STEPS: (usize, usize) = (12, 60);
+/// The method that the others are compared with.
+const BASELINE: &str = "direct";
 /// Titles shown for a query.
 const SHOWN: usize = 5;
+/// Queries timed one by one for each method, so that they take seconds.
+const TIMED: usize = 24;
 
 #[derive(Args)]
 pub struct DemoArgs {
-    /// Folder for the models and indexes.
+    /// Folder for the models, the indexes and the report.
     #[arg(long, default_value = "runs/demo")]
     out: PathBuf,
     /// Optimizer steps of each training; by default as many as all take this machine eight and a half minutes.
@@ -44,15 +48,6 @@ pub struct DemoArgs {
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
-}
-
-/// One row of the comparison.
-struct Method {
-    name: &'static str,
-    model: PathBuf,
-    /// Where its index lies.
-    index: PathBuf,
-    thinks: bool,
 }
 
 pub fn run(args: DemoArgs) -> Result<(), Error> {
@@ -77,6 +72,10 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
             rl.checkpoint_every = 10;
         }
     }
+    let inference = Inference {
+        device: args.device,
+        weights: Weights::Bf16,
+    };
     println!(
         "base model {}; {} products, {} test queries; {steps} steps of {} query-product pairs",
         base.display(),
@@ -89,34 +88,43 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
         trained(&args.out.join("lrem"), "lrem", &lrem, args.device)?,
     );
     let cold = args.out.join("lrem/model");
-    let method = |name, model: &Path, index: &str, thinks| Method {
-        name,
+    let method = |method, model: &Path, place: &str, thinks: bool| Measurement {
+        method,
+        seed: lrem.train.seed,
         model: model.to_path_buf(),
-        index: args.out.join(index),
-        thinks,
+        index: args.out.join(place).join("index"),
+        catalogue: &direct.data.catalogue,
+        queries: Path::new(TEST),
+        triplets: &test,
+        searching: Searching::new((!thinks).then_some(0), inference),
+        thoughts: Contents::Own,
+        timed: TIMED,
+        asked: format!("{method} on {:?}", args.device),
+        folder: args.out.join("cells").join(place),
     };
     let methods = [
-        method("untrained", &base, "untrained/index", false),
-        method("direct", &plain, "direct/index", false),
-        method("LREM cold start", &cold, "lrem/index", true),
-        method("LREM + RL", &trained, "lrem/rl/index", true),
+        method("untrained", &base, "untrained", false),
+        method(BASELINE, &plain, "direct", false),
+        method("LREM cold start", &cold, "lrem", true),
+        method("LREM + RL", &trained, "lrem/rl", true),
     ];
-    let mut summaries = Vec::new();
-    let mut thoughts = None;
+    let (mut cells, mut summaries) = (Vec::new(), Vec::new());
+    let mut thoughts = String::new();
     for method in &methods {
-        let (summary, shown) = on_device!(args.device.for_inference()?, |device| {
-            let searcher = searcher(device, args.device, method, &direct.data.catalogue)?;
-            let (summary, found) = measure(&searcher, &test)?;
-            (summary, examples(&searcher, &catalogue, &test, &found))
-        });
-        summaries.push((method.name, summary));
-        if method.thinks {
-            thoughts = Some(shown);
-        }
+        let cell = match method.kept()? {
+            Some(cell) => cell,
+            None => method.measured()?,
+        };
+        let run = method.run()?;
+        let summary = method.evaluation(&run)?.summary(&kinds_of(&test));
+        summaries.push((method.method, summary));
+        thoughts = examples(&catalogue, &test, &cell, &run);
+        cells.push(cell);
     }
     let columns: Vec<(&str, &Summary)> = summaries.iter().map(|(n, s)| (*n, s)).collect();
     println!("\n{}", compare(&columns));
-    println!("{}", thoughts.unwrap_or_default());
+    println!("{thoughts}");
+    report(&args, steps, &cells, [(DIRECT, &direct), (LREM, &lrem)])?;
     println!(
         "Search it yourself: target/release/lrem search {} {} --titles {}",
         trained.display(),
@@ -163,80 +171,67 @@ fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
     Ok(steps)
 }
 
-/// The method's model with its index of the catalogue.
-fn searcher<D: Device>(
-    device: Arc<D>,
-    name: DeviceName,
-    method: &Method,
-    catalogue: &Path,
-) -> Result<Searcher<D>, Error> {
-    let inference = Inference {
-        device: name,
-        weights: Weights::Bf16,
+/// Writes the report of the methods.
+fn report(
+    args: &DemoArgs,
+    steps: usize,
+    cells: &[Cell],
+    recipes: [(&str, &Recipe); 2],
+) -> Result<(), Error> {
+    let mut curves = learning_curves(&args.out.join("direct"), "direct");
+    curves.extend(learning_curves(&args.out.join("lrem"), "LREM"));
+    let text = |(path, recipe): (&str, &Recipe)| -> Result<(String, String), Error> {
+        Ok((path.to_string(), toml::to_string(recipe)?))
     };
-    let think = (!method.thinks).then_some(0);
-    let searching = Searching::new(think, inference);
-    let Method {
-        name, model, index, ..
-    } = method;
-    indexed(device, model, index, catalogue, name, searching, inference)
+    let recipes = recipes.into_iter().map(text);
+    let report = Report {
+        title: &format!("The bundled shop, {steps} steps a training"),
+        baseline: BASELINE,
+        cells,
+        curves: &curves,
+        recipes: &recipes.collect::<Result<Vec<_>, _>>()?,
+        command: args.command(),
+    };
+    report.write(&args.out)?;
+    println!("wrote {}", args.out.join("report.html").display());
+    Ok(())
 }
 
-/// Thoughts (none without thinking) and hits of every query.
-type Found = Vec<(Vec<ThoughtText>, Vec<Scored>)>;
-
-fn measure<D: Device>(searcher: &Searcher<D>, test: &[Triplet]) -> Result<(Summary, Found), Error> {
-    let metrics: Vec<Metric> = ["hit@10", "precision@10", "ndcg@10"]
-        .iter()
-        .map(|name| name.parse())
-        .collect::<Result<_, _>>()?;
-    let texts: Vec<&str> = test.iter().map(|t| t.query.as_str()).collect();
-    let embedded = searcher
-        .loaded
-        .embedder()
-        .queries(&texts, &searcher.own_thinking())?;
-    let hits = searcher.search(&embedded.rows, 10)?;
-    let entries =
-        |(t, hits): (&Triplet, &Vec<Scored>)| (t.id.clone(), searcher.index.run_entries(hits));
-    let run: Run = test.iter().zip(&hits).map(entries).collect();
-    let evaluation = evaluate(&trec::qrels_of(test), &run, &metrics, Missing::Zero);
-    let mut thoughts = embedded.thoughts.into_iter();
-    let found = hits
-        .into_iter()
-        .map(|hits| (thoughts.next().unwrap_or_default(), hits))
-        .collect();
-    Ok((evaluation.summary(&kinds_of(test)), found))
+impl DemoArgs {
+    /// The command line of these arguments.
+    fn command(&self) -> String {
+        let mut command = format!("lrem demo --out {}", self.out.display());
+        if let Some(steps) = self.steps {
+            command += &format!(" --steps {steps}");
+        }
+        if let Some(device) = self.device.to_possible_value() {
+            command += &format!(" --device {}", device.get_name());
+        }
+        command
+    }
 }
 
 /// The first query of every hard kind with its thoughts and its best products, the relevant ones
 /// marked.
-fn examples<D: Device>(
-    searcher: &Searcher<D>,
-    catalogue: &Catalogue,
-    test: &[Triplet],
-    found: &Found,
-) -> String {
+fn examples(catalogue: &Catalogue, test: &[Triplet], cell: &Cell, run: &Run) -> String {
     let mut seen = HashSet::new();
     let mut lines = Vec::new();
-    for (triplet, (thoughts, hits)) in test.iter().zip(found) {
+    for triplet in test {
         if !triplet.is_hard() || !seen.insert(&triplet.kind) {
             continue;
         }
         lines.push(format!("{}: {}", triplet.kind, triplet.query));
-        for thought in thoughts {
-            lines.push(format!(
-                "  <think> {} </think>",
-                thought.text.escape_debug()
-            ));
+        let thoughts = cell.queries.get(&triplet.id).map(|query| &query.thoughts);
+        for thought in thoughts.into_iter().flatten() {
+            lines.push(format!("  <think> {} </think>", thought.escape_debug()));
         }
-        for (rank, hit) in hits.iter().take(SHOWN).enumerate() {
-            let id = &searcher.index.ids()[hit.index as usize];
-            let mark = if triplet.items.contains(id) {
-                "✓"
-            } else {
-                " "
+        let found = run.get(&triplet.id).map_or(&[][..], Vec::as_slice);
+        for (rank, entry) in trec::rank(found).into_iter().take(SHOWN).enumerate() {
+            let mark = match triplet.items.contains(&entry.id) {
+                true => "✓",
+                false => " ",
             };
-            let title = catalogue.get(id).map_or("", |item| &item.title);
+            let title = catalogue.get(&entry.id).map_or("", |item| &item.title);
             lines.push(format!("  {mark} {}. {title}", rank + 1));
         }
         lines.push(String::new());

@@ -14,6 +14,9 @@ pub struct Latency {
     pub p99: f64,
     /// Queries a second, 64 at a time.
     pub throughput: f64,
+    /// Queries that were timed one by one; 0: not known.
+    #[serde(default)]
+    pub timed: usize,
 }
 
 impl Latency {
@@ -34,6 +37,7 @@ impl Latency {
             p95: at(0.95),
             p99: at(0.99),
             throughput,
+            timed: milliseconds.len(),
         }
     }
 }
@@ -49,7 +53,7 @@ pub struct QueryResult {
     pub thoughts: Vec<String>,
     /// Tokens of each.
     pub tokens: Vec<usize>,
-    /// Ids of the best items.
+    /// Titles of the best items.
     pub found: Vec<String>,
 }
 
@@ -105,6 +109,7 @@ mod tests {
             (latency.mean, latency.p50, latency.p95, latency.p99),
             (100.5, 100.0, 190.0, 198.0)
         );
+        assert_eq!(latency.timed, 200);
         assert_eq!(Latency::of(vec![7.0], 0.0).p99, 7.0);
         assert_eq!(Latency::of(Vec::new(), 0.0).p50, 0.0);
     }

@@ -7,6 +7,7 @@ mod curves;
 mod page;
 mod plots;
 mod scale;
+mod shares;
 mod svg;
 mod table;
 mod tables;
@@ -21,14 +22,15 @@ pub use table::Table;
 pub use totals::{Spread, Total, totals};
 
 use crate::data::{DataError, write_atomic};
-use crate::recipe::Study;
 use plots::Drawn;
 use std::path::Path;
 
 /// Everything that a report shows.
 pub struct Report<'a> {
-    pub study: &'a Study,
-    /// Results, in the order of the study's methods, budgets and seeds.
+    pub title: &'a str,
+    /// Name of the method that the others are tested against.
+    pub baseline: &'a str,
+    /// Results, in the order of the methods, budgets and seeds.
     pub cells: &'a [Cell],
     /// Learning curves of the trainings.
     pub curves: &'a [Curve],
@@ -45,7 +47,7 @@ impl Report<'_> {
     /// # Errors
     /// [`DataError`] naming the file that cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), DataError> {
-        let totals = totals(self.study, self.cells);
+        let totals = totals(self.baseline, self.cells);
         let write = |name: &str, text: String| {
             write_atomic(&folder.join(name), |out| out.write_all(text.as_bytes()))
         };

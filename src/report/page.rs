@@ -20,7 +20,7 @@ pre{background:#f6f6f6;padding:.8rem;overflow-x:auto;font-size:.8rem}\
 
 /// The page.
 pub fn html(report: &Report<'_>, totals: &[Total], drawn: &Drawn) -> String {
-    let title = escape(&report.study.title);
+    let title = escape(report.title);
     let mut out = format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n\
@@ -44,13 +44,18 @@ pub fn html(report: &Report<'_>, totals: &[Total], drawn: &Drawn) -> String {
         &drawn.lengths,
         "How many tokens the thoughts had at the methods' main budgets.",
     );
-    section(&mut out, "Thoughts", &lengths);
+    let formats = figure(
+        &drawn.formats,
+        "How the model's own thoughts ended: with a </think> of the model's, or cut by the budget or another \
+         control token.",
+    );
+    section(&mut out, "Thoughts", &format!("{lengths}{formats}"));
     let learning = drawn.learning.iter();
     let learning: String = learning.map(|(title, svg)| figure(svg, title)).collect();
     section(&mut out, "Learning curves", &learning);
     let compared: String = plots::methods(totals)
         .into_iter()
-        .filter(|name| *name != report.study.baseline)
+        .filter(|name| *name != report.baseline)
         .filter_map(|name| {
             let table = tables::side_by_side(report, name)?;
             let name = escape(name);

@@ -2,6 +2,7 @@
 
 use super::curves::Curve;
 use super::scale::Axis;
+use super::shares::ShareChart;
 use super::svg::{Chart, Mark, Series};
 use super::totals::{Total, on_front};
 use std::cmp::Ordering;
@@ -11,6 +12,7 @@ pub struct Drawn {
     pub latency: String,
     pub budgets: String,
     pub lengths: String,
+    pub formats: String,
     /// Title and plot of every field of the learning curves.
     pub learning: Vec<(String, String)>,
 }
@@ -22,6 +24,7 @@ impl Drawn {
             latency: trade(totals).svg(),
             budgets: budgets(totals).svg(),
             lengths: lengths(totals).svg(),
+            formats: formats(totals).svg(),
             learning: learning.map(|c| (c.title.clone(), c.svg())).collect(),
         }
     }
@@ -32,6 +35,7 @@ impl Drawn {
             ("latency", &self.latency),
             ("budgets", &self.budgets),
             ("lengths", &self.lengths),
+            ("formats", &self.formats),
         ];
         let named = named.map(|(name, svg)| (name.to_string(), svg.as_str()));
         let file = |title: &str| title.replace(": ", "-").to_lowercase();
@@ -149,6 +153,18 @@ fn lengths(totals: &[Total]) -> Chart {
         x: Axis::linear("tokens"),
         y: Axis::linear("share of thoughts"),
         series: series.collect(),
+    }
+}
+
+/// How own thoughts ended, main totals only.
+fn formats(totals: &[Total]) -> ShareChart {
+    let main = totals.iter().filter(|t| t.main);
+    let bars = main.filter_map(|t| Some((t.method.clone(), t.closed?)));
+    ShareChart {
+        title: "Format of thoughts".into(),
+        label: "share of thoughts".into(),
+        parts: ["closed by the model".into(), "cut short".into()],
+        bars: bars.collect(),
     }
 }
 

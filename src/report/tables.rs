@@ -47,8 +47,14 @@ pub fn methods(totals: &[Total]) -> Table {
 
 /// The paper's Figure 5 with what it costs: a row for every method and budget, and for every gate.
 pub fn latencies(totals: &[Total]) -> Table {
+    let timed = match totals.iter().map(|t| t.latency.timed).min() {
+        None | Some(0) => String::new(),
+        Some(timed) => format!("; {timed} queries"),
+    };
     let mut table = Table::new(
-        "Budgets: quality and time of a query, warm, at batch 1 (ms) and at batch 64 (queries/s)",
+        &format!(
+            "Budgets: quality and time of a query, warm, at batch 1 (ms{timed}) and at batch 64 (queries/s)"
+        ),
         &[
             "method",
             "budget",
@@ -162,14 +168,14 @@ pub fn queries(cells: &[Cell]) -> Table {
     }
 }
 
-/// Hard queries on which a method gained or lost most against the baseline, at the study's first seed:
+/// Hard queries on which a method gained or lost most against the baseline, at the first seed:
 /// thoughts and best items side by side.
 pub fn side_by_side(report: &Report<'_>, method: &str) -> Option<Table> {
     let first = |name: &str| {
         let mut of_method = report.cells.iter().filter(|c| c.method == name);
         of_method.next()
     };
-    let (ours, theirs) = (first(method)?, first(&report.study.baseline)?);
+    let (ours, theirs) = (first(method)?, first(report.baseline)?);
     let last = ours.measures.len().checked_sub(1)?;
     let mut changes: Vec<(f64, &String)> = ours
         .queries
@@ -188,7 +194,7 @@ pub fn side_by_side(report: &Report<'_>, method: &str) -> Option<Table> {
         &format!(
             "{method} against {}, seed {}: {better} hard queries better, {worse} worse; those that \
              changed most",
-            report.study.baseline, ours.seed
+            report.baseline, ours.seed
         ),
         &[
             "query",
@@ -216,7 +222,7 @@ pub fn side_by_side(report: &Report<'_>, method: &str) -> Option<Table> {
 pub fn markdown(report: &Report<'_>, totals: &[Total]) -> String {
     format!(
         "# {}\n\n{}\n\n{}\n{}",
-        report.study.title,
+        report.title,
         origin(report),
         methods(totals).markdown(),
         latencies(totals).markdown()
@@ -238,7 +244,7 @@ pub fn origin(report: &Report<'_>) -> String {
         cell.machine,
         cell.date,
         cell.queries.len(),
-        report.study.baseline
+        report.baseline
     )
 }
 

@@ -2,7 +2,6 @@
 
 use super::cell::{Cell, Latency};
 use crate::data::triplet::PLAIN;
-use crate::recipe::Study;
 use crate::retrieve::significance::{Paired, paired_randomisation};
 
 /// Mean and sample standard deviation over seeds.
@@ -47,7 +46,7 @@ pub struct Total {
     /// The hard queries' values of the last measure, each the mean over the seeds, against those of the
     /// baseline; absent for the baseline itself.
     pub against: Option<Paired>,
-    /// Means over seeds.
+    /// Means over seeds; `timed` is the least.
     pub latency: Latency,
     /// Tokens of every thought.
     pub tokens: Vec<usize>,
@@ -68,8 +67,8 @@ impl Total {
 }
 
 /// Totals in the order of the cells. A method's first budget or gate is its main one; methods are compared
-/// with the main total of the study's baseline.
-pub fn totals(study: &Study, cells: &[Cell]) -> Vec<Total> {
+/// with the main total of the method `baseline`.
+pub fn totals(baseline: &str, cells: &[Cell]) -> Vec<Total> {
     let mut groups: Vec<Vec<&Cell>> = Vec::new();
     for cell in cells {
         let same = |group: &&mut Vec<&Cell>| {
@@ -86,15 +85,15 @@ pub fn totals(study: &Study, cells: &[Cell]) -> Vec<Total> {
         let first = groups.iter().position(|g| g[0].method == *method);
         first == Some(at)
     };
-    let baseline = (0..groups.len()).find(|&g| is_main(g) && groups[g][0].method == study.baseline);
-    let baseline = baseline.map(|g| query_means(&groups[g]));
+    let theirs = (0..groups.len()).find(|&g| is_main(g) && groups[g][0].method == baseline);
+    let theirs = theirs.map(|g| query_means(&groups[g]));
     (0..groups.len())
         .map(|g| {
             let group = &groups[g];
             let first = group[0];
-            let against = match &baseline {
-                Some(baseline) if first.method != study.baseline => {
-                    paired_randomisation(&query_means(group), baseline)
+            let against = match &theirs {
+                Some(theirs) if first.method != baseline => {
+                    paired_randomisation(&query_means(group), theirs)
                 }
                 _ => None,
             };
@@ -152,6 +151,7 @@ fn mean_latency(group: &[&Cell]) -> Latency {
         p95: mean_of(group, |c| c.latency.p95),
         p99: mean_of(group, |c| c.latency.p99),
         throughput: mean_of(group, |c| c.latency.throughput),
+        timed: group.iter().map(|c| c.latency.timed).min().unwrap_or(0),
     }
 }
 

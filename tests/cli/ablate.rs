@@ -1,31 +1,7 @@
 //! `lrem ablate`: a small study, again, and studies that cannot be.
 
-use super::{Shop, failed};
-
-const RECIPE: &str = r#"
-    [model]
-    base = "model"
-    context = 64
-    [prompt]
-    query_prefix = "find query"
-    query_suffix = "?"
-    item_prefix = "find item"
-    item_suffix = "!"
-    [data]
-    catalogue = "catalogue.jsonl"
-    train = "train.jsonl"
-    [train]
-    batch = 4
-    learning_rate = 1e-3
-"#;
-
-const THINKS: &str = r#"
-    [thought]
-    budget = 4
-    [rl]
-    queries = 2
-    rollouts = 2
-"#;
+use super::trainable::{CURVES, trainable};
+use super::{Shop, browser, failed};
 
 const STUDY: &str = r#"
     title = "Small & quick"
@@ -60,27 +36,7 @@ const STUDY: &str = r#"
 "#;
 
 fn shop() -> Shop {
-    let shop = Shop::make();
-    // Other queries than the test's about the same items.
-    let train: String = shop
-        .text("test.jsonl")
-        .lines()
-        .map(|line| {
-            line.replace("\"query\": \"", "\"query\": \"tea ")
-                .replace("\"q", "\"t")
-                + "\n"
-        })
-        .map(|line| {
-            line.replace("\"tuery\"", "\"query\"")
-                .replace("\"ta\"", "\"qa\"")
-        })
-        .collect();
-    shop.write("train.jsonl", train);
-    shop.write(
-        "direct.toml",
-        format!("{RECIPE}[loss]\nsft = 0.0\n[thought]\nmix = {{ gold = 0.0, direct = 1.0 }}"),
-    );
-    shop.write("lrem.toml", format!("{RECIPE}{THINKS}"));
+    let shop = trainable("direct.toml", "lrem.toml");
     shop.write("study.toml", STUDY);
     shop
 }
@@ -208,9 +164,34 @@ fn a_study_runs_once_and_reports() {
         addresses,
         page.matches("http://www.w3.org/2000/svg").count()
     );
-    opens_in_a_browser(&shop, "out/report.html");
+    let plots = [
+        "Quality against latency",
+        "Quality against the thought's budget",
+        "Length of thoughts",
+        "Format of thoughts",
+    ];
+    if let Some(shown) = browser::open(&shop.path("out/report.html")) {
+        shown.is_whole(
+            &[
+                "Methods.",
+                "Budgets:",
+                "cold start against direct, seed 3:",
+                "with RL against direct, seed 3:",
+                "random against direct, seed 3:",
+                "several against direct, seed 3:",
+                "gated against direct, seed 3:",
+            ],
+            &[&plots[..], &CURVES].concat(),
+        );
+    }
     assert!(shop.text("out/report.md").contains("| direct | 0 | "));
-    for figure in ["latency", "budgets", "lengths", "training-info_nce"] {
+    for figure in [
+        "latency",
+        "budgets",
+        "lengths",
+        "formats",
+        "training-info_nce",
+    ] {
         let svg = shop.text(&format!("out/figures/{figure}.svg"));
         assert!(page.contains(&svg), "{figure} is not the page's");
     }
@@ -257,37 +238,6 @@ fn a_study_runs_once_and_reports() {
         assert!(cells[2 * seed].starts_with("several budget 4 seed "));
         assert!(cells[2 * seed + 1].starts_with("gated budget 4 gate 0.5 seed "));
     }
-}
-
-/// Asserts that a browser shows the page's tables and plots and has nothing to say on its console; only
-/// says so where there is no browser.
-fn opens_in_a_browser(shop: &Shop, page: &str) {
-    let browsers = ["chromium", "chromium-browser", "google-chrome"];
-    let profile = shop.path("profile");
-    let output = browsers.iter().find_map(|browser| {
-        let mut command = std::process::Command::new(browser);
-        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]);
-        command.args(["--enable-logging=stderr", "--log-level=0"]);
-        command.arg(format!("--user-data-dir={}", profile.display()));
-        command.arg(shop.path(page)).output().ok()
-    });
-    let Some(output) = output else {
-        println!("no Chromium is installed: the page was not opened");
-        return;
-    };
-    let dom = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success());
-    for (tag, least) in [
-        ("<table>", 6),
-        ("<svg ", 8),
-        ("<polyline ", 8),
-        ("<circle ", 2),
-    ] {
-        let count = dom.matches(tag).count();
-        assert!(count >= least, "{count} of {tag}");
-    }
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(!log.contains("CONSOLE"), "{log}");
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 mod ablate;
 mod bench;
+mod browser;
+mod demo;
 mod errors;
 mod gate;
 mod gpu;
@@ -11,6 +13,7 @@ mod predict;
 mod resume;
 mod round_trip;
 mod train;
+mod trainable;
 mod triplets;
 
 use std::fs;

@@ -6,36 +6,19 @@
 
 mod cell;
 mod grid;
-mod origin;
 
 use super::Error;
-use super::common::{self, Inference};
+use super::common::Inference;
+use super::curves::learning_curves;
 use super::trained::trained;
 use cell::Measured;
 use clap::Args;
 use grid::{Place, grid};
 use lrem::data::{Triplet, overlaps, read_catalogue, read_triplets};
 use lrem::recipe::{Recipe, Stage, Study};
-use lrem::report::{Cell, Curve, Report, read_curves};
-use lrem::train::RL;
+use lrem::report::{Cell, Curve, Report};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// What the learning curves show.
-const CURVES: [&str; 12] = [
-    "info_nce",
-    "accuracy",
-    "sft_per_token",
-    "reward",
-    "rewards.format",
-    "rewards.length",
-    "rewards.rank",
-    "rewards.catalogue_rank",
-    "thought_length",
-    "format_rate",
-    "entropy",
-    "clip_fraction",
-];
 
 #[derive(Args)]
 pub struct AblateArgs {
@@ -54,8 +37,6 @@ pub struct AblateArgs {
 /// A training of the study.
 struct Unit {
     recipe: Recipe,
-    path: PathBuf,
-    seed: u64,
     folder: PathBuf,
 }
 
@@ -78,7 +59,8 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
                 let name = format!("{} seed {seed}", stem(path));
                 trained(&unit.folder, &name, &unit.recipe, args.inference.device)?;
             }
-            curves.extend(unit_curves(&unit));
+            let name = format!("{}, seed {seed}", stem(path));
+            curves.extend(learning_curves(&unit.folder, &name));
             let of_unit = |p: &Place| p.method.recipe == *path && p.seed == seed;
             for (at, &place) in grid.iter().enumerate().filter(|(_, p)| of_unit(p)) {
                 let measured = Measured {
@@ -162,8 +144,6 @@ fn unit(out: &Path, study: &Study, path: &Path, recipe: &Recipe, seed: u64) -> U
     };
     Unit {
         recipe,
-        path: path.to_path_buf(),
-        seed,
         folder: out.join("models").join(format!("{name}-{seed}")),
     }
 }
@@ -171,19 +151,6 @@ fn unit(out: &Path, study: &Study, path: &Path, recipe: &Recipe, seed: u64) -> U
 fn stem(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or(path.as_os_str());
     stem.to_string_lossy().into_owned()
-}
-
-/// The learning curves that a training has left so far; a folder without records has none.
-fn unit_curves(unit: &Unit) -> Vec<Curve> {
-    let (recipe, seed) = (stem(&unit.path), unit.seed);
-    let stages = [
-        (unit.folder.clone(), format!("{recipe}, seed {seed}")),
-        (unit.folder.join(RL), format!("{recipe} RL, seed {seed}")),
-    ];
-    let read = |(folder, name): (PathBuf, String)| {
-        read_curves(&folder.join("metrics.jsonl"), &name, &CURVES).unwrap_or_default()
-    };
-    stages.into_iter().flat_map(read).collect()
 }
 
 fn report(
@@ -199,7 +166,8 @@ fn report(
     };
     let recipes = recipes.iter().map(text).collect::<Result<Vec<_>, _>>()?;
     let report = Report {
-        study,
+        title: &study.title,
+        baseline: &study.baseline,
         cells: &cells,
         curves,
         recipes: &recipes,

@@ -3,7 +3,7 @@
 use super::columns;
 use crate::cli::Error;
 use crate::cli::common::{self, Inference, Loaded, on_device};
-use crate::cli::latency::milliseconds;
+use crate::cli::latency::{TIMED, milliseconds};
 use crate::cli::searcher::Searching;
 use clap::Args;
 use lrem::data::{Query, read_queries};
@@ -108,7 +108,7 @@ impl LatencyArgs {
         }
         let (mut tokens, mut thoughts, mut answered) = (0, 0, 0);
         let before = session.passes();
-        let milliseconds = milliseconds(queries.len(), |at| {
+        let milliseconds = milliseconds(queries.len(), TIMED, |at| {
             let Query { query, line, .. } = &queries[at];
             let place = |_| format!("{}:{line}: the query", self.queries.display());
             let embedded = session

@@ -1,6 +1,6 @@
 //! Where and when a result came about.
 
-use crate::cli::common::AnyDevice;
+use super::common::AnyDevice;
 use lrem::device::cpu::parallel::threads;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
