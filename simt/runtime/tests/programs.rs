@@ -351,7 +351,7 @@ fn rows_and_boxes_lie_where_they_are_put() {
     driver();
     const PITCH: usize = 7;
     let numbers = fresh(PITCH * 6);
-    let at = upload(&vec![0.0; PITCH * 6]);
+    let at = upload(&[0.0; PITCH * 6]);
     let pitch = PITCH * 4;
     // SAFETY: inside of the memory.
     unsafe {

@@ -42,8 +42,11 @@ fn f32(x: u64) -> f64 {
     f32::from_bits(x as u32).into()
 }
 
+/// The number that bits are.
+type Value = fn(u64) -> f64;
+
 /// Name, bits, operands and value of the floating-point types.
-const FLOATS: [(&str, u32, Kind, fn(u64) -> f64); 4] = [
+const FLOATS: [(&str, u32, Kind, Value); 4] = [
     ("f16", 16, Kind::F16, f16),
     ("bf16", 16, Kind::Bf16, bf16),
     ("f32", 32, Kind::F32, f32),
@@ -215,16 +218,14 @@ fn selections() {
 #[test]
 fn classes() {
     let mut cases = Vec::new();
-    for (name, width, value) in [
-        ("f32", 32, f32 as fn(u64) -> f64),
-        ("f64", 64, f64::from_bits),
-    ] {
+    for (name, width, value) in [("f32", 32, f32 as Value), ("f64", 64, f64::from_bits)] {
         let kind = if width == 32 { Kind::F32 } else { Kind::F64 };
         let subnormal = move |x: u64| match width {
             32 => f32::from_bits(x as u32).is_subnormal(),
             _ => value(x).is_subnormal(),
         };
-        let classes: [(&str, Box<dyn Fn(u64) -> bool>); 6] = [
+        type Class = Box<dyn Fn(u64) -> bool>;
+        let classes: [(&str, Class); 6] = [
             ("finite", Box::new(move |x| value(x).is_finite())),
             ("infinite", Box::new(move |x| value(x).is_infinite())),
             ("number", Box::new(move |x| !value(x).is_nan())),
