@@ -11,7 +11,7 @@
 #![allow(non_snake_case)]
 
 #[macro_use]
-mod error;
+pub mod error;
 
 pub mod context;
 pub mod copies;
