@@ -320,7 +320,7 @@ fn sqrt(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     Ok(match (ty, approx, round, ftz) {
         (F32, true, None, false) => map1(|a| approx::sqrt(false, a)),
         (F32, true, None, true) => map1(|a| approx::sqrt(true, a)),
-        (F32, false, Some(0), false) => map1(|a: f32| canonical(a.sqrt())),
+        (F32, false, Some(0), false) => map1(|a| single::sqrt(Rounding::Rn, a)),
         (F32, false, Some(_), _) => with1(|m, a| after(m, single::sqrt(rounding(m), before(m, a)))),
         (F64, false, Some(_), false) => with1(|m, a| double::sqrt(rounding(m), a)),
         _ => return i.refuse(),

@@ -7,13 +7,14 @@
 use super::format::F32_NAN;
 use super::rounding::Rounding;
 
-/// NaN as f32 instructions return it. Asks the bits: to a compiler the payload of a NaN that arithmetic gives is
-/// anybody's choice, so that it may take `x` for the answer to "`x`, or this NaN where `x` is one".
+/// NaN as f32 instructions return it.
 #[inline(always)]
 pub fn canonical(x: f32) -> f32 {
-    let bits = x.to_bits();
-    let is_nan = bits & 0x7fff_ffff > 0x7f80_0000;
-    f32::from_bits(if is_nan { F32_NAN } else { bits })
+    if x.is_nan() {
+        f32::from_bits(F32_NAN)
+    } else {
+        x
+    }
 }
 
 /// `.ftz`: subnormals to zero of the same sign. For the operands before and the result after.
@@ -85,7 +86,11 @@ pub fn rcp(rounding: Rounding, a: f32) -> f32 {
 #[inline(always)]
 pub fn sqrt(rounding: Rounding, a: f32) -> f32 {
     if rounding == Rounding::Rn {
-        return canonical(a.sqrt());
+        // Asks the bits: to a compiler the payload of a NaN that arithmetic gives is anybody's choice, and of a
+        // root it takes `x` for the answer to "`x`, or this NaN where `x` is one".
+        let root = a.sqrt().to_bits();
+        let is_nan = root & 0x7fff_ffff > 0x7f80_0000;
+        return f32::from_bits(if is_nan { F32_NAN } else { root });
     }
     from_f64(rounding, f64::from(a).sqrt())
 }
