@@ -1,4 +1,4 @@
-"""candle's CUDA kernels, compiled by NVRTC: every file loads; maps, products of quantised matrices, reductions,
+"""candle's CUDA kernels, compiled by NVRTC, every file; maps, products of quantised matrices, reductions,
 rows by index, sorting against numpy."""
 
 import json
