@@ -16,7 +16,7 @@ thread_local! {
 }
 
 /// Primary contexts that the runtime holds, by device; addresses, since pointers are not `Send`.
-static HELD: Mutex<Option<HashMap<c_int, usize>>> = Mutex::new(None);
+static HELD: LazyLock<Mutex<HashMap<c_int, usize>>> = LazyLock::new(Mutex::default);
 
 /// Whether the driver is there and what its initialisation said.
 static DRIVER: LazyLock<Result> = LazyLock::new(|| {
@@ -105,7 +105,6 @@ pub fn set(device: c_int) -> Result {
 
 fn bind(device: c_int) -> Result {
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    let held = held.get_or_insert_default();
     let context = match held.get(&device) {
         Some(&context) => context as sys::CUcontext,
         None => {
@@ -127,7 +126,7 @@ fn bind(device: c_int) -> Result {
 pub fn reset() -> Result {
     let device = device()?;
     let mut held = HELD.lock().unwrap_or_else(PoisonError::into_inner);
-    if held.get_or_insert_default().remove(&device).is_some() {
+    if held.remove(&device).is_some() {
         // SAFETY: no handle of the context is used by this library afterwards.
         unsafe { sys::cuDevicePrimaryCtxReset_v2(device).ok()? };
     }

@@ -72,8 +72,7 @@ entry_points! {
 
     /// The same under its old name.
     fn cudaThreadSynchronize() {
-        context::current()?;
-        sys::cuCtxSynchronize().ok()
+        said(cudaDeviceSynchronize())
     }
 
     /// Ends everything on the thread's device.

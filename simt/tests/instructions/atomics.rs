@@ -1,5 +1,6 @@
 //! `atom` and `red` on global and shared memory: what was there is given, what comes is there.
 
+use crate::floats::flushed;
 use crate::harness::{Case, Kind, check, mask};
 use crate::integers::{low, number};
 
@@ -58,14 +59,11 @@ fn old_and_new() {
             let at = if space == "global" { "%y" } else { "%x" };
             // Sums of f32 in global memory, not those in shared memory, take subnormal numbers for zeros.
             let flushes = space == "global" && name == "f32";
-            let flushed = move |x: u64| match f32::from_bits(x as u32).is_subnormal() {
-                true if flushes => x & 1 << 31,
-                _ => x,
-            };
+            let taken = move |x: u64| if flushes { flushed(x) } else { x };
             let new = move |[a, b, _]: [u64; 3]| {
                 let nan = |x: u64| name == "f32" && f32::from_bits(x as u32).is_nan();
-                let [x, y] = [a, b].map(|x| number(flushed(x), width, signed));
-                let result = flushed(low(of(x, y), width));
+                let [x, y] = [a, b].map(|x| number(taken(x), width, signed));
+                let result = taken(low(of(x, y), width));
                 (!nan(a) && !nan(b) && !nan(result)).then_some(result)
             };
             let text = format!("{place}\natom.{space}.{op}.{name} %d, [{at}], %b;");

@@ -1,6 +1,7 @@
 //! `setp`, `set`, `selp`, `slct` and predicates, for every type and comparison.
 
-use crate::harness::{Case, Kind, check, mask};
+use crate::floats::flushed;
+use crate::harness::{Case, FLOATS, Kind, check, mask};
 use crate::integers::{TYPES, number};
 use std::cmp::Ordering;
 
@@ -30,28 +31,9 @@ const FLOAT: [&str; 14] = [
     "eq", "ne", "lt", "le", "gt", "ge", "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan",
 ];
 
-fn f16(x: u64) -> f64 {
-    half::f16::from_bits(x as u16).to_f64()
-}
-
-fn bf16(x: u64) -> f64 {
-    half::bf16::from_bits(x as u16).to_f64()
-}
-
 fn f32(x: u64) -> f64 {
     f32::from_bits(x as u32).into()
 }
-
-/// The number that bits are.
-type Value = fn(u64) -> f64;
-
-/// Name, bits, operands and value of the floating-point types.
-const FLOATS: [(&str, u32, Kind, Value); 4] = [
-    ("f16", 16, Kind::F16, f16),
-    ("bf16", 16, Kind::Bf16, bf16),
-    ("f32", 32, Kind::F32, f32),
-    ("f64", 64, Kind::F64, f64::from_bits),
-];
 
 /// 1 or 0 of a comparison that sets `%p`.
 fn chosen(
@@ -96,7 +78,8 @@ fn integers() {
 #[test]
 fn floats() {
     let mut cases = Vec::new();
-    for (name, width, kind, value) in FLOATS {
+    for (name, width, kind, spec) in FLOATS {
+        let value = move |x| spec.decode(x);
         for comparison in FLOAT {
             let of = move |a, b, _| holds(comparison, value(a).partial_cmp(&value(b)));
             cases.push(chosen(
@@ -107,14 +90,8 @@ fn floats() {
             ));
             if width == 32 {
                 // Subnormal operands count as zeros.
-                let flushed = |x: u64| {
-                    if f32::from_bits(x as u32).is_subnormal() {
-                        0.0
-                    } else {
-                        f32(x)
-                    }
-                };
-                let of = move |a, b, _| holds(comparison, flushed(a).partial_cmp(&flushed(b)));
+                let of =
+                    move |a, b, _| holds(comparison, f32(flushed(a)).partial_cmp(&f32(flushed(b))));
                 cases.push(chosen(
                     &format!("setp.{comparison}.ftz.f32 %p, %a, %b;"),
                     width,
@@ -218,8 +195,9 @@ fn selections() {
 #[test]
 fn classes() {
     let mut cases = Vec::new();
-    for (name, width, value) in [("f32", 32, f32 as Value), ("f64", 64, f64::from_bits)] {
-        let kind = if width == 32 { Kind::F32 } else { Kind::F64 };
+    for (name, width, kind, spec) in &FLOATS[2..] {
+        let (width, kind, spec) = (*width, *kind, *spec);
+        let value = move |x| spec.decode(x);
         let subnormal = move |x: u64| match width {
             32 => f32::from_bits(x as u32).is_subnormal(),
             _ => value(x).is_subnormal(),

@@ -1,16 +1,9 @@
 //! `cvt` between all types.
 
-use crate::harness::{Case, Kind, check, mask};
-use crate::integers::{TYPES, low, number};
+use crate::harness::{Case, FLOATS, Kind, check};
+use crate::integers::{TYPES, low, number, saturated};
 use crate::reference::{self as exact, BF16, Exact, F16, F32, F64, Spec};
 use simt::numeric::Rounding;
-
-const FLOATS: [(&str, u32, Kind, Spec); 4] = [
-    ("f16", 16, Kind::F16, F16),
-    ("bf16", 16, Kind::Bf16, BF16),
-    ("f32", 32, Kind::F32, F32),
-    ("f64", 64, Kind::F64, F64),
-];
 
 const MODES: [(&str, Rounding); 4] = [
     ("rn", Rounding::Rn),
@@ -29,12 +22,8 @@ fn integers_of_integers() {
             let text = format!("cvt.{to}.{from} %d, %a;");
             let of = move |[a, ..]: [u64; 3]| Some(low(value(a), to_width));
             cases.push(Case::new(text, widths, Kind::Integer, of));
-            let (least, most) = match to_signed {
-                true => (-1 << (to_width - 1), (1 << (to_width - 1)) - 1),
-                false => (0, i128::from(mask(to_width))),
-            };
             let text = format!("cvt.sat.{to}.{from} %d, %a;");
-            let of = move |[a, ..]: [u64; 3]| Some(low(value(a).clamp(least, most), to_width));
+            let of = move |[a, ..]: [u64; 3]| Some(saturated(value(a), to_width, to_signed));
             cases.push(Case::new(text, widths, Kind::Integer, of));
         }
     }
@@ -60,12 +49,8 @@ fn integers_of_floats() {
                 let text = format!("cvt.{mode}.{to}.{from} %d, %a;");
                 let of = move |[a, ..]: [u64; 3]| {
                     let x = spec.decode(a);
-                    let (least, most) = match signed {
-                        true => (-1 << (width - 1), (1 << (width - 1)) - 1),
-                        false => (0, i128::from(mask(width))),
-                    };
                     // Of a NaN the ISA leaves it open for some types.
-                    (!x.is_nan()).then(|| low((whole(x, mode) as i128).clamp(least, most), width))
+                    (!x.is_nan()).then(|| saturated(whole(x, mode) as i128, width, signed))
                 };
                 cases.push(Case::new(text, [width, from_width, 32, 32], kind, of));
             }

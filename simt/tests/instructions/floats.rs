@@ -41,7 +41,7 @@ const TYPES: [Float; 2] = [
 ];
 
 /// Subnormal f32 numbers as zeros of their sign.
-fn flushed(x: u64) -> u64 {
+pub fn flushed(x: u64) -> u64 {
     if f32::from_bits(x as u32).is_subnormal() {
         x & 1 << 31
     } else {

@@ -1,5 +1,6 @@
 //! One kernel an instruction, a thread for each three drawn operands.
 
+use crate::reference::{BF16, F16, F32, F64, Spec};
 use crate::support::{self, Random};
 use cudarc::driver::{LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::Ptx;
@@ -18,6 +19,14 @@ pub enum Kind {
     F32,
     F64,
 }
+
+/// Name, bits, operands and format of the floating-point types.
+pub const FLOATS: [(&str, u32, Kind, Spec); 4] = [
+    ("f16", 16, Kind::F16, F16),
+    ("bf16", 16, Kind::Bf16, BF16),
+    ("f32", 32, Kind::F32, F32),
+    ("f64", 64, Kind::F64, F64),
+];
 
 /// An instruction of `%d` from `%a`, `%b`, `%c`.
 pub struct Case {

@@ -25,6 +25,15 @@ pub fn low(number: i128, width: u32) -> u64 {
     number as u64 & mask(width)
 }
 
+/// The bits of the type's number that is nearest.
+pub fn saturated(number: i128, width: u32, signed: bool) -> u64 {
+    let (least, most) = match signed {
+        true => (-1 << (width - 1), (1 << (width - 1)) - 1),
+        false => (0, i128::from(mask(width))),
+    };
+    low(number.clamp(least, most), width)
+}
+
 /// A case of one type all through, of its numbers.
 fn same(
     text: String,
