@@ -9,7 +9,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::attention::{Attention, Heads, KeysValues, reference::visible};
-use lrem::ops::forest::{Forest, Segment, Span};
+use lrem::ops::forest::{Forest, Mask, Segment, Span};
 use shared::{MODELS, normals, work};
 
 fn flops(heads: &Heads, forest: &Forest) -> usize {
@@ -73,6 +73,7 @@ fn decode(group: &mut BenchmarkGroup<'_, WallTime>, heads: &Heads, rows: usize) 
             start: trunk + i * len,
             len,
         },
+        mask: Mask::Causal,
         ancestors: vec![Span {
             start: 0,
             len: trunk,

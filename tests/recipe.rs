@@ -32,8 +32,11 @@ fn the_bundled_recipes_are_valid() {
     stages.sort();
     let want = [
         ("direct", false),
+        ("direct-bidirectional", false),
         ("direct-last4", false),
+        ("direct-latent", false),
         ("direct-mean", false),
+        ("encoder", false),
         ("paper", true),
         ("shop", true),
         ("shop-cold", false),

@@ -3,7 +3,7 @@
 use super::{Work, draw};
 use crate::device::{Device, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
-use crate::ops::forest::{Forest, Segment, Span};
+use crate::ops::forest::{Forest, Mask, Segment, Span};
 use crate::ops::philox::PhiloxStream;
 use crate::ops::sample::Sampling;
 
@@ -61,6 +61,7 @@ impl<'m, D: Device> Decode<'m, D> {
                 start: span.start,
                 len,
             },
+            mask: Mask::Causal,
             ancestors: Vec::new(),
             parent: None,
         };

@@ -5,7 +5,7 @@ use super::common::{self, Inference, Loaded};
 use clap::Args;
 use lrem::data::DataError;
 use lrem::device::Device;
-use lrem::embed::{OwnThoughts, Pooling, Settings, Thinking};
+use lrem::embed::{ModelFolder, OwnThoughts, Pooling, Settings, Thinking};
 use lrem::ops::linear::WeightFormat;
 use lrem::retrieve::{self, ApproximateIndex, ExactIndex, Index, Scored};
 use std::path::Path;
@@ -73,14 +73,21 @@ impl Searching {
         Searching { gate, ..self }
     }
 
-    /// Most tokens of a thought by a model with `settings`; 0: no thought.
-    pub fn budget(self, settings: &Settings) -> Result<usize, Error> {
+    /// Most tokens of a thought by a model; 0: no thought.
+    pub fn budget(self, model: &ModelFolder) -> Result<usize, Error> {
+        let settings = &model.settings;
         let budget = self.think.map_or(settings.budget, |tokens| tokens as usize);
         if budget > 0 && settings.pooling != Pooling::Emb {
             let pooling = serde_json::to_string(&settings.pooling)?;
             return Err(format!(
                 "--think {budget}: the model's pooling is {pooling}, which reads no thought; expected \
                  --think 0"
+            )
+            .into());
+        }
+        if budget > 0 && model.config.bidirectional {
+            return Err(format!(
+                "--think {budget}: the model is an encoder, which writes no thought; expected --think 0"
             )
             .into());
         }
@@ -146,7 +153,7 @@ impl<D: Device> Searcher<D> {
     ) -> Result<Self, Error> {
         let items = Index::open(index)?;
         let folder = common::open(model)?;
-        let budget = searching.budget(&folder.settings)?;
+        let budget = searching.budget(&folder)?;
         let own = searching.own_thoughts(&folder.settings)?;
         let gate = searching.margin(budget)?;
         items.check_origin(&folder.origin()?)?;

@@ -123,7 +123,8 @@ impl<'m, D: Device> Encoder<'m, D> {
             rows = (0..rows.len()).map(|i| i..i + 1).collect();
         }
         let mut out = d.zeros(rows.len() * c.hidden_size)?;
-        self.pooling.forward(d, c, &rows, &self.acts, &mut out)?;
+        let acts = &mut self.acts;
+        self.pooling.forward(self.model, &rows, acts, &mut out)?;
         d.download(&out, rows.len() * c.hidden_size)
     }
 }

@@ -5,7 +5,9 @@ use super::{OwnThoughts, Pooling};
 use crate::data::{DataError, replace_folder, write_atomic};
 use crate::device::Device;
 use crate::model::export::refuse_other_files;
-use crate::model::{Model, ModelConfig, ModelError, ModelSource, NewRows, Precision, load};
+use crate::model::{
+    Initial, Model, ModelConfig, ModelError, ModelSource, NewRows, Precision, Values, load,
+};
 use crate::ops::linear::WeightFormat;
 use crate::text::prompt::SPECIAL;
 use crate::text::{PromptError, PromptText, Prompts, Tokenizer, TokenizerError};
@@ -72,6 +74,8 @@ pub struct ModelFolder {
     pub tokenizer: Tokenizer,
     pub settings: Settings,
     pub(super) new_rows: Option<NewRows>,
+    /// Tensors that are drawn.
+    initial: Option<Initial>,
 }
 
 impl ModelFolder {
@@ -114,7 +118,24 @@ impl ModelFolder {
             tokenizer,
             settings,
             new_rows,
+            initial: None,
         })
+    }
+
+    /// The same tokenizer and settings with another model of them: `change` the configuration, and draw
+    /// the values of tensors that the files do not have, or of all.
+    ///
+    /// # Errors
+    /// Sizes that do not fit each other.
+    pub fn changed(
+        mut self,
+        initial: Initial,
+        change: impl FnOnce(&mut ModelConfig),
+    ) -> Result<ModelFolder, FolderError> {
+        change(&mut self.config);
+        self.config.check(self.source.path())?;
+        self.initial = Some(initial);
+        Ok(self)
     }
 
     /// The files under the model.
@@ -130,15 +151,12 @@ impl ModelFolder {
         context: usize,
     ) -> Result<Model<D>, FolderError> {
         let context = context.min(self.config.max_position_embeddings);
-        let rows = self.new_rows.as_ref();
-        Ok(load(
-            device,
-            &self.source,
-            self.config.clone(),
-            rows,
-            format,
-            context,
-        )?)
+        let values = Values {
+            source: &self.source,
+            new_rows: self.new_rows.as_ref(),
+            initial: self.initial,
+        };
+        Ok(load(device, values, self.config.clone(), format, context)?)
     }
 
     /// The prompts of the settings as tokens.

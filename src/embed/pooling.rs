@@ -1,7 +1,7 @@
 //! Which hidden state is the embedding.
 
 use crate::device::{Activation, Device, Result};
-use crate::model::{Activations, ModelConfig};
+use crate::model::{Activations, BackwardScratch, Gradients, Model, ModelConfig};
 use crate::ops::pool::PoolPlan;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -19,6 +19,8 @@ pub enum Pooling {
     Mean,
     /// The mean over the last four layers at the last token; no `<emb>`.
     LastFourLayers,
+    /// The mean over the sequence's own tokens of what latent attention makes of them; no `<emb>`.
+    LatentAttention,
 }
 
 impl Pooling {
@@ -51,7 +53,7 @@ impl Pooling {
 
     fn plan(self, rows: &[Range<usize>], weight: f32) -> PoolPlan {
         match self {
-            Pooling::Mean => PoolPlan::mean(rows),
+            Pooling::Mean | Pooling::LatentAttention => PoolPlan::mean(rows),
             _ => PoolPlan::pick(&last_of(rows), weight),
         }
     }
@@ -59,46 +61,52 @@ impl Pooling {
     /// `out[rows.len(), hidden]`: one embedding per range of rows (the tokens of one sequence).
     pub fn forward<D: Device>(
         self,
-        device: &D,
-        config: &ModelConfig,
+        model: &Model<D>,
         rows: &[Range<usize>],
-        acts: &Activations<D>,
+        acts: &mut Activations<D>,
         out: &mut D::Buffer<f32>,
     ) -> Result<()> {
-        let (layers, weight) = self.layers(config);
+        if self == Pooling::LatentAttention {
+            return model.latent_pool(rows, acts, out);
+        }
+        let (device, hidden) = (&*model.device, model.config.hidden_size);
+        let (layers, weight) = self.layers(&model.config);
         let plan = self.plan(rows, weight);
-        device.pool(&plan, config.hidden_size, &acts.hidden, out, false)?;
+        device.pool(&plan, hidden, &acts.hidden, out, false)?;
         for l in layers {
-            device.pool(&plan, config.hidden_size, acts.layer_input(l), out, true)?;
+            device.pool(&plan, hidden, acts.layer_input(l), out, true)?;
         }
         Ok(())
     }
 
-    /// Adds the gradient of [`Pooling::forward`] to `dhidden[tokens, hidden]` and to the layers'
-    /// inputs in `dinputs`, which are made where they are needed.
+    /// Adds the gradient of [`Pooling::forward`] to `dhidden[tokens, hidden]` and to the pooling's own
+    /// tensors; the gradient by layers' inputs, with the layers.
     #[allow(clippy::too_many_arguments)]
     pub fn backward<D: Device>(
         self,
-        device: &D,
-        config: &ModelConfig,
+        model: &Model<D>,
         tokens: usize,
         rows: &[Range<usize>],
+        acts: &mut Activations<D>,
         dout: &D::Buffer<f32>,
         dhidden: &mut Activation<D>,
-        dinputs: &mut Vec<(usize, Activation<D>)>,
-    ) -> Result<()> {
-        let (layers, weight) = self.layers(config);
-        let plan = self.plan(rows, weight);
-        device.pool_backward(&plan, config.hidden_size, dout, dhidden)?;
-        for l in layers {
-            if !dinputs.iter().any(|d| d.0 == l) {
-                dinputs.push((l, device.zeros(tokens * config.hidden_size)?));
-            }
-            for (_, dinput) in dinputs.iter_mut().filter(|d| d.0 == l) {
-                device.pool_backward(&plan, config.hidden_size, dout, dinput)?;
-            }
+        gradients: &mut Gradients<D>,
+        scratch: &mut BackwardScratch<D>,
+    ) -> Result<Vec<(usize, Activation<D>)>> {
+        if self == Pooling::LatentAttention {
+            model.latent_pool_backward(rows, acts, dout, dhidden, gradients, scratch)?;
+            return Ok(Vec::new());
         }
-        Ok(())
+        let (device, hidden) = (&*model.device, model.config.hidden_size);
+        let (layers, weight) = self.layers(&model.config);
+        let plan = self.plan(rows, weight);
+        device.pool_backward(&plan, hidden, dout, dhidden)?;
+        let by_input = |l: usize| {
+            let mut dinput = device.zeros(tokens * hidden)?;
+            device.pool_backward(&plan, hidden, dout, &mut dinput)?;
+            Ok((l, dinput))
+        };
+        layers.map(by_input).collect()
     }
 }
 

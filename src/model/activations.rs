@@ -38,6 +38,8 @@ pub struct Activations<D: Device> {
     /// output.
     pub(super) picked_input: Activation<D>,
     pub(super) picked_attention: Activation<D>,
+    /// Of latent attention's layer, where the model has one.
+    pub(super) latent: Option<Box<Activations<D>>>,
 }
 
 impl<D: Device> Activations<D> {
@@ -80,6 +82,10 @@ impl<D: Device> Activations<D> {
             activated: none()?,
             picked_input: none()?,
             picked_attention: none()?,
+            latent: match config.latents {
+                0 => None,
+                _ => Some(Box::new(Self::empty(device, &config.latent_layer(), 1)?)),
+            },
         })
     }
 
@@ -172,6 +178,9 @@ impl<D: Device> Activations<D> {
         ];
         let many = many.into_iter().flatten().chain(one);
         let lse: usize = self.lse.iter().map(|b| b.len()).sum();
-        size_of::<D::Real>() * many.map(|b| b.len()).sum::<usize>() + size_of::<f32>() * lse
+        let latent = self.latent.as_ref().map_or(0, |latent| latent.bytes());
+        latent
+            + size_of::<D::Real>() * many.map(|b| b.len()).sum::<usize>()
+            + size_of::<f32>() * lse
     }
 }

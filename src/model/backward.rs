@@ -3,8 +3,9 @@
 use super::activations::Activations;
 use super::config::ModelConfig;
 use super::parameter::Parameter;
-use super::parameters::{Parameters, Projection, layout};
-use super::transformer::{Batch, Model};
+use super::parameters::{Layer, Parameters, Projection};
+use super::tensors::layout;
+use super::transformer::{Batch, Model, Seen};
 use crate::device::{Activation, Device, Result};
 use crate::ops::linear::LinearShape;
 
@@ -12,7 +13,7 @@ use crate::ops::linear::LinearShape;
 pub struct BackwardScratch<D: Device> {
     capacity: usize,
     /// Gradient of the residual stream, `[tokens, hidden]`.
-    dx: Activation<D>,
+    pub(super) dx: Activation<D>,
     normed: Activation<D>,
     dnormed: Activation<D>,
     activated: Activation<D>,
@@ -39,7 +40,7 @@ impl<D: Device> BackwardScratch<D> {
         })
     }
 
-    fn reserve(&mut self, device: &D, c: &ModelConfig, tokens: usize) -> Result<()> {
+    pub(super) fn reserve(&mut self, device: &D, c: &ModelConfig, tokens: usize) -> Result<()> {
         if tokens <= self.capacity {
             return Ok(());
         }
@@ -84,108 +85,21 @@ impl<D: Device> Model<D> {
     ) -> Result<()> {
         let (d, c) = (&*self.device, &self.config);
         let tokens = batch.ids.len();
-        let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
-        let (heads, norm) = (c.heads(), self.norm(tokens));
+        let (hidden, norm) = (c.hidden_size, self.norm(tokens));
         scratch.reserve(d, c, tokens)?;
         let x = scratch;
         let p = &self.parameters;
         d.clear(&mut x.dx, tokens * hidden)?;
         let (w, dw) = (p.norm.master()?, &mut gradients.norm);
         d.rms_norm_backward(norm, &acts.output, w, dhidden, &mut x.dx, dw)?;
+        let forest = self.forest(batch)?;
+        let seen = Seen {
+            forest: &forest,
+            positions: Some(batch.positions),
+        };
         for l in (0..p.layers.len()).rev() {
             let (layer, grad) = (&p.layers[l], &mut gradients.layers[l]);
-
-            d.swiglu(tokens, intermediate, &acts.gate_up[l], &mut x.activated)?;
-            let shape = (tokens, hidden, intermediate);
-            self.project_backward(
-                shape,
-                &layer.down,
-                &mut grad.down,
-                &x.dx,
-                &x.activated,
-                &mut x.dactivated,
-            )?;
-            d.swiglu_backward(
-                tokens,
-                intermediate,
-                &acts.gate_up[l],
-                &x.dactivated,
-                &mut x.dgate_up,
-            )?;
-            let w = layer.mlp_norm.master()?;
-            d.rms_norm(norm, &acts.middle[l], w, &mut x.normed)?;
-            let shape = (tokens, 2 * intermediate, hidden);
-            self.project_backward(
-                shape,
-                &layer.gate_up,
-                &mut grad.gate_up,
-                &x.dgate_up,
-                &x.normed,
-                &mut x.dnormed,
-            )?;
-            d.rms_norm_backward(
-                norm,
-                &acts.middle[l],
-                w,
-                &x.dnormed,
-                &mut x.dx,
-                &mut grad.mlp_norm,
-            )?;
-
-            let shape = (tokens, hidden, heads.q_dim());
-            self.project_backward(
-                shape,
-                &layer.output,
-                &mut grad.output,
-                &x.dx,
-                &acts.attention[l],
-                &mut x.dattention,
-            )?;
-            let (qkv, out, lse) = (&acts.qkv[l], &acts.attention[l], &acts.lse[l]);
-            d.attention_backward(
-                &heads,
-                batch.forest,
-                qkv,
-                out,
-                lse,
-                &x.dattention,
-                &mut x.dqkv,
-            )?;
-            d.rope_backward(&heads, &self.rope, batch.positions, &mut x.dqkv)?;
-            if let (Some((qw, kw)), Some((dqw, dkw))) = (&layer.qk_norm, &mut grad.qk_norm) {
-                let (qw, kw, raw) = (qw.master()?, kw.master()?, &acts.raw_qkv[l]);
-                d.qk_norm_backward(
-                    &heads,
-                    c.rms_norm_eps,
-                    tokens,
-                    raw,
-                    qw,
-                    kw,
-                    &mut x.dqkv,
-                    dqw,
-                    dkw,
-                )?;
-            }
-            let w = layer.attention_norm.master()?;
-            d.rms_norm(norm, &acts.input[l], w, &mut x.normed)?;
-            let shape = (tokens, heads.qkv_dim(), hidden);
-            self.project_backward(
-                shape,
-                &layer.qkv,
-                &mut grad.qkv,
-                &x.dqkv,
-                &x.normed,
-                &mut x.dnormed,
-            )?;
-            d.rms_norm_backward(
-                norm,
-                &acts.input[l],
-                w,
-                &x.dnormed,
-                &mut x.dx,
-                &mut grad.attention_norm,
-            )?;
-
+            self.layer_backward(layer, grad, l, &seen, acts, x)?;
             for (_, extra) in dinputs.iter().filter(|e| e.0 == l) {
                 let all: Vec<u32> = (0..tokens as u32).collect();
                 let plan = crate::ops::pool::PoolPlan::pick(&all, 1.0);
@@ -194,6 +108,116 @@ impl<D: Device> Model<D> {
         }
         let table = &mut gradients.embedding;
         d.embedding_backward(c.vocab_size, hidden, &x.dx, batch.ids, table)
+    }
+
+    /// Backward of a layer: `x.dx` `[tokens, hidden]` is the gradient by what leaves it, and then by what
+    /// enters it. What the layer left is in `acts` at `slot`.
+    pub(super) fn layer_backward(
+        &self,
+        layer: &Layer<Parameter<D>>,
+        grad: &mut Layer<D::Buffer<f32>>,
+        slot: usize,
+        seen: &Seen<'_>,
+        acts: &Activations<D>,
+        x: &mut BackwardScratch<D>,
+    ) -> Result<()> {
+        let (d, c) = (&*self.device, &self.config);
+        let tokens = seen.forest.tokens();
+        let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
+        let (heads, norm) = (c.heads(), self.norm(tokens));
+        d.swiglu(tokens, intermediate, &acts.gate_up[slot], &mut x.activated)?;
+        let shape = (tokens, hidden, intermediate);
+        self.project_backward(
+            shape,
+            &layer.down,
+            &mut grad.down,
+            &x.dx,
+            &x.activated,
+            &mut x.dactivated,
+        )?;
+        d.swiglu_backward(
+            tokens,
+            intermediate,
+            &acts.gate_up[slot],
+            &x.dactivated,
+            &mut x.dgate_up,
+        )?;
+        let w = layer.mlp_norm.master()?;
+        d.rms_norm(norm, &acts.middle[slot], w, &mut x.normed)?;
+        let shape = (tokens, 2 * intermediate, hidden);
+        self.project_backward(
+            shape,
+            &layer.gate_up,
+            &mut grad.gate_up,
+            &x.dgate_up,
+            &x.normed,
+            &mut x.dnormed,
+        )?;
+        d.rms_norm_backward(
+            norm,
+            &acts.middle[slot],
+            w,
+            &x.dnormed,
+            &mut x.dx,
+            &mut grad.mlp_norm,
+        )?;
+
+        let shape = (tokens, hidden, heads.q_dim());
+        self.project_backward(
+            shape,
+            &layer.output,
+            &mut grad.output,
+            &x.dx,
+            &acts.attention[slot],
+            &mut x.dattention,
+        )?;
+        let (qkv, out, lse) = (&acts.qkv[slot], &acts.attention[slot], &acts.lse[slot]);
+        d.attention_backward(
+            &heads,
+            seen.forest,
+            qkv,
+            out,
+            lse,
+            &x.dattention,
+            &mut x.dqkv,
+        )?;
+        if let Some(positions) = seen.positions {
+            d.rope_backward(&heads, &self.rope, positions, &mut x.dqkv)?;
+        }
+        if let (Some((qw, kw)), Some((dqw, dkw))) = (&layer.qk_norm, &mut grad.qk_norm) {
+            let (qw, kw, raw) = (qw.master()?, kw.master()?, &acts.raw_qkv[slot]);
+            d.qk_norm_backward(
+                &heads,
+                c.rms_norm_eps,
+                tokens,
+                raw,
+                qw,
+                kw,
+                &mut x.dqkv,
+                dqw,
+                dkw,
+            )?;
+        }
+        let w = layer.attention_norm.master()?;
+        d.rms_norm(norm, &acts.input[slot], w, &mut x.normed)?;
+        let shape = (tokens, heads.qkv_dim(), hidden);
+        self.project_backward(
+            shape,
+            &layer.qkv,
+            &mut grad.qkv,
+            &x.dqkv,
+            &x.normed,
+            &mut x.dnormed,
+        )?;
+        d.rms_norm_backward(
+            norm,
+            &acts.input[slot],
+            w,
+            &x.dnormed,
+            &mut x.dx,
+            &mut grad.attention_norm,
+        )?;
+        Ok(())
     }
 
     /// Backward of a projection `y = x·wᵀ + b`: adds to its gradients and writes `dx`.

@@ -73,6 +73,10 @@ pub struct ModelConfig {
     pub mlp_bias: bool,
     /// `q_norm` and `k_norm` over `head_dim` before RoPE.
     pub qk_norm: bool,
+    /// A token sees those behind it too: an encoder, which cannot generate.
+    pub bidirectional: bool,
+    /// Vectors of latent-attention pooling; 0: the model has none.
+    pub latents: usize,
     pub bos_token_id: Option<u32>,
     /// Every token that ends a generation: those of `config.json`, then further ones of
     /// `generation_config.json`.
@@ -86,6 +90,19 @@ pub struct ModelConfig {
 const LARGEST_DIMENSION: usize = 1 << 28;
 
 impl ModelConfig {
+    /// The configuration of latent attention's layer: one of the model's, without biases and norms of heads.
+    pub(super) fn latent_layer(&self) -> ModelConfig {
+        ModelConfig {
+            num_hidden_layers: 1,
+            attention_bias: false,
+            attention_output_bias: false,
+            mlp_bias: false,
+            qk_norm: false,
+            latents: 0,
+            ..self.clone()
+        }
+    }
+
     /// What every reader ends with: sizes that fit each other. `path` is named in errors.
     pub(crate) fn check(&self, path: &Path) -> Result<(), ModelError> {
         let error = |field: &str, message: String| Err(ModelError::field(path, field, message));
@@ -105,6 +122,13 @@ impl ModelConfig {
                     format!("expected 1 to {LARGEST_DIMENSION}, found {size}"),
                 );
             }
+        }
+        if self.latents > LARGEST_DIMENSION {
+            let found = self.latents;
+            return error(
+                "latents",
+                format!("expected at most {LARGEST_DIMENSION}, found {found}"),
+            );
         }
         if !self
             .num_attention_heads

@@ -7,6 +7,11 @@ use super::rope_scaling::RopeScaling;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
+/// The field that some of Hugging Face's models have for it.
+const BIDIRECTIONAL: &str = "use_bidirectional_attention";
+/// Of this project.
+const LATENTS: &str = "latents";
+
 impl ModelConfig {
     /// Reads the text of a `config.json`; `path` is only named in errors. Both spellings are read:
     /// `rope_theta` with `rope_scaling`, and the newer `rope_parameters`.
@@ -80,6 +85,8 @@ impl ModelConfig {
             mlp_bias: architecture == Architecture::Llama
                 && fields.bool("mlp_bias")?.unwrap_or(false),
             qk_norm: architecture == Architecture::Qwen3,
+            bidirectional: fields.bool(BIDIRECTIONAL)?.unwrap_or(false),
+            latents: fields.optional_size(LATENTS)?.unwrap_or(0),
             bos_token_id: fields.token_ids("bos_token_id")?.first().copied(),
             eos_token_ids: fields.token_ids("eos_token_id")?,
             pad_token_id: fields.token_ids("pad_token_id")?.first().copied(),
@@ -144,6 +151,12 @@ impl ModelConfig {
             "torch_dtype": torch_dtype,
             "use_cache": true,
         });
+        if self.bidirectional {
+            config[BIDIRECTIONAL] = json!(true);
+        }
+        if self.latents > 0 {
+            config[LATENTS] = json!(self.latents);
+        }
         if self.architecture != Architecture::Qwen2 {
             config["attention_bias"] = json!(self.attention_bias);
         }

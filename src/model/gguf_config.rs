@@ -78,6 +78,8 @@ impl ModelConfig {
             attention_output_bias: has("blk.0.attn_output.bias"),
             mlp_bias: has("blk.0.ffn_gate.bias"),
             qk_norm: architecture == Architecture::Qwen3,
+            bidirectional: false,
+            latents: 0,
             bos_token_id: token_id(gguf, "bos_token_id")?,
             eos_token_ids: Vec::new(),
             pad_token_id: token_id(gguf, "padding_token_id")?,

@@ -3,9 +3,10 @@
 use super::config::ModelConfig;
 use super::error::ModelError;
 use super::export::{NamedTensor, Precision, export};
+use super::initial::Initial;
 use super::parameter::Parameter;
-use super::parameters::{Slot, layout};
 use super::source::ModelSource;
+use super::tensors::{Slot, layout};
 use super::transformer::Model;
 use crate::device::Device;
 use crate::ops::linear::WeightFormat;
@@ -27,18 +28,29 @@ pub struct NewRows {
     pub seed: u64,
 }
 
+/// Where the values of a model's tensors come from.
+#[derive(Clone, Copy)]
+pub struct Values<'a> {
+    pub source: &'a ModelSource,
+    pub new_rows: Option<&'a NewRows>,
+    /// Those that are not the source's.
+    pub initial: Option<Initial>,
+}
+
 /// Loads a model in f32 (`format` none: trainable) or packed for inference. `config` is the source's,
-/// possibly with a larger vocabulary; one tensor at a time is held twice.
+/// possibly with a larger vocabulary, or with other tensors where their values are drawn; one tensor at a
+/// time is held twice.
 pub fn load<D: Device>(
     device: Arc<D>,
-    source: &ModelSource,
+    values: Values<'_>,
     config: ModelConfig,
-    new_rows: Option<&NewRows>,
     format: Option<WeightFormat>,
     context: usize,
 ) -> Result<Model<D>, ModelError> {
+    let mut index = 0;
     let parameters = layout(&config).try_map(|slot| {
-        let values = read(source, slot, new_rows)?;
+        index += 1;
+        let values = values.of(&config, index - 1, slot)?;
         Ok::<_, ModelError>(match format {
             Some(format) if slot.matrix => {
                 Parameter::Packed(device.pack(&values, slot.rows(), slot.columns, format)?)
@@ -49,28 +61,35 @@ pub fn load<D: Device>(
     Ok(Model::new(device, config, parameters, context)?)
 }
 
-fn read(
-    source: &ModelSource,
-    slot: &Slot,
-    new_rows: Option<&NewRows>,
-) -> Result<Vec<f32>, ModelError> {
-    let stored = source.config().vocab_size;
-    let mut values = vec![0.0; slot.len()];
-    for (name, mut shape, range) in slot.tensors() {
-        let by_token = name == "model.embed_tokens.weight" || name == "lm_head.weight";
-        let part = &mut values[range];
-        if by_token {
-            shape[0] = stored;
-            let len = stored * slot.columns;
-            source.tensor_into(name, &shape, &mut part[..len])?;
-            if let Some(new) = new_rows {
-                fill_new_rows(part, slot.columns, new);
+impl Values<'_> {
+    /// The values of a slot, the `index`-th of the model.
+    fn of(&self, config: &ModelConfig, index: usize, slot: &Slot) -> Result<Vec<f32>, ModelError> {
+        let mut values = vec![0.0; slot.len()];
+        let lacking = slot.is_latent() && self.source.config().latents == 0;
+        let drawn = |initial: &Initial| initial.all || lacking;
+        if let Some(initial) = self.initial.filter(drawn) {
+            for (name, _, range) in slot.tensors() {
+                initial.fill(config, index, name, &mut values[range]);
             }
-        } else {
-            source.tensor_into(name, &shape, part)?;
+            return Ok(values);
         }
+        let stored = self.source.config().vocab_size;
+        for (name, mut shape, range) in slot.tensors() {
+            let by_token = name == "model.embed_tokens.weight" || name == "lm_head.weight";
+            let part = &mut values[range];
+            if by_token {
+                shape[0] = stored;
+                let len = stored * slot.columns;
+                self.source.tensor_into(name, &shape, &mut part[..len])?;
+                if let Some(new) = self.new_rows {
+                    fill_new_rows(part, slot.columns, new);
+                }
+            } else {
+                self.source.tensor_into(name, &shape, part)?;
+            }
+        }
+        Ok(values)
     }
-    Ok(values)
 }
 
 fn fill_new_rows(table: &mut [f32], columns: usize, new: &NewRows) {

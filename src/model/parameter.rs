@@ -1,6 +1,6 @@
 //! Tensors on a device: trainable ones, and packed copies of them for inference.
 
-use super::parameters::layout;
+use super::tensors::layout;
 use super::transformer::Model;
 use crate::device::{Buffer, Device, DeviceError, Result};
 use crate::ops::linear::{Weight, WeightFormat};

@@ -71,6 +71,11 @@ impl ModelSource {
         })
     }
 
+    /// The folder or file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The model's configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config

@@ -1,54 +1,143 @@
-//! The names and shapes of a model's tensors, as Hugging Face's state dict has them.
+//! What the tensors of a model are in its files: their names and shapes, as Hugging Face's state dict has
+//! them.
 
 use super::config::ModelConfig;
+use super::parameters::{Latent, Layer, Parameters, Projection};
 
-impl ModelConfig {
-    /// Every tensor of the model in the order of computation: embedding, layers, final norm, and the
-    /// head unless it is tied. A projection's weight is `[out_features, in_features]`.
-    pub fn tensor_shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> + '_ {
-        let table = vec![self.vocab_size, self.hidden_size];
-        let first = ("model.embed_tokens.weight".to_owned(), table.clone());
-        let norm = ("model.norm.weight".to_owned(), vec![self.hidden_size]);
-        let head = (!self.tie_word_embeddings).then(|| ("lm_head.weight".to_owned(), table));
-        std::iter::once(first)
-            .chain((0..self.num_hidden_layers).flat_map(|layer| self.layer_shapes(layer)))
-            .chain(std::iter::once(norm))
-            .chain(head)
+/// What the names of latent attention's tensors begin with.
+pub(super) const LATENT: &str = "latent_attention";
+
+/// What a tensor of [`Parameters`] is in a model's files: a stack of named tensors.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    /// Hugging Face names and their rows, stacked from the top.
+    pub parts: Vec<(String, usize)>,
+    /// Columns; 0 for a vector, whose length is its rows.
+    pub columns: usize,
+    /// Whether the tensor is a factor of a product (and may be packed for inference).
+    pub matrix: bool,
+}
+
+impl Slot {
+    fn vector(name: String, len: usize) -> Slot {
+        Slot {
+            parts: vec![(name, len)],
+            columns: 0,
+            matrix: false,
+        }
     }
 
-    fn layer_shapes(&self, layer: usize) -> Vec<(String, Vec<usize>)> {
-        let hidden = self.hidden_size;
-        let queries = self.num_attention_heads * self.head_dim;
-        let keys = self.num_key_value_heads * self.head_dim;
-        let inner = self.intermediate_size;
-        let mut shapes = Vec::new();
-        let mut add = |name: &str, shape: Vec<usize>| {
-            shapes.push((format!("model.layers.{layer}.{name}"), shape));
-        };
-        let mut projection = |name: &str, out: usize, input: usize, bias: bool| {
-            add(&format!("{name}.weight"), vec![out, input]);
-            if bias {
-                add(&format!("{name}.bias"), vec![out]);
-            }
-        };
-        projection("self_attn.q_proj", queries, hidden, self.attention_bias);
-        projection("self_attn.k_proj", keys, hidden, self.attention_bias);
-        projection("self_attn.v_proj", keys, hidden, self.attention_bias);
-        projection(
-            "self_attn.o_proj",
-            hidden,
-            queries,
-            self.attention_output_bias,
-        );
-        projection("mlp.gate_proj", inner, hidden, self.mlp_bias);
-        projection("mlp.up_proj", inner, hidden, self.mlp_bias);
-        projection("mlp.down_proj", hidden, inner, self.mlp_bias);
-        if self.qk_norm {
-            add("self_attn.q_norm.weight", vec![self.head_dim]);
-            add("self_attn.k_norm.weight", vec![self.head_dim]);
+    /// Number of rows over all parts.
+    pub fn rows(&self) -> usize {
+        self.parts.iter().map(|p| p.1).sum()
+    }
+
+    /// Number of elements.
+    pub fn len(&self) -> usize {
+        self.rows() * self.columns.max(1)
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the tensor is of latent attention.
+    pub fn is_latent(&self) -> bool {
+        self.parts.iter().all(|(name, _)| name.starts_with(LATENT))
+    }
+
+    /// Name, shape and range of elements of every part.
+    pub fn tensors(&self) -> Vec<(&str, Vec<usize>, std::ops::Range<usize>)> {
+        let mut at = 0;
+        let mut tensors = Vec::with_capacity(self.parts.len());
+        for (name, rows) in &self.parts {
+            let len = rows * self.columns.max(1);
+            let shape = if self.columns == 0 {
+                vec![*rows]
+            } else {
+                vec![*rows, self.columns]
+            };
+            tensors.push((name.as_str(), shape, at..at + len));
+            at += len;
         }
-        add("input_layernorm.weight", vec![hidden]);
-        add("post_attention_layernorm.weight", vec![hidden]);
-        shapes
+        tensors
+    }
+}
+
+/// The tensors that a model of this configuration has, with their names and shapes.
+pub fn layout(config: &ModelConfig) -> Parameters<Slot> {
+    let table = |name: &str, rows: usize| Slot {
+        parts: vec![(name.to_string(), rows)],
+        columns: config.hidden_size,
+        matrix: true,
+    };
+    let layers = (0..config.num_hidden_layers).map(|l| layer(config, &format!("model.layers.{l}")));
+    Parameters {
+        embedding: table("model.embed_tokens.weight", config.vocab_size),
+        layers: layers.collect(),
+        latent: (config.latents > 0).then(|| Latent {
+            vectors: table(&format!("{LATENT}.vectors"), config.latents),
+            layer: layer(&config.latent_layer(), LATENT),
+        }),
+        norm: Slot::vector("model.norm.weight".into(), config.hidden_size),
+        head: (!config.tie_word_embeddings).then(|| table("lm_head.weight", config.vocab_size)),
+    }
+}
+
+/// The tensors of a layer, whose names begin with `prefix`.
+fn layer(c: &ModelConfig, prefix: &str) -> Layer<Slot> {
+    let projection = |names: &[(&str, usize)], columns: usize, bias: bool| {
+        let parts = |suffix: &str| -> Vec<(String, usize)> {
+            let full = |name: &str| format!("{prefix}.{name}.{suffix}");
+            names.iter().map(|&(n, rows)| (full(n), rows)).collect()
+        };
+        Projection {
+            weight: Slot {
+                parts: parts("weight"),
+                columns,
+                matrix: true,
+            },
+            bias: bias.then(|| Slot {
+                parts: parts("bias"),
+                columns: 0,
+                matrix: false,
+            }),
+        }
+    };
+    let norm = |n: &str, len| Slot::vector(format!("{prefix}.{n}.weight"), len);
+    let (h, i) = (c.hidden_size, c.intermediate_size);
+    let (q, kv) = (c.heads().q_dim(), c.heads().kv_dim());
+    let qkv = [
+        ("self_attn.q_proj", q),
+        ("self_attn.k_proj", kv),
+        ("self_attn.v_proj", kv),
+    ];
+    let gate_up = [("mlp.gate_proj", i), ("mlp.up_proj", i)];
+    Layer {
+        attention_norm: norm("input_layernorm", h),
+        qkv: projection(&qkv, h, c.attention_bias),
+        qk_norm: c.qk_norm.then(|| {
+            (
+                norm("self_attn.q_norm", c.head_dim),
+                norm("self_attn.k_norm", c.head_dim),
+            )
+        }),
+        output: projection(&[("self_attn.o_proj", h)], q, c.attention_output_bias),
+        mlp_norm: norm("post_attention_layernorm", h),
+        gate_up: projection(&gate_up, h, c.mlp_bias),
+        down: projection(&[("mlp.down_proj", h)], i, c.mlp_bias),
+    }
+}
+
+impl ModelConfig {
+    /// Every tensor of the model's files, name and shape, in the order of [`Parameters::iter`]. A
+    /// projection's weight is `[out_features, in_features]`.
+    pub fn tensor_shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
+        let slots: Vec<Slot> = layout(self).iter().cloned().collect();
+        slots.into_iter().flat_map(|slot| {
+            let named = |(name, shape, _): (&str, Vec<usize>, _)| (name.to_owned(), shape);
+            slot.tensors().into_iter().map(named).collect::<Vec<_>>()
+        })
     }
 }

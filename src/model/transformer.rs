@@ -4,14 +4,15 @@ use super::activations::Activations;
 use super::config::ModelConfig;
 use super::kv_cache::KvCache;
 use super::parameter::Parameter;
-use super::parameters::{Parameters, Projection};
+use super::parameters::{Layer, Parameters, Projection};
 use crate::device::{Activation, Device, DeviceError, Result};
 use crate::ops::attention::{Heads, KeysValues};
-use crate::ops::forest::Forest;
+use crate::ops::forest::{Forest, Mask};
 use crate::ops::linear::LinearShape;
 use crate::ops::pool::PoolPlan;
 use crate::ops::rms_norm::NormShape;
 use crate::ops::rope::RopeTable;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A decoder language model on a device.
@@ -32,6 +33,16 @@ pub struct Batch<'a> {
     /// embedding's tokens. Only where nothing is kept for a backward pass.
     pub wanted: Option<&'a [u32]>,
 }
+
+/// What the rows of a layer see.
+pub(super) struct Seen<'a> {
+    pub forest: &'a Forest,
+    /// Positions of queries and keys; none: they are not rotated.
+    pub positions: Option<&'a [u32]>,
+}
+
+/// Rows of a cache that take new keys and values, and the keys and values of a layer.
+pub(super) type Stored<'a, D> = (&'a [u32], &'a mut Activation<D>, &'a mut Activation<D>);
 
 impl<D: Device> Model<D> {
     /// Puts a tree of parameters on the device; positions up to `context` are prepared.
@@ -114,70 +125,39 @@ impl<D: Device> Model<D> {
         let some = |wanted: &&[u32]| !wanted.iter().copied().eq(0..tokens as u32);
         let wanted = batch.wanted.filter(some);
         acts.reserve(d, c, tokens, wanted.is_some())?;
-        let heads = c.heads();
         let p = &self.parameters;
-        let (vocab, hidden) = (c.vocab_size, c.hidden_size);
+        let (vocab, hidden, q_dim) = (c.vocab_size, c.hidden_size, c.heads().q_dim());
         let table = p.embedding.weight();
         let first = &mut acts.input[0];
         d.embedding(vocab, hidden, table, batch.ids, first)?;
-        let norm = self.norm(tokens);
-        let qkv_shape = (tokens, heads.qkv_dim(), hidden);
         let w = p.layers.first().map_or(&p.norm, |l| &l.attention_norm);
-        d.rms_norm(norm, &acts.input[0], w.master()?, &mut acts.normed)?;
+        d.rms_norm(
+            self.norm(tokens),
+            &acts.input[0],
+            w.master()?,
+            &mut acts.normed,
+        )?;
+        let forest = self.forest(batch)?;
+        let seen = Seen {
+            forest: &forest,
+            positions: Some(batch.positions),
+        };
         for (l, layer) in p.layers.iter().enumerate() {
             let s = acts.slot(l);
-            if let Some((q_weight, k_weight)) = &layer.qk_norm {
-                let raw = &mut acts.raw_qkv[s];
-                self.project(qkv_shape, &layer.qkv, &acts.normed, raw)?;
-                let (q, k) = (q_weight.master()?, k_weight.master()?);
-                d.qk_norm(&heads, c.rms_norm_eps, tokens, raw, q, k, &mut acts.qkv[s])?;
-            } else {
-                let qkv = &mut acts.qkv[s];
-                self.project(qkv_shape, &layer.qkv, &acts.normed, qkv)?;
-            }
-            d.rope(&heads, &self.rope, batch.positions, &mut acts.qkv[s])?;
-            let (qkv, out) = (&acts.qkv[s], &mut acts.attention[s]);
-            match &mut cache {
-                None => {
-                    let lse = Some(&mut acts.lse[s]);
-                    d.attention(&heads, batch.forest, qkv, KeysValues::Packed, out, lse)?;
-                }
-                Some((slots, cache)) => {
-                    let (keys, values) = (&mut cache.keys[l], &mut cache.values[l]);
-                    d.kv_store(&heads, qkv, slots, keys, values)?;
-                    let kv = KeysValues::Cache { keys, values };
-                    d.attention(&heads, batch.forest, qkv, kv, out, None)?;
-                }
-            }
+            let cache = cache.as_mut().map(|(slots, cache)| {
+                let (keys, values) = (&mut cache.keys[l], &mut cache.values[l]);
+                (*slots, keys, values)
+            });
+            self.attend(layer, s, &seen, acts, cache)?;
             let wanted = wanted.filter(|_| l + 1 == p.layers.len());
-            let (rows, input, attention) = match wanted {
-                None => (tokens, &acts.input[s], &acts.attention[s]),
-                Some(rows) => {
-                    let plan = PoolPlan::pick(rows, 1.0);
-                    let (input, attention) = (&mut acts.picked_input, &mut acts.picked_attention);
-                    d.pool(&plan, hidden, &acts.input[s], input, false)?;
-                    d.pool(&plan, heads.q_dim(), &acts.attention[s], attention, false)?;
-                    (rows.len(), &*input, &*attention)
-                }
-            };
-            let norm = self.norm(rows);
-            let output_shape = (rows, hidden, heads.q_dim());
-            self.project(output_shape, &layer.output, attention, &mut acts.delta)?;
-            d.add_rms_norm(
-                norm,
-                input,
-                &acts.delta,
-                layer.mlp_norm.master()?,
-                &mut acts.middle[s],
-                &mut acts.normed,
-            )?;
-            let gate_up = &mut acts.gate_up[s];
-            let gate_up_shape = (rows, 2 * c.intermediate_size, hidden);
-            self.project(gate_up_shape, &layer.gate_up, &acts.normed, gate_up)?;
-            d.swiglu(rows, c.intermediate_size, gate_up, &mut acts.activated)?;
-            let (x, delta) = (&acts.activated, &mut acts.delta);
-            let down_shape = (rows, hidden, c.intermediate_size);
-            self.project(down_shape, &layer.down, x, delta)?;
+            if let Some(rows) = wanted {
+                let plan = PoolPlan::pick(rows, 1.0);
+                let (input, attention) = (&mut acts.picked_input, &mut acts.picked_attention);
+                d.pool(&plan, hidden, &acts.input[s], input, false)?;
+                d.pool(&plan, q_dim, &acts.attention[s], attention, false)?;
+            }
+            let rows = wanted.map_or(tokens, <[u32]>::len);
+            self.feed(layer, s, rows, wanted.is_some(), acts)?;
             let (w, sum, y) = match p.layers.get(l + 1) {
                 Some(next) => {
                     let next_slot = acts.slot(l + 1);
@@ -186,9 +166,101 @@ impl<D: Device> Model<D> {
                 }
                 None => (&p.norm, &mut acts.output, &mut acts.hidden),
             };
-            d.add_rms_norm(norm, &acts.middle[s], &acts.delta, w.master()?, sum, y)?;
+            let (x, delta) = (&acts.middle[s], &acts.delta);
+            d.add_rms_norm(self.norm(rows), x, delta, w.master()?, sum, y)?;
         }
         Ok(())
+    }
+
+    /// A layer's attention, from the normed rows `acts.normed` to `acts.attention[slot]`, over the rows
+    /// themselves or over keys and values that are stored first, at rows of a cache.
+    pub(super) fn attend(
+        &self,
+        layer: &Layer<Parameter<D>>,
+        slot: usize,
+        seen: &Seen<'_>,
+        acts: &mut Activations<D>,
+        cache: Option<Stored<'_, D>>,
+    ) -> Result<()> {
+        let (d, c, heads) = (&*self.device, &self.config, self.config.heads());
+        let tokens = seen.forest.tokens();
+        let shape = (tokens, heads.qkv_dim(), c.hidden_size);
+        if let Some((q_weight, k_weight)) = &layer.qk_norm {
+            let raw = &mut acts.raw_qkv[slot];
+            self.project(shape, &layer.qkv, &acts.normed, raw)?;
+            let (q, k) = (q_weight.master()?, k_weight.master()?);
+            let qkv = &mut acts.qkv[slot];
+            d.qk_norm(&heads, c.rms_norm_eps, tokens, raw, q, k, qkv)?;
+        } else {
+            self.project(shape, &layer.qkv, &acts.normed, &mut acts.qkv[slot])?;
+        }
+        if let Some(positions) = seen.positions {
+            d.rope(&heads, &self.rope, positions, &mut acts.qkv[slot])?;
+        }
+        let (qkv, out) = (&acts.qkv[slot], &mut acts.attention[slot]);
+        match cache {
+            None => {
+                let lse = Some(&mut acts.lse[slot]);
+                d.attention(&heads, seen.forest, qkv, KeysValues::Packed, out, lse)
+            }
+            Some((slots, keys, values)) => {
+                d.kv_store(&heads, qkv, slots, keys, values)?;
+                let kv = KeysValues::Cache { keys, values };
+                d.attention(&heads, seen.forest, qkv, kv, out, None)
+            }
+        }
+    }
+
+    /// The rest of a layer, of the first `rows` rows or of those that were picked: `acts.middle[slot]`, and
+    /// in `acts.delta` what is to be added to it.
+    pub(super) fn feed(
+        &self,
+        layer: &Layer<Parameter<D>>,
+        slot: usize,
+        rows: usize,
+        picked: bool,
+        acts: &mut Activations<D>,
+    ) -> Result<()> {
+        let (d, c) = (&*self.device, &self.config);
+        let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
+        let (input, attention) = match picked {
+            false => (&acts.input[slot], &acts.attention[slot]),
+            true => (&acts.picked_input, &acts.picked_attention),
+        };
+        let output_shape = (rows, hidden, c.heads().q_dim());
+        self.project(output_shape, &layer.output, attention, &mut acts.delta)?;
+        d.add_rms_norm(
+            self.norm(rows),
+            input,
+            &acts.delta,
+            layer.mlp_norm.master()?,
+            &mut acts.middle[slot],
+            &mut acts.normed,
+        )?;
+        let gate_up = &mut acts.gate_up[slot];
+        let gate_up_shape = (rows, 2 * intermediate, hidden);
+        self.project(gate_up_shape, &layer.gate_up, &acts.normed, gate_up)?;
+        d.swiglu(rows, intermediate, gate_up, &mut acts.activated)?;
+        let (x, delta) = (&acts.activated, &mut acts.delta);
+        self.project((rows, hidden, intermediate), &layer.down, x, delta)
+    }
+
+    /// The batch's forest with what the model's tokens see of their own segment.
+    pub(super) fn forest<'b>(&self, batch: &Batch<'b>) -> Result<Cow<'b, Forest>> {
+        if !self.config.bidirectional {
+            return Ok(Cow::Borrowed(batch.forest));
+        }
+        let forest = batch.forest.clone().masked(Mask::Full);
+        if let Some(s) = forest.segments.iter().find(|s| s.own.len > s.rows.len()) {
+            let (new, all) = (s.rows.len(), s.own.len);
+            return Err(DeviceError::Argument {
+                op: "model",
+                message: format!(
+                    "{new} of a sequence's {all} tokens are new; bidirectional attention needs all at once"
+                ),
+            });
+        }
+        Ok(Cow::Owned(forest))
     }
 
     pub(super) fn norm(&self, rows: usize) -> NormShape {

@@ -1,11 +1,11 @@
-//! Causal attention over packed sequences with shared trunks, grouped heads.
+//! Attention over packed sequences with shared trunks, grouped heads: causal, bidirectional or across.
 //!
 //! For every query row and head, `out = Σ_j softmax_j(q·k_j / √head_dim) v_j` over the keys that the
 //! row may see (see [`Forest`]). Query head `h` reads key/value head `h / (num_heads / num_kv_heads)`.
 //! No score matrix in memory: scores are streamed in tiles with a running log-sum-exp
 //! (FlashAttention-2, arXiv 2307.08691), backward recomputes them from `lse`.
 
-use super::forest::Forest;
+use super::forest::{Forest, Mask};
 use crate::device::{Activation, DeviceError, Memory, Result, at_least};
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +95,11 @@ impl Heads {
                     "keys of segment {i} lie outside the {keys} that there are"
                 ));
             }
+            let sees_nothing =
+                s.mask == Mask::Ancestors && s.ancestors.iter().all(|span| span.len == 0);
+            if sees_nothing && !s.rows.is_empty() {
+                return error(format!("the rows of segment {i} see no key"));
+            }
         }
         Ok(())
     }
@@ -171,11 +176,9 @@ pub mod reference {
 
     /// Rows of the key store that row `i` of a segment sees.
     pub fn visible(segment: &Segment, i: usize) -> Vec<usize> {
-        let own = segment.own.len - segment.rows.len() + i + 1;
+        let own = segment.own.start..segment.own.start + segment.own_visible(i);
         let ancestors = segment.ancestors.iter().flat_map(|a| a.range());
-        ancestors
-            .chain(segment.own.start..segment.own.start + own)
-            .collect()
+        ancestors.chain(own).collect()
     }
 
     /// Probabilities of one row and head over its visible keys, and their log-sum-exp.

@@ -24,22 +24,47 @@ impl Span {
     }
 }
 
+/// Which keys of its segment's own span a query row sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mask {
+    /// Those up to its own: a decoder's.
+    #[default]
+    Causal,
+    /// All: an encoder's.
+    Full,
+    /// None, so that the ancestors' keys are all that there is: cross-attention.
+    Ancestors,
+}
+
 /// One run of new tokens (query rows) and the keys it may see.
 ///
 /// Query row `i` of the segment (`0 ≤ i < rows.len()`) sees every key of every ancestor span, and of
-/// its own span the first `own.len - rows.len() + i + 1` keys (causal; `own` may start with keys of
-/// tokens that were computed earlier).
+/// its own span those that the mask leaves: with [`Mask::Causal`] the first `own.len - rows.len() + i + 1`
+/// (`own` may start with keys of tokens that were computed earlier).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Rows of the packed batch that are computed now.
     pub rows: Range<usize>,
     /// Keys of this segment itself, the new tokens last.
     pub own: Span,
+    /// What the rows see of `own`.
+    pub mask: Mask,
     /// Keys of the ancestors, root first.
     pub ancestors: Vec<Span>,
     /// Index of the parent among the forest's segments, where the parent is computed in the same
     /// batch.
     pub parent: Option<usize>,
+}
+
+impl Segment {
+    /// Keys of its own span that row `i` sees, the first ones.
+    pub fn own_visible(&self, i: usize) -> usize {
+        match self.mask {
+            Mask::Causal => self.own.len - self.rows.len() + i + 1,
+            Mask::Full => self.own.len,
+            Mask::Ancestors => 0,
+        }
+    }
 }
 
 /// A packed batch: segments in the order of their rows, parents before children.
@@ -72,12 +97,19 @@ impl Forest {
             segments.push(Segment {
                 rows: start..start + len,
                 own: Span { start, len },
+                mask: Mask::Causal,
                 ancestors,
                 parent,
             });
             start += len;
         }
         Forest { segments }
+    }
+
+    /// The same forest with another mask of every segment.
+    pub fn masked(mut self, mask: Mask) -> Forest {
+        self.segments.iter_mut().for_each(|s| s.mask = mask);
+        self
     }
 
     /// Number of query rows (tokens of the packed batch).

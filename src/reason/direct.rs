@@ -3,7 +3,7 @@
 use super::Reasoner;
 use super::think::full;
 use crate::device::{Device, Result};
-use crate::ops::forest::{Forest, Segment};
+use crate::ops::forest::{Forest, Mask, Segment};
 
 impl<D: Device> Reasoner<'_, D> {
     /// The last hidden state at `<emb>` right after the query `ids` (its tokens below the query
@@ -22,6 +22,7 @@ impl<D: Device> Reasoner<'_, D> {
             segments: vec![Segment {
                 rows: 0..ids.len(),
                 own: span,
+                mask: Mask::Causal,
                 ancestors: vec![self.trunk],
                 parent: None,
             }],

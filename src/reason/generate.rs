@@ -3,7 +3,7 @@
 use super::pass::slots_of;
 use crate::device::{Device, DeviceError, Result};
 use crate::model::{Activations, Batch, KvCache, Model};
-use crate::ops::forest::{Forest, Segment, Span};
+use crate::ops::forest::{Forest, Mask, Segment, Span};
 use crate::ops::sample::Sampling;
 
 /// A model with a cache for one text.
@@ -92,6 +92,7 @@ impl<'m, D: Device> Generator<'m, D> {
             segments: vec![Segment {
                 rows: 0..ids.len(),
                 own: Span { start, len: cached },
+                mask: Mask::Causal,
                 ancestors: Vec::new(),
                 parent: None,
             }],

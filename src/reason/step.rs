@@ -5,7 +5,7 @@ use super::row::{Feed, Row, Rules};
 use super::think::{AtWork, Reasoner};
 use super::thought::{Question, ThinkOptions};
 use crate::device::{Device, Result};
-use crate::ops::forest::{Forest, Segment, Span};
+use crate::ops::forest::{Forest, Mask, Segment, Span};
 use crate::ops::pool::PoolPlan;
 use std::ops::Range;
 
@@ -50,6 +50,7 @@ impl<D: Device> Reasoner<'_, D> {
                     len: ids.len() - first,
                     ..query(q)
                 },
+                mask: Mask::Causal,
                 ancestors: vec![self.trunk],
                 parent: None,
             });
@@ -67,6 +68,7 @@ impl<D: Device> Reasoner<'_, D> {
                     start: row.span.start,
                     len: row.cached + feed.ids.len(),
                 },
+                mask: Mask::Causal,
                 ancestors: vec![self.trunk, query(row.question)],
                 parent: None,
             });

@@ -15,7 +15,7 @@ use super::step::Stepped;
 use super::thought::{CLOSING, Ending, Question, ThinkOptions, Thought};
 use crate::device::{Device, DeviceError, Result};
 use crate::model::{Activations, KvCache, Model};
-use crate::ops::forest::{Forest, Segment, Span};
+use crate::ops::forest::{Forest, Mask, Segment, Span};
 use crate::text::Prompts;
 use std::collections::VecDeque;
 
@@ -73,6 +73,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
             segments: vec![Segment {
                 rows: 0..ids.len(),
                 own: trunk,
+                mask: Mask::Causal,
                 ancestors: Vec::new(),
                 parent: None,
             }],

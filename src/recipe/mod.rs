@@ -10,8 +10,8 @@ use crate::embed::{OwnThoughts, Pooling};
 use crate::text::PromptText;
 use crate::train::optimizer::OptimizerOptions;
 pub use options::{
-    DataOptions, LossOptions, Mix, ModelOptions, NegativeOptions, Phase, Precision, ThoughtOptions,
-    TrainOptions,
+    DataOptions, LossOptions, Mix, ModelOptions, NegativeOptions, Phase, Precision, Sizes,
+    ThoughtOptions, TrainOptions,
 };
 pub use rl::{Baseline, RewardKind, RewardOptions, RlOptions, Variant};
 use serde::{Deserialize, Serialize};
@@ -97,6 +97,14 @@ impl Recipe {
         mixes.any(|m| !m.only_direct()) || self.rl.is_some()
     }
 
+    /// Whether any part of the run learns to write thoughts.
+    fn writes(&self) -> bool {
+        let phases = self.phase.iter().filter_map(|phase| phase.sft);
+        std::iter::once(self.loss.sft)
+            .chain(phases)
+            .any(|sft| sft > 0.0)
+    }
+
     /// The recipe of the first stage alone.
     pub fn cold_start(&self) -> Recipe {
         Recipe {
@@ -117,7 +125,9 @@ impl Recipe {
         let needs_emb = self.model.pooling == Pooling::Emb
             || (self.loss.sft == 0.0 && mixes.clone().all(|m| m.direct > 0.0 && m.only_direct()));
         let positive = |x: f32| x.is_finite() && x > 0.0;
-        let rules: [(bool, &'static str, &str); 15] = [
+        let model = &self.model;
+        let pools = model.pooling == Pooling::LatentAttention;
+        let rules: [(bool, &'static str, &str); 18] = [
             (t.batch > 0, "train.batch", "expected at least 1"),
             (
                 t.micro_batch > 0,
@@ -180,6 +190,21 @@ impl Recipe {
                     || (self.thought.budget > 0 && self.model.pooling == Pooling::Emb),
                 "rl",
                 "expected thought.budget above 0 and pooling = \"emb\"",
+            ),
+            (
+                !model.bidirectional || !(self.thinks() || self.writes()),
+                "model.bidirectional",
+                "an encoder writes no thoughts; expected loss.sft = 0 and a thought.mix of direct alone",
+            ),
+            (
+                model.latents.is_none_or(|n| pools && n > 0),
+                "model.latents",
+                "expected at least 1, with pooling = \"latent_attention\"",
+            ),
+            (
+                model.scratch.as_ref().is_none_or(Sizes::fit),
+                "model.scratch",
+                "expected sizes of at least 1, and an even number of elements in each of the heads",
             ),
             (
                 needs_emb,

@@ -1,6 +1,7 @@
 //! The tables of a recipe, each with the paper's values as defaults where the paper states them.
 
 use crate::embed::Pooling;
+use crate::model::ModelConfig;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -19,7 +20,65 @@ pub struct ModelOptions {
     pub new_token_noise: f32,
     /// Longest sequence, in tokens.
     pub context: usize,
+    /// A token sees those behind it too, as in an encoder, which embeds without thoughts. The instructions
+    /// before a query or title, shared by all, see themselves alone.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bidirectional: bool,
+    /// Vectors of `pooling = "latent_attention"`; NV-Embed's 512 where it is not said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latents: Option<usize>,
+    /// Sizes of a model with random weights, of which the base gives the tokenizer alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch: Option<Sizes>,
 }
+
+/// Sizes of a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    pub layers: usize,
+    pub hidden: usize,
+    /// Attention heads, of `hidden / heads` elements each.
+    pub heads: usize,
+    /// Width of the SwiGLU.
+    pub intermediate: usize,
+}
+
+impl Sizes {
+    /// Whether a model can have them.
+    pub fn fit(&self) -> bool {
+        let all = [self.layers, self.hidden, self.heads, self.intermediate];
+        all.iter().all(|&size| size > 0) && self.hidden.is_multiple_of(2 * self.heads)
+    }
+}
+
+impl ModelOptions {
+    /// Whether the model that is trained has other tensors or another attention than its base.
+    pub fn changes_base(&self) -> bool {
+        self.bidirectional || self.pooling == Pooling::LatentAttention || self.scratch.is_some()
+    }
+
+    /// Makes a base's configuration that of the model that is trained.
+    pub fn change(&self, config: &mut ModelConfig) {
+        if let Some(sizes) = &self.scratch {
+            config.num_hidden_layers = sizes.layers;
+            config.hidden_size = sizes.hidden;
+            config.intermediate_size = sizes.intermediate;
+            config.num_attention_heads = sizes.heads;
+            config.num_key_value_heads = sizes.heads;
+            config.head_dim = sizes.hidden / sizes.heads.max(1);
+        }
+        config.bidirectional |= self.bidirectional;
+        if self.pooling == Pooling::LatentAttention {
+            // Where the base has vectors already, they are kept unless another number is asked for.
+            let kept = Some(config.latents).filter(|&n| n > 0);
+            config.latents = self.latents.or(kept).unwrap_or(LATENTS);
+        }
+    }
+}
+
+/// Vectors of latent attention (NV-Embed, arXiv 2405.17428, section 4.1).
+const LATENTS: usize = 512;
 
 impl Default for ModelOptions {
     fn default() -> Self {
@@ -29,6 +88,9 @@ impl Default for ModelOptions {
             new_token_like: "<|im_end|>".into(),
             new_token_noise: 0.02,
             context: 1024,
+            bidirectional: false,
+            latents: None,
+            scratch: None,
         }
     }
 }

@@ -138,16 +138,15 @@ impl<D: Device> Objective<D> {
                 rows.extend_from_slice(&ditems[i_at..i_at + i_len]);
                 (q_at, i_at) = (q_at + q_len, i_at + i_len);
                 let rows = d.upload(&rows)?;
-                let (pooling, dhidden) = (self.pooling, &mut self.dhidden);
-                let ranges = &part.embedding_rows;
-                pooling.backward(
-                    d,
-                    &model.config,
+                dinputs = self.pooling.backward(
+                    model,
                     tokens,
-                    ranges,
+                    &part.embedding_rows,
+                    &mut self.acts,
                     &rows,
-                    dhidden,
-                    &mut dinputs,
+                    &mut self.dhidden,
+                    gradients,
+                    &mut self.scratch,
                 )?;
             }
             let (acts, scratch) = (&mut self.acts, &mut self.scratch);
@@ -177,7 +176,7 @@ impl<D: Device> Objective<D> {
         let mut out = d.zeros(len)?;
         let ranges = &part.embedding_rows;
         self.pooling
-            .forward(d, &model.config, ranges, &self.acts, &mut out)?;
+            .forward(model, ranges, &mut self.acts, &mut out)?;
         d.download(&out, len)
     }
 

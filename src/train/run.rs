@@ -7,7 +7,7 @@ use super::training_set::TrainingSet;
 use crate::data::{Catalogue, Triplet, read_catalogue, read_triplets};
 use crate::device::Device;
 use crate::embed::{ModelFolder, NewTokens, Settings, save_folder};
-use crate::model::Precision;
+use crate::model::{Initial, Precision};
 use crate::ops::philox::PhiloxStream;
 use crate::recipe::{Recipe, RlOptions};
 use crate::text::Prompts;
@@ -58,7 +58,7 @@ impl<D: Device> Training<'_, D> {
 
     fn cold_start(&self, catalogue: &Catalogue) -> Result<PathBuf, TrainError> {
         let recipe = self.recipe;
-        let base = self.open(&recipe.model.base)?;
+        let base = self.base()?;
         let (settings, prompts) = self.prompts(&base)?;
         let triplets = read_triplets(&recipe.data.train, Some(catalogue))?;
         let triplets = self.part(triplets, false);
@@ -129,6 +129,20 @@ impl<D: Device> Training<'_, D> {
             true => part(triplets, share, self.recipe.train.seed, reinforced),
             false => triplets,
         }
+    }
+
+    /// The base model, changed as the recipe says.
+    fn base(&self) -> Result<ModelFolder, TrainError> {
+        let model = &self.recipe.model;
+        let base = self.open(&model.base)?;
+        if !model.changes_base() {
+            return Ok(base);
+        }
+        let initial = Initial {
+            all: model.scratch.is_some(),
+            seed: self.recipe.train.seed,
+        };
+        Ok(base.changed(initial, |config| model.change(config))?)
     }
 
     fn open(&self, path: &Path) -> Result<ModelFolder, TrainError> {

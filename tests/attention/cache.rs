@@ -4,7 +4,7 @@ use crate::cases::{Case, MOST_WORK, heads, join, parts, tensor_core_heads};
 use crate::common::*;
 use lrem::device::Real;
 use lrem::ops::attention::{Attention, KeysValues, reference};
-use lrem::ops::forest::{Forest, Segment, Span};
+use lrem::ops::forest::{Forest, Mask, Segment, Span};
 use lrem::ops::philox::PhiloxStream;
 use lrem::workbench::contracts::attention_bounds::bounds;
 use proptest::prelude::*;
@@ -64,6 +64,7 @@ impl Cached {
             forest.segments.push(Segment {
                 rows: first..rows.len(),
                 own: moved(&segment.own),
+                mask: Mask::Causal,
                 ancestors: segment.ancestors.iter().map(moved).collect(),
                 parent: None,
             });
@@ -153,6 +154,7 @@ fn decode<D: Attention>(device: &D, packed: &Case, trunk: usize, tokens: &[usize
                     start: trunk,
                     len: i + 1,
                 },
+                mask: Mask::Causal,
                 ancestors: vec![Span {
                     start: 0,
                     len: trunk,

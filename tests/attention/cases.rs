@@ -3,7 +3,7 @@
 use crate::common::*;
 use lrem::device::Activation;
 use lrem::ops::attention::{Attention, Heads, KeysValues, reference};
-use lrem::ops::forest::{Forest, Segment};
+use lrem::ops::forest::{Forest, Mask, Segment};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -55,6 +55,24 @@ pub fn parts() -> impl Strategy<Value = Vec<(usize, Option<usize>)>> {
         }
         parts
     })
+}
+
+/// A mask for each of as many segments as [`parts`] draws; half of the draws are causal throughout.
+pub fn masks() -> impl Strategy<Value = Vec<Mask>> {
+    let mask = prop::sample::select(vec![Mask::Causal, Mask::Full, Mask::Ancestors]);
+    prop_oneof![Just(vec![Mask::Causal; 6]), prop::collection::vec(mask, 6),]
+}
+
+/// Parts with their masks; a root sees its own keys, having no others.
+pub fn forest(parts: &[(usize, Option<usize>)], masks: &[Mask]) -> Forest {
+    let mut forest = Forest::packed(parts);
+    for (segment, &mask) in forest.segments.iter_mut().zip(masks) {
+        segment.mask = match (mask, segment.parent) {
+            (Mask::Ancestors, None) => Mask::Full,
+            _ => mask,
+        };
+    }
+    forest
 }
 
 /// A packed batch: rows of queries, keys, values and output gradients.

@@ -8,11 +8,11 @@ mod cases;
 mod errors;
 mod sharing;
 
-use cases::{Case, MOST_WORK, heads, parts, tensor_core_heads};
+use cases::{Case, MOST_WORK, forest, heads, masks, parts, tensor_core_heads};
 use common::*;
 use lrem::device::Real;
 use lrem::ops::attention::{Attention, Heads, KeysValues, reference};
-use lrem::ops::forest::Forest;
+use lrem::ops::forest::{Forest, Mask};
 use lrem::workbench::contracts::attention_bounds::bounds;
 use proptest::prelude::*;
 
@@ -70,16 +70,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
     fn agrees_with_the_reference(
-        heads in heads(), parts in parts(), sharpness in 0.1f32..4.0, seed: u64,
+        heads in heads(), parts in parts(), masks in masks(), sharpness in 0.1f32..4.0, seed: u64,
     ) {
-        check(&Case::new(heads, Forest::packed(&parts), sharpness, seed));
+        check(&Case::new(heads, forest(&parts, &masks), sharpness, seed));
     }
 
     #[test]
     fn tensor_cores_agree_with_the_reference(
-        heads in tensor_core_heads(), parts in parts(), sharpness in 0.1f32..4.0, seed: u64,
+        heads in tensor_core_heads(), parts in parts(), masks in masks(), sharpness in 0.1f32..4.0,
+        seed: u64,
     ) {
-        let case = Case::new(heads, Forest::packed(&parts), sharpness, seed);
+        let case = Case::new(heads, forest(&parts, &masks), sharpness, seed);
         if case.work() <= 4 * MOST_WORK {
             check_bf16(&case);
         }
@@ -88,13 +89,13 @@ proptest! {
     #[test]
     fn reference_gradients_are_those_of_the_output(
         group in 1usize..4, num_kv_heads in 1usize..3, head_dim in 1usize..5,
-        parts in prop::collection::vec(1usize..4, 1..4), seed: u64,
+        parts in prop::collection::vec(1usize..4, 1..4), masks in masks(), seed: u64,
     ) {
         let heads = Heads { num_heads: group * num_kv_heads, num_kv_heads, head_dim };
         // A chain, so that the last segment sees all the others.
         let chain = parts.iter().enumerate();
         let parts: Vec<_> = chain.map(|(i, &len)| (len, i.checked_sub(1))).collect();
-        let case = Case::new(heads, Forest::packed(&parts), 1.0, seed);
+        let case = Case::new(heads, forest(&parts, &masks), 1.0, seed);
         let [q, k, v, dout] = case.wide();
         let loss = |q: &[f64], k: &[f64], v: &[f64]| -> f64 {
             let out = reference::attention(&heads, &case.forest, q, k, v).0;
@@ -172,6 +173,23 @@ fn without_lse<D: Attention>(device: &D, case: &Case) -> Vec<u32> {
     let out = bits(&read_reals(device, "out", &out, len));
     assert_eq!(out, bits(&case.forward(device).0));
     out
+}
+
+/// Latents that tokens read, and nothing else: spans of several pieces and tiles that no row sees.
+#[test]
+fn across_to_a_trunk() {
+    for (head_dim, latents) in [(64, 512), (128, 70), (17, 5)] {
+        let heads = Heads {
+            num_heads: 3,
+            num_kv_heads: 1,
+            head_dim,
+        };
+        let parts = [(latents, None), (40, Some(0)), (1, Some(0)), (130, Some(0))];
+        let forest = forest(&parts, &[Mask::Ancestors; 4]);
+        let case = Case::new(heads, forest, 1.0, 9);
+        check(&case);
+        check_bf16(&case);
+    }
 }
 
 /// Fewer and more rows than a block has, and a span of several pieces, for every instance.

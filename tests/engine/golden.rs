@@ -3,7 +3,7 @@
 
 use crate::common::devices;
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::model::{Activations, BackwardScratch, Batch, Model, ModelSource, layout, load};
+use lrem::model::{Activations, BackwardScratch, Batch, Model, ModelSource, Values, layout, load};
 use lrem::ops::forest::Forest;
 use lrem::ops::linear::LinearShape;
 use lrem::ops::linear_cross_entropy::LinearCrossEntropy;
@@ -52,7 +52,12 @@ fn expected(name: &str) -> Expected {
 fn model(device: &Cpu, name: &str) -> Model<Cpu> {
     let source = ModelSource::open(&folder(name)).unwrap();
     let config = source.config().clone();
-    load(Arc::new(device.clone()), &source, config, None, None, 64).unwrap()
+    let values = Values {
+        source: &source,
+        new_rows: None,
+        initial: None,
+    };
+    load(Arc::new(device.clone()), values, config, None, 64).unwrap()
 }
 
 #[track_caller]

@@ -7,6 +7,7 @@ mod golden;
 mod gpu;
 mod killed;
 mod plain;
+mod poolings;
 mod rl;
 mod shop;
 mod thinking;

@@ -66,7 +66,7 @@ fn all_bits(t: &Thought) -> (Vec<u32>, Vec<u32>, u32, Ending, Vec<u32>) {
 #[test]
 fn embeddings_and_log_probabilities_are_those_of_one_forward() {
     let folder = tempdir().unwrap();
-    tiny::write(folder.path(), 2);
+    tiny::write(folder.path(), 6);
     let (opened, model) = tiny::open(folder.path());
     let prompts = opened.prompts().unwrap();
     let (width, vocab) = (model.config.hidden_size, model.config.vocab_size);
@@ -194,7 +194,7 @@ fn drafts_change_no_bit() {
 #[test]
 fn a_thought_that_has_settled_is_broken_off() {
     let folder = tempdir().unwrap();
-    tiny::write(folder.path(), 8);
+    tiny::write(folder.path(), 6);
     let (opened, model) = tiny::open(folder.path());
     let prompts = opened.prompts().unwrap();
     let questions = questions(9);

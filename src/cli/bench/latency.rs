@@ -38,7 +38,7 @@ pub fn run(args: &LatencyArgs) -> Result<(), Error> {
     let queries = read_queries(&args.queries)?;
     let folder = common::open(&args.model)?;
     for &tokens in &args.think {
-        Searching::new(Some(tokens), args.inference).budget(&folder.settings)?;
+        Searching::new(Some(tokens), args.inference).budget(&folder)?;
     }
     let opened = args.inference.device.for_inference()?;
     on_device!(opened, |device| measure(args, &queries, folder, device))

@@ -6,7 +6,7 @@ use super::attention_bounds::bounds;
 use super::{normals, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::attention::{Heads, KeysValues, reference};
-use crate::ops::forest::{Forest, Segment, Span};
+use crate::ops::forest::{Forest, Mask, Segment, Span};
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Draw, Probe};
 
@@ -50,6 +50,7 @@ impl Cached {
             forest.segments.push(Segment {
                 rows: first..first + new,
                 own: span(i),
+                mask: Mask::Causal,
                 ancestors: ancestors.into_iter().map(span).collect(),
                 parent: None,
             });

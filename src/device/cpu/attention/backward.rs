@@ -3,13 +3,13 @@
 //! With `p = exp(q·k·scale − lse)` and `delta = Σ dout·out` of a row: `dv += pᵀ·dout`,
 //! `ds = p ∘ (dout·vᵀ − delta)·scale`, `dq += ds·k`, `dk += dsᵀ·q`.
 
-use super::blocks::{BLOCK_ROWS, QueryBlock, own_visible};
+use super::blocks::{BLOCK_ROWS, QueryBlock};
 use super::product::{Left, product};
 use super::tiles::{KEYS, LANES, Lines, pack_lines, pack_transposed, panel_words};
 use crate::device::cpu::Isa;
 use crate::device::cpu::math::exp;
 use crate::ops::attention::Heads;
-use crate::ops::forest::Forest;
+use crate::ops::forest::{Forest, Mask};
 use crate::per_isa;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -197,8 +197,12 @@ impl KeyTask<'_> {
             for &index in std::iter::once(&self.segment).chain(self.below) {
                 let segment = &self.forest.segments[index];
                 let is_own = index == self.segment;
-                // Rows before the tile's first key see nothing of it.
-                let mut first = if is_own { self.start } else { 0 };
+                let mut first = match segment.mask {
+                    // Rows before the tile's first key see nothing of it.
+                    Mask::Causal if is_own => self.start,
+                    Mask::Ancestors if is_own => segment.rows.len(),
+                    _ => 0,
+                };
                 while first < segment.rows.len() {
                     let count = most.min(segment.rows.len() - first);
                     let row = segment.rows.start + first;
@@ -206,7 +210,7 @@ impl KeyTask<'_> {
                     x.visible.clear();
                     for i in 0..count {
                         let seen = if is_own {
-                            own_visible(segment, first + i)
+                            segment.own_visible(first + i)
                         } else {
                             own.own.len
                         };

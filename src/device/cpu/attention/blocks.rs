@@ -4,7 +4,7 @@
 //! their rows. A row meets its spans from the root down to its own, as it would alone.
 
 use crate::device::cpu::parallel;
-use crate::ops::forest::{Forest, Segment};
+use crate::ops::forest::{Forest, Mask, Segment};
 use std::ops::Range;
 
 /// Most rows (tokens · heads of a group) of a block.
@@ -44,11 +44,6 @@ impl Run {
     pub fn seen(&self, i: usize) -> usize {
         self.seen + if self.causal { i } else { 0 }
     }
-}
-
-/// Keys of its own span that row `i` of a segment sees.
-pub fn own_visible(segment: &Segment, i: usize) -> usize {
-    segment.own.len - segment.rows.len() + i + 1
 }
 
 /// Cuts the rows of a forest into blocks; `group` heads share a key head, of which there are
@@ -117,12 +112,14 @@ fn block(pieces: &[(&Segment, usize, usize)]) -> QueryBlock {
         }
     }
     for (&(segment, first, count), &start) in pieces.iter().zip(&starts) {
-        runs.push(Run {
-            rows: start..start + count,
-            start: segment.own.start,
-            seen: own_visible(segment, first),
-            causal: true,
-        });
+        if segment.mask != Mask::Ancestors {
+            runs.push(Run {
+                rows: start..start + count,
+                start: segment.own.start,
+                seen: segment.own_visible(first),
+                causal: segment.mask == Mask::Causal,
+            });
+        }
     }
     let (segment, first, _) = pieces[0];
     let row = segment.rows.start + first;

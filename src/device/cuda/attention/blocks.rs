@@ -6,7 +6,7 @@
 //! trunks are read once for all of them.
 
 use super::{KEYS, PIECE};
-use crate::ops::forest::{Forest, Segment};
+use crate::ops::forest::{Forest, Mask, Segment};
 use bytemuck::{Pod, Zeroable};
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -189,13 +189,16 @@ fn runs(family: &[&Segment], group: usize, rows: Range<usize>) -> Vec<Run> {
     // A trunk may have no keys.
     runs.retain(|run| run.keys > 0);
     for (segment, rows) in &parts {
+        if segment.mask == Mask::Ancestors {
+            continue;
+        }
         let own = Run {
             first: (segment.rows.start * group) as i32,
             last: (segment.rows.end * group) as i32,
             key: segment.own.start as i32,
             keys: segment.own.len as i32,
-            seen: (segment.own.len - segment.rows.len() + 1) as i32,
-            causal: 1,
+            seen: segment.own_visible(0) as i32,
+            causal: i32::from(segment.mask == Mask::Causal),
         };
         runs.push(within(&own, group, rows));
     }

@@ -1,7 +1,7 @@
 //! What the kernel by keys is told: tiles of keys, and the rows that see them.
 
 use super::KEYS;
-use crate::ops::forest::Forest;
+use crate::ops::forest::{Forest, Mask};
 use bytemuck::{Pod, Zeroable};
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -47,11 +47,26 @@ impl KeyTiles {
             for start in (0..segment.own.len).step_by(KEYS) {
                 let keys = KEYS.min(segment.own.len - start);
                 let first_visit = tiles.visits.len();
-                // Tokens before the tile's first key see nothing of it.
-                let token = segment.rows.start + start;
-                tiles.visit(token..segment.rows.end, group, rows, keys, true);
+                let own = segment.rows.clone();
+                match segment.mask {
+                    // Tokens before the tile's first key see nothing of it.
+                    Mask::Causal => {
+                        tiles.visit(own.start + start..own.end, group, rows, keys, true)
+                    }
+                    Mask::Full => tiles.visit(own.clone(), group, rows, keys, false),
+                    Mask::Ancestors => {}
+                }
                 for tokens in &below {
                     tiles.visit(tokens.clone(), group, rows, keys, false);
+                }
+                // Keys that no row sees have gradients too: zeros.
+                if tiles.visits.len() == first_visit {
+                    tiles.visits.push(Visit {
+                        first: (own.start * group) as i32,
+                        rows: 0,
+                        seen: keys as i32,
+                        causal: 0,
+                    });
                 }
                 let count = tiles.visits.len() - first_visit;
                 let whole = KeyItem {
