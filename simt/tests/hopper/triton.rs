@@ -38,9 +38,7 @@ fn triton_product_by_descriptors() {
     product_by_descriptors(256, 256, 320);
 }
 
-/// `cargo test -p simt --release -- --ignored` (`make conformance`): a product that takes a while.
 #[test]
-#[ignore = "takes a while"]
 fn triton_product_of_1024() {
     product_by_descriptors(1024, 1024, 1024);
 }
