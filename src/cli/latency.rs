@@ -44,13 +44,13 @@ pub fn latency<D: Device>(
     Ok(Latency::of(milliseconds, timing.throughput))
 }
 
-/// Milliseconds that `answer` takes for each of at most `most` of `count` queries, after a few to warm up. They are spread over all, as those of a kind may stand together and be of one side of a gate.
+/// Milliseconds that `answer` takes for each of at most `most` of `count` queries, after as many or a few to warm up. They are spread over all, as those of a kind may stand together and be of one side of a gate.
 pub fn milliseconds(
     count: usize,
     most: usize,
     mut answer: impl FnMut(usize) -> Result<(), Error>,
 ) -> Result<Vec<f64>, Error> {
-    (0..count.min(WARM)).try_for_each(&mut answer)?;
+    (0..count.min(WARM).min(most)).try_for_each(&mut answer)?;
     let time = |at| {
         let started = Instant::now();
         answer(at)?;

@@ -1,43 +1,33 @@
 //! `lrem demo`: the whole method on the bundled shop, from a base model to search results and a report.
 //!
-//! Everything it makes lies in one folder and is used again by the next run: the numbers of steps, the
+//! On the virtual GPU it is short: a few steps, a part of the shop. Everything it makes lies in one folder and is used again by the next run: the numbers of steps, the
 //! trained models (with their checkpoints, where a run was interrupted), the indexes and what was measured.
 
+mod examples;
+mod short;
+mod steps;
+
 use super::Error;
-use super::common::{self, DeviceName, Inference, Weights, on_device};
+use super::common::{DeviceName, Inference, Weights};
 use super::curves::learning_curves;
 use super::measurement::Measurement;
 use super::searcher::Searching;
 use super::trained::trained;
 use clap::{Args, ValueEnum};
-use lrem::bench::{ColdStartStep, engine};
-use lrem::data::{Catalogue, Triplet, read_catalogue, read_triplets, write_atomic};
+use examples::examples;
+use lrem::data::{read_catalogue, read_triplets};
 use lrem::recipe::{Contents, Recipe};
 use lrem::report::{Cell, Report};
 use lrem::retrieve::evaluate::{Summary, compare, kinds_of};
-use lrem::retrieve::{Run, trec};
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 const DIRECT: &str = "recipes/direct.toml";
 const LREM: &str = "recipes/shop.toml";
 const TEST: &str = "data/shop/test.jsonl";
-/// Time that everything may take, with two minutes to spare of fifteen.
-const WHOLE: Duration = Duration::from_secs(13 * 60);
-/// What a step of the direct model, of the cold start and of the reinforcement stage costs in steps of
-/// [`ColdStartStep`] with the recipe's pairs.
-const COST: [f64; 3] = [0.6, 1.6, 1.4];
-/// What the indexes, the answers and the report cost in such steps.
-const REST: f64 = 27.0;
-/// Fewest and most optimizer steps of each training.
-const STEPS: (usize, usize) = (6, 60);
 /// The method that the others are compared with.
 const BASELINE: &str = "direct";
-/// Titles shown for a query.
-const SHOWN: usize = 5;
-/// Queries timed one by one for each method, so that they take seconds.
-const TIMED: usize = 24;
+/// Queries timed one by one for each method, so that they take seconds; of the short demo.
+const TIMED: (usize, usize) = (24, 1);
 
 #[derive(Args)]
 pub struct DemoArgs {
@@ -47,6 +37,9 @@ pub struct DemoArgs {
     /// Optimizer steps of each training; by default as many as fit into thirteen minutes on this machine.
     #[arg(long)]
     steps: Option<usize>,
+    /// A few steps, two hundred products and ten queries, as on the virtual GPU.
+    #[arg(long)]
+    short: bool,
     /// Where to compute.
     #[arg(long, value_enum, default_value = "cpu")]
     device: DeviceName,
@@ -62,10 +55,18 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
         let base = base.display();
         return Err(format!("{base} is missing; `make setup` fetches the base model").into());
     }
-    let catalogue = read_catalogue(&direct.data.catalogue)?;
-    let test = read_triplets(Path::new(TEST), Some(&catalogue))?;
     std::fs::create_dir_all(&args.out)?;
-    let steps = steps(&args, &direct)?;
+    let short = args.is_short();
+    let queries = match short {
+        true => short::shorten([&mut direct, &mut lrem], Path::new(TEST), &args.out)?,
+        false => PathBuf::from(TEST),
+    };
+    let catalogue = read_catalogue(&direct.data.catalogue)?;
+    let test = read_triplets(&queries, Some(&catalogue))?;
+    let steps = match (short, args.steps) {
+        (true, None) => short::STEPS,
+        _ => steps::steps(&args, &direct)?,
+    };
     for recipe in [&mut direct, &mut lrem] {
         recipe.train.steps = steps;
         recipe.train.checkpoint_every = 10;
@@ -96,11 +97,11 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
         model: model.to_path_buf(),
         index: args.out.join(place).join("index"),
         catalogue: &direct.data.catalogue,
-        queries: Path::new(TEST),
+        queries: &queries,
         triplets: &test,
         searching: Searching::new((!thinks).then_some(0), inference),
         thoughts: Contents::Own,
-        timed: TIMED,
+        timed: if short { TIMED.1 } else { TIMED.0 },
         asked: format!("{method} on {:?}", args.device),
         folder: args.out.join("cells").join(place),
     };
@@ -136,43 +137,6 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
     Ok(())
 }
 
-/// The steps of an earlier run in the folder, or what the machine's speed allows.
-fn steps(args: &DemoArgs, recipe: &Recipe) -> Result<usize, Error> {
-    let path = args.out.join("steps");
-    if let Some(steps) = args.steps {
-        return Ok(steps.max(1));
-    }
-    if let Ok(text) = std::fs::read_to_string(&path) {
-        return text.trim().parse().map_err(|_| {
-            format!(
-                "{}: `{}` is not a number of steps",
-                path.display(),
-                text.trim()
-            )
-            .into()
-        });
-    }
-    eprintln!("measuring the speed of this machine");
-    let folder = common::open(&recipe.model.base)?;
-    let opened = args.device.for_training(recipe.train.precision)?;
-    let pairs = args.device.sizes().pairs;
-    let seconds = on_device!(opened, |device| {
-        let masters = folder.load(device.clone(), None, common::CONTEXT)?;
-        let mut workload = ColdStartStep::new(masters, pairs)?;
-        engine::time(&*device, &mut workload)?;
-        // The slower of two: a processor that has just been idle is faster than one that trains.
-        let first = engine::time(&*device, &mut workload)?;
-        engine::time(&*device, &mut workload)?
-            .max(first)
-            .as_secs_f64()
-    });
-    let step = seconds * recipe.train.batch as f64 / pairs as f64;
-    let steps = (WHOLE.as_secs_f64() / step - REST) / COST.iter().sum::<f64>();
-    let steps = (steps as usize).clamp(STEPS.0, STEPS.1);
-    write_atomic(&path, |out| writeln!(out, "{steps}"))?;
-    Ok(steps)
-}
-
 /// Writes the report of the methods.
 fn report(
     args: &DemoArgs,
@@ -200,43 +164,22 @@ fn report(
 }
 
 impl DemoArgs {
+    fn is_short(&self) -> bool {
+        self.short || self.device == DeviceName::Simt
+    }
+
     /// The command line of these arguments.
     fn command(&self) -> String {
         let mut command = format!("lrem demo --out {}", self.out.display());
         if let Some(steps) = self.steps {
             command += &format!(" --steps {steps}");
         }
+        if self.short {
+            command += " --short";
+        }
         if let Some(device) = self.device.to_possible_value() {
             command += &format!(" --device {}", device.get_name());
         }
         command
     }
-}
-
-/// The first query of every hard kind with its thoughts and its best products, the relevant ones
-/// marked.
-fn examples(catalogue: &Catalogue, test: &[Triplet], cell: &Cell, run: &Run) -> String {
-    let mut seen = HashSet::new();
-    let mut lines = Vec::new();
-    for triplet in test {
-        if !triplet.is_hard() || !seen.insert(&triplet.kind) {
-            continue;
-        }
-        lines.push(format!("{}: {}", triplet.kind, triplet.query));
-        let thoughts = cell.queries.get(&triplet.id).map(|query| &query.thoughts);
-        for thought in thoughts.into_iter().flatten() {
-            lines.push(format!("  <think> {} </think>", thought.escape_debug()));
-        }
-        let found = run.get(&triplet.id).map_or(&[][..], Vec::as_slice);
-        for (rank, entry) in trec::rank(found).into_iter().take(SHOWN).enumerate() {
-            let mark = match triplet.items.contains(&entry.id) {
-                true => "✓",
-                false => " ",
-            };
-            let title = catalogue.get(&entry.id).map_or("", |item| &item.title);
-            lines.push(format!("  {mark} {}. {title}", rank + 1));
-        }
-        lines.push(String::new());
-    }
-    lines.join("\n")
 }
