@@ -100,6 +100,7 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
         triplets: &test,
         searching: Searching::new((!thinks).then_some(0), inference),
         thoughts: Contents::Own,
+        appended: None,
         timed: TIMED,
         asked: format!("{method} on {:?}", args.device),
         folder: args.out.join("cells").join(place),
