@@ -1,7 +1,9 @@
 //! Recipes: the bundled ones, and what is said about wrong ones.
 
 use lrem::ops::grpo::{Average, Ratio};
-use lrem::recipe::{Baseline, Recipe, RewardKind, RlOptions, Study, Variant};
+use lrem::recipe::{
+    Baseline, Contents, Recipe, RewardKind, Rewriter, RlOptions, Stage, Study, Variant,
+};
 use std::path::Path;
 
 fn message(text: &str) -> String {
@@ -62,12 +64,77 @@ fn the_bundled_studies_name_recipes_that_are_there() {
     let mut methods = 0;
     for entry in std::fs::read_dir(root.join("recipes/studies")).unwrap() {
         let study = Study::read(&entry.unwrap().path()).unwrap();
-        for method in &study.method {
-            Recipe::read(&root.join(&method.recipe)).unwrap();
+        for (recipe, _) in study.models() {
+            Recipe::read(&root.join(recipe)).unwrap();
         }
         methods += study.method.len();
     }
     assert!(methods >= 8, "{methods}");
+}
+
+#[test]
+fn a_rewriter_is_a_model_or_thoughts() {
+    let study = |rest: &str| {
+        let head = "title = \"s\"\nqueries = \"q\"\nseeds = [0]\nbaseline = \"a\"\n[[method]]\n\
+                    name = \"a\"\nrecipe = \"d\"\n";
+        Study::parse(Path::new("s.toml"), &format!("{head}{rest}"))
+    };
+    for (text, rewriter) in [
+        (
+            "{ recipe = \"r\" }",
+            Rewriter::Model {
+                recipe: "r".into(),
+                stage: Stage::Last,
+            },
+        ),
+        (
+            "{ recipe = \"r\", stage = \"cold_start\" }",
+            Rewriter::Model {
+                recipe: "r".into(),
+                stage: Stage::ColdStart,
+            },
+        ),
+        (
+            "{ thoughts = \"gold-long\" }",
+            Rewriter::Given(Contents::GoldLong),
+        ),
+    ] {
+        let read = study(&format!("rewriter = {text}")).unwrap();
+        assert_eq!(read.method[0].rewriter, Some(rewriter));
+        let written = toml::to_string(&read).unwrap();
+        assert_eq!(Study::parse(Path::new("s.toml"), &written).unwrap(), read);
+    }
+    let beside = "s.toml: method.rewriter: `a`: expected no gates, sweep, thoughts, budget or query beside it";
+    for (text, message) in [
+        (
+            "{}",
+            "s.toml: line 8: rewriter: expected `recipe` or `thoughts`",
+        ),
+        (
+            "{ recipe = \"r\", thoughts = \"gold\" }",
+            "s.toml: line 8: rewriter: expected `recipe` or `thoughts`, not both",
+        ),
+        (
+            "{ stage = \"last\", thoughts = \"gold\" }",
+            "s.toml: line 8: rewriter.stage: expected `recipe` beside it",
+        ),
+        (
+            "{ thoughts = \"own\" }",
+            "s.toml: line 8: rewriter.thoughts: own thoughts are a model's; expected `recipe`",
+        ),
+        (
+            "{ model = \"r\" }",
+            "s.toml: line 8: unknown field `model`, expected one of `recipe`, `stage`, `thoughts`",
+        ),
+        ("{ thoughts = \"gold\" }\ngates = [1]", beside),
+        ("{ thoughts = \"gold\" }\nsweep = true", beside),
+        ("{ thoughts = \"gold\" }\nthoughts = \"gold\"", beside),
+        ("{ recipe = \"r\" }\nbudget = 4", beside),
+        ("{ recipe = \"r\" }\nquery = { direct = 0.5 }", beside),
+    ] {
+        let error = study(&format!("rewriter = {text}")).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub struct Answers {
     pub run: Run,
     /// Thoughts of every query; empty for direct embeddings.
     pub thoughts: Vec<Vec<ThoughtText>>,
-    /// Time spent on embedding, a gate's searches included.
+    /// Time spent on embedding, a gate's searches and a rewriter's thoughts included.
     pub seconds: f64,
 }
 
@@ -44,7 +44,6 @@ pub fn answer<D: Device>(
     given: Option<&[String]>,
     depth: usize,
 ) -> Result<Answers, Error> {
-    let embedder = searcher.loaded.embedder();
     let bar = common::bar("evaluating", Some(triplets.len()));
     let mut answers = Answers {
         run: Run::new(),
@@ -58,7 +57,7 @@ pub fn answer<D: Device>(
         let place = |n: usize| format!("{}: query `{}`", path.display(), batch[n - 1].id);
         let started = Instant::now();
         let mut search = MarginGate::new(searcher, depth);
-        let embedded = embedder.gated_queries(&queries, &thinking, search.gate());
+        let embedded = searcher.embedded(&queries, &thinking, search.gate());
         let embedded = embedded.map_err(|e| common::placed(e, place))?;
         answers.seconds += started.elapsed().as_secs_f64();
         let found = search.hits(&embedded.rows)?;

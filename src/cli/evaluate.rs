@@ -52,7 +52,13 @@ pub struct EvaluateArgs {
     #[arg(long, requires = "model")]
     qrels_out: Option<PathBuf>,
     /// With a model: with whose thoughts queries are embedded.
-    #[arg(long, requires = "model", value_enum, default_value = "own")]
+    #[arg(
+        long,
+        requires = "model",
+        conflicts_with = "rewriter",
+        value_enum,
+        default_value = "own"
+    )]
     thoughts: Contents,
     /// What to measure, separated by commas: hit, precision, recall, ndcg, mrr, map, each @k or over
     /// all that was found; trec_eval's names too.
@@ -130,7 +136,7 @@ fn read(args: &EvaluateArgs) -> Result<Judged, Error> {
 fn search(model: &Path, index: &Path, path: &Path, args: &EvaluateArgs) -> Result<Judged, Error> {
     let opened = args.searching.inference.device.for_inference()?;
     on_device!(opened, |device| {
-        let searcher = Searcher::open(device, model, index, args.searching)?;
+        let searcher = Searcher::open(device, model, index, &args.searching)?;
         search_with(&searcher, index, path, args)
     })
 }

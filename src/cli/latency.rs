@@ -3,10 +3,10 @@
 use super::Error;
 use super::answers::thinking;
 use super::gate::MarginGate;
+use super::rewriter::SearchSession;
 use super::searcher::Searcher;
 use lrem::data::Triplet;
 use lrem::device::Device;
-use lrem::embed::Session;
 use lrem::report::Latency;
 use std::time::Instant;
 
@@ -25,15 +25,15 @@ pub struct Timing {
     pub throughput: f64,
 }
 
-/// Latency of queries that come one by one, the instructions computed before; a gate's search is part of it.
+/// Latency of queries that come one by one, the instructions computed before; a gate's search and a
+/// rewriter's thought are part of it.
 pub fn latency<D: Device>(
     searcher: &Searcher<D>,
     triplets: &[Triplet],
     given: Option<&[String]>,
     timing: Timing,
 ) -> Result<Latency, Error> {
-    let embedder = searcher.loaded.embedder();
-    let mut session = Session::new(&embedder)?;
+    let mut session = SearchSession::new(searcher)?;
     let milliseconds = milliseconds(triplets.len(), timing.most, |at| {
         let texts = given.map(|texts| &texts[at..=at]);
         let thinking = thinking(texts, searcher);

@@ -4,6 +4,7 @@
 use super::answers::{answer, check_items, given_thoughts};
 use super::common::on_device;
 use super::latency::{Timing, latency};
+use super::rewriter::rewritten;
 use super::searcher::{Searcher, Searching};
 use super::trained::indexed;
 use super::{Error, common, origin};
@@ -39,6 +40,8 @@ pub struct Measurement<'a> {
     pub searching: Searching,
     /// With whose thoughts queries are embedded, where the model thinks.
     pub thoughts: Contents,
+    /// Whose thoughts are appended to the queries' text before.
+    pub appended: Option<Contents>,
     /// Most queries that are timed one by one.
     pub timed: usize,
     /// What decides on the result beside the model, the queries and the weights' format.
@@ -60,7 +63,7 @@ impl Measurement<'_> {
 
     /// The result for a report alone: of any model, where its own is there no more.
     pub fn reported(&self) -> Option<Cell> {
-        if self.model.exists() {
+        if self.models().all(|model| model.exists()) {
             let made_of = self.made_of().ok()?;
             return self.result().filter(|cell| cell.made_of == made_of);
         }
@@ -112,13 +115,25 @@ impl Measurement<'_> {
     }
 
     fn made_of(&self) -> Result<String, Error> {
-        let folder = common::open(&self.model)?;
-        let (model, settings) = (folder.origin()?.model, &folder.settings);
-        let settings = serde_json::to_string(settings)?;
-        Ok(format!("{}{model} settings {settings}", self.asked()?))
+        let made_of = |model: &Path| -> Result<String, Error> {
+            let folder = common::open(model)?;
+            let (model, settings) = (folder.origin()?.model, &folder.settings);
+            Ok(format!(
+                "{model} settings {}",
+                serde_json::to_string(settings)?
+            ))
+        };
+        let models: Vec<String> = self.models().map(made_of).collect::<Result<_, _>>()?;
+        Ok(self.asked()? + &models.join(" rewriter "))
     }
 
-    /// What [`Measurement::made_of`] begins with: everything but the model.
+    /// The model that embeds, and the one that rewrites queries where there is one.
+    fn models(&self) -> impl Iterator<Item = &Path> {
+        let rewriter = self.searching.rewriter.as_deref();
+        std::iter::once(self.model.as_path()).chain(rewriter)
+    }
+
+    /// What [`Measurement::made_of`] begins with: everything but the models.
     fn asked(&self) -> Result<String, Error> {
         let queries = std::fs::read(self.queries)?;
         Ok(format!(
@@ -144,7 +159,14 @@ impl Measurement<'_> {
         };
         let given = given_thoughts(contents, triplets, self.queries)?;
         let given = given.as_deref();
-        let answers = answer(&searcher, triplets, self.queries, given, DEPTH)?;
+        let appended = self.appended.unwrap_or(Contents::Own);
+        let appended = given_thoughts(appended, triplets, self.queries)?;
+        let asked = appended.as_ref().map(|texts| rewritten(triplets, texts));
+        let asked = asked.as_deref().unwrap_or(triplets);
+        let mut answers = answer(&searcher, asked, self.queries, given, DEPTH)?;
+        if let Some(texts) = appended {
+            answers.thoughts = appended_thoughts(&searcher, texts)?;
+        }
         let timing = Timing {
             most: self.timed,
             top: DEPTH,
@@ -156,7 +178,10 @@ impl Measurement<'_> {
         Ok(Cell {
             method: self.method.to_string(),
             seed: self.seed,
-            budget: searcher.budget,
+            budget: searcher
+                .rewriter
+                .as_ref()
+                .map_or(searcher.budget, |r| r.budget),
             gate: searcher.gate,
             made_of,
             machine,
@@ -165,20 +190,19 @@ impl Measurement<'_> {
             measures: evaluation.metrics.iter().map(Metric::to_string).collect(),
             queries: self.results(&evaluation, &answers.run, &answers.thoughts)?,
             closed: closed(&answers.thoughts),
-            latency: latency(&searcher, triplets, given, timing)?,
+            latency: latency(&searcher, asked, given, timing)?,
         })
     }
 
     fn searcher<D: Device>(&self, device: Arc<D>) -> Result<Searcher<D>, Error> {
-        let (searching, inference) = (self.searching, self.searching.inference);
         indexed(
             device,
             &self.model,
             &self.index,
             self.catalogue,
             self.method,
-            searching,
-            inference,
+            &self.searching,
+            self.searching.inference,
         )
     }
 
@@ -204,6 +228,21 @@ impl Measurement<'_> {
         };
         Ok(self.triplets.iter().zip(thoughts).map(result).collect())
     }
+}
+
+/// Thoughts that were appended to queries' text, one a query, in tokens of the model that embedded it.
+fn appended_thoughts<D: Device>(
+    searcher: &Searcher<D>,
+    texts: Vec<String>,
+) -> Result<Vec<Vec<ThoughtText>>, Error> {
+    let thought = |text: String| {
+        Ok(vec![ThoughtText {
+            tokens: searcher.loaded.folder.tokenizer.encode(&text)?.len(),
+            text,
+            ending: None,
+        }])
+    };
+    texts.into_iter().map(thought).collect()
 }
 
 /// Share of the model's own thoughts that it closed itself.

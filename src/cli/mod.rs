@@ -16,6 +16,7 @@ mod latency;
 mod measurement;
 mod model;
 mod origin;
+mod rewriter;
 mod search;
 mod searcher;
 mod train;

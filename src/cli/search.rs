@@ -2,12 +2,13 @@
 
 use super::common::on_device;
 use super::gate::MarginGate;
+use super::rewriter::SearchSession;
 use super::searcher::{Searcher, Searching};
 use super::{Error, common};
 use clap::Args;
 use lrem::data::{Catalogue, Query, read_catalogue, read_queries};
 use lrem::device::Device;
-use lrem::embed::{EmbeddedQueries, Session, ThoughtText};
+use lrem::embed::{EmbeddedQueries, ThoughtText};
 use lrem::reason::Ending;
 use lrem::retrieve::{Run, Scored, trec};
 use std::io::{BufRead, IsTerminal, Write};
@@ -52,7 +53,7 @@ fn run_on<D: Device>(device: Arc<D>, args: &SearchArgs) -> Result<(), Error> {
     let top = args.top as usize;
     let queries = args.queries.as_deref().map(read_queries).transpose()?;
     let titles = args.titles.as_deref().map(read_catalogue).transpose()?;
-    let searcher = Searcher::open(device, &args.model, &args.index, args.searching)?;
+    let searcher = Searcher::open(device, &args.model, &args.index, &args.searching)?;
     let printer = Printer {
         searcher: &searcher,
         titles: titles.as_ref(),
@@ -61,8 +62,7 @@ fn run_on<D: Device>(device: Arc<D>, args: &SearchArgs) -> Result<(), Error> {
         (Some(query), ..) => {
             let thinking = searcher.own_thinking();
             let mut search = MarginGate::new(&searcher, top);
-            let embedder = searcher.loaded.embedder();
-            let embedded = embedder.gated_queries(&[query], &thinking, search.gate());
+            let embedded = searcher.embedded(&[query], &thinking, search.gate());
             let embedded = embedded.map_err(|e| common::placed(e, |_| "the query".into()))?;
             let hits = search.hits(&embedded.rows)?;
             printer.print(None, thoughts_of(&embedded, 0), &hits[0])
@@ -97,13 +97,12 @@ fn search_all<D: Device>(
     mut each: impl FnMut(&Query, &[ThoughtText], &[Scored]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let thinking = searcher.own_thinking();
-    let embedder = searcher.loaded.embedder();
     let bar = common::bar("searching", Some(queries.len()));
     for batch in queries.chunks(BATCH) {
         let texts: Vec<&str> = batch.iter().map(|q| q.query.as_str()).collect();
         let place = |n: usize| format!("{}:{}: the query", path.display(), batch[n - 1].line);
         let mut search = MarginGate::new(searcher, top);
-        let embedded = embedder.gated_queries(&texts, &thinking, search.gate());
+        let embedded = searcher.embedded(&texts, &thinking, search.gate());
         let embedded = embedded.map_err(|e| common::placed(e, place))?;
         let found = search.hits(&embedded.rows)?;
         for (n, (query, hits)) in batch.iter().zip(&found).enumerate() {
@@ -123,8 +122,7 @@ fn prompt<D: Device>(
     top: usize,
 ) -> Result<(), Error> {
     let thinking = searcher.own_thinking();
-    let embedder = searcher.loaded.embedder();
-    let mut session = Session::new(&embedder)?;
+    let mut session = SearchSession::new(searcher)?;
     let terminal = std::io::stdin().is_terminal();
     let mut out = std::io::stdout();
     let mut lines = std::io::stdin().lock().split(b'\n');

@@ -2,17 +2,20 @@
 
 use super::Error;
 use super::common::{self, Inference, Loaded};
+use super::rewriter::Rewriter;
 use clap::Args;
 use lrem::data::DataError;
 use lrem::device::Device;
-use lrem::embed::{ModelFolder, OwnThoughts, Pooling, Settings, Thinking};
+use lrem::embed::{
+    EmbedError, EmbeddedQueries, Gate, ModelFolder, OwnThoughts, Pooling, Settings, Thinking,
+};
 use lrem::ops::linear::WeightFormat;
 use lrem::retrieve::{self, ApproximateIndex, ExactIndex, Index, Scored};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How queries are embedded and searched.
-#[derive(Args, Clone, Copy)]
+#[derive(Args, Clone)]
 pub struct Searching {
     /// Most tokens of the thought before a query is embedded; 0: no thought. By default as the model
     /// was trained.
@@ -35,6 +38,11 @@ pub struct Searching {
     /// ahead of the second best, in cosine; the others' results are those without a thought.
     #[arg(long, value_name = "MARGIN", allow_negative_numbers = true)]
     gate: Option<f32>,
+    /// Append to a query's text what this model thinks about it, in at most --think tokens, and embed the
+    /// text without a thought.
+    #[arg(long, value_name = "MODEL",
+        conflicts_with_all = ["rollouts", "temperature", "direct", "settled", "gate"])]
+    pub rewriter: Option<PathBuf>,
     /// Search the index's graph instead of all items.
     #[arg(long)]
     approximate: bool,
@@ -52,6 +60,7 @@ impl Searching {
             direct: None,
             settled: None,
             gate: None,
+            rewriter: None,
             approximate: false,
             inference,
         }
@@ -73,8 +82,13 @@ impl Searching {
         Searching { gate, ..self }
     }
 
+    /// The same after a model's rewriting, which is what thinks then.
+    pub fn with_rewriter(self, rewriter: Option<PathBuf>) -> Searching {
+        Searching { rewriter, ..self }
+    }
+
     /// Most tokens of a thought by a model; 0: no thought.
-    pub fn budget(self, model: &ModelFolder) -> Result<usize, Error> {
+    pub fn budget(&self, model: &ModelFolder) -> Result<usize, Error> {
         let settings = &model.settings;
         let budget = self.think.map_or(settings.budget, |tokens| tokens as usize);
         if budget > 0 && settings.pooling != Pooling::Emb {
@@ -95,7 +109,7 @@ impl Searching {
     }
 
     /// How thoughts of a model with `settings` become an embedding.
-    fn own_thoughts(self, settings: &Settings) -> Result<OwnThoughts, Error> {
+    fn own_thoughts(&self, settings: &Settings) -> Result<OwnThoughts, Error> {
         let as_trained = settings.thoughts;
         let own = OwnThoughts {
             rollouts: self.rollouts.map_or(as_trained.rollouts, |n| n as usize),
@@ -113,7 +127,7 @@ impl Searching {
     }
 
     /// The margin of a search that thinks at most `budget` tokens.
-    fn margin(self, budget: usize) -> Result<Option<f32>, Error> {
+    fn margin(&self, budget: usize) -> Result<Option<f32>, Error> {
         match self.gate {
             Some(margin) if !(margin.is_finite() && margin >= 0.0) => {
                 Err("--gate: expected a number of at least 0".into())
@@ -135,10 +149,12 @@ enum Finder<D: Device> {
 pub struct Searcher<D: Device> {
     pub loaded: Loaded<D>,
     pub index: Index,
-    /// Most tokens of a thought.
+    /// Most tokens of a thought of the model's; 0 beside a rewriter.
     pub budget: usize,
     /// Margin below which a query is thought about; none: every query is.
     pub gate: Option<f32>,
+    /// What queries are rewritten by before the model embeds them.
+    pub rewriter: Option<Rewriter<D>>,
     own: OwnThoughts,
     finder: Finder<D>,
 }
@@ -149,11 +165,14 @@ impl<D: Device> Searcher<D> {
         device: Arc<D>,
         model: &Path,
         index: &Path,
-        searching: Searching,
+        searching: &Searching,
     ) -> Result<Self, Error> {
         let items = Index::open(index)?;
         let folder = common::open(model)?;
-        let budget = searching.budget(&folder)?;
+        let budget = match searching.rewriter {
+            None => searching.budget(&folder)?,
+            Some(_) => 0,
+        };
         let own = searching.own_thoughts(&folder.settings)?;
         let gate = searching.margin(budget)?;
         items.check_origin(&folder.origin()?)?;
@@ -164,6 +183,9 @@ impl<D: Device> Searcher<D> {
             })?),
             false => None,
         };
+        let rewriter = searching.rewriter.as_ref();
+        let rewriter = rewriter.map(|path| Rewriter::open(device.clone(), path, searching));
+        let rewriter = rewriter.transpose()?;
         let loaded = Loaded::new(folder, device, searching.inference.weights)?;
         let finder = match graph {
             Some(graph) => Finder::Approximate(graph),
@@ -178,6 +200,7 @@ impl<D: Device> Searcher<D> {
             index: items,
             budget,
             gate,
+            rewriter,
             own,
             finder,
         })
@@ -186,6 +209,28 @@ impl<D: Device> Searcher<D> {
     /// The model's own thoughts, or none where the budget is 0.
     pub fn own_thinking(&self) -> Thinking {
         Thinking::own(self.budget, self.own)
+    }
+
+    /// Unit vectors of queries and the thoughts that led to them, as [`Embedder::gated_queries`] gives them;
+    /// of a rewriter's texts and thoughts, where there is one.
+    ///
+    /// # Errors
+    /// Where a query is empty or longer than the context, or the gate or a device call fails.
+    ///
+    /// [`Embedder::gated_queries`]: lrem::embed::Embedder::gated_queries
+    pub fn embedded(
+        &self,
+        queries: &[&str],
+        thinking: &Thinking,
+        gate: Option<&mut dyn Gate>,
+    ) -> Result<EmbeddedQueries, EmbedError> {
+        let embedder = self.loaded.embedder();
+        let Some(rewriter) = &self.rewriter else {
+            return embedder.gated_queries(queries, thinking, gate);
+        };
+        let (texts, thoughts) = rewriter.rewritten(queries)?;
+        let rows = embedder.gated_queries(&texts, thinking, gate)?.rows;
+        Ok(EmbeddedQueries { rows, thoughts })
     }
 
     /// The `top` best items for each row of `queries` `[queries, hidden]`.

@@ -60,7 +60,7 @@ pub fn indexed<D: Device>(
     folder: &Path,
     catalogue: &Path,
     name: &str,
-    searching: Searching,
+    searching: &Searching,
     inference: Inference,
 ) -> Result<Searcher<D>, Error> {
     let origin = common::open(model)?.origin()?;

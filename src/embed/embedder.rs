@@ -61,6 +61,14 @@ pub struct Embedder<'a, D: Device> {
     pub pooling: Pooling,
 }
 
+impl<D: Device> Copy for Embedder<'_, D> {}
+
+impl<D: Device> Clone for Embedder<'_, D> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
 impl<D: Device> Embedder<'_, D> {
     /// Unit vectors of titles, `[titles, hidden]`.
     pub fn items<S: AsRef<str>>(&self, titles: &[S]) -> Result<Vec<f32>, EmbedError> {

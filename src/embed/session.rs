@@ -7,7 +7,7 @@ use crate::reason::{Drafts, Reasoner};
 /// An embedder for one query at a time. The instructions are computed once, when it starts; the thoughts
 /// about earlier queries are drafts for later ones.
 pub struct Session<'e, D: Device> {
-    embedder: &'e Embedder<'e, D>,
+    embedder: Embedder<'e, D>,
     reasoner: Reasoner<'e, D>,
 }
 
@@ -16,10 +16,11 @@ impl<'e, D: Device> Session<'e, D> {
     ///
     /// # Errors
     /// Where the instructions do not fit in the context, or a device call fails.
-    pub fn new(embedder: &'e Embedder<'e, D>) -> Result<Self, EmbedError> {
+    pub fn new(embedder: &Embedder<'e, D>) -> Result<Self, EmbedError> {
         let (model, prompts) = (embedder.model, embedder.prompts);
         let reasoner = Reasoner::new(model, prompts, model.context())?;
         let reasoner = reasoner.with_drafts(Some(Drafts::default()));
+        let embedder = *embedder;
         Ok(Session { embedder, reasoner })
     }
 

@@ -3,6 +3,7 @@
 //! Every key has a default, the paper's where the paper states one; an unknown key is an error.
 
 mod options;
+mod rewriter;
 mod rl;
 mod study;
 
@@ -13,6 +14,7 @@ pub use options::{
     DataOptions, LossOptions, Mix, ModelOptions, NegativeOptions, Phase, Precision, Sizes,
     ThoughtOptions, TrainOptions,
 };
+pub use rewriter::Rewriter;
 pub use rl::{Baseline, RewardKind, RewardOptions, RlOptions, Variant};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! A study: methods, thought budgets and seeds to compare, as TOML.
 
-use super::{RecipeError, at_line};
+use super::{RecipeError, Rewriter, at_line};
 use crate::embed::OwnThoughts;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -62,6 +62,10 @@ pub struct Method {
     /// How own thoughts become an embedding, in place of the recipe's table `[query]`.
     #[serde(default)]
     pub query: Option<OwnThoughts>,
+    /// Whose thoughts are appended to the queries' text. The recipe's model embeds that text; it may not
+    /// think itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewriter: Option<Rewriter>,
 }
 
 impl Method {
@@ -69,6 +73,24 @@ impl Method {
     pub fn folder_name(&self) -> String {
         let word = |c: char| if c.is_alphanumeric() { c } else { '-' };
         self.name.chars().map(word).collect()
+    }
+
+    /// The recipes of its models, and which of their models these are: the one that embeds, and the one
+    /// that rewrites queries where there is one.
+    pub fn models(&self) -> impl Iterator<Item = (&Path, Stage)> {
+        let rewriter = self.rewriter.as_ref().and_then(Rewriter::model);
+        std::iter::once((self.recipe.as_path(), self.stage)).chain(rewriter)
+    }
+
+    /// What cannot be beside a rewriter: what was expected.
+    fn rewriter_problem(&self) -> Option<&'static str> {
+        let plain = self.gates.is_empty()
+            && !self.sweep
+            && self.thoughts == Contents::Own
+            && self.budget.is_none()
+            && self.query.is_none();
+        (self.rewriter.is_some() && !plain)
+            .then_some("expected no gates, sweep, thoughts, budget or query beside it")
     }
 
     /// What cannot be about the gates: what was expected.
@@ -134,6 +156,11 @@ impl Study {
         }
     }
 
+    /// The recipes that its methods name, each as often as they do, with the stage that is meant.
+    pub fn models(&self) -> impl Iterator<Item = (&Path, Stage)> {
+        self.method.iter().flat_map(Method::models)
+    }
+
     fn problem(&self) -> Option<(&'static str, String)> {
         if self.seeds.is_empty() {
             return Some(("seeds", "expected at least one".into()));
@@ -153,6 +180,9 @@ impl Study {
             }
             if let Some((_, message)) = method.query.as_ref().and_then(OwnThoughts::problem) {
                 return Some(("method.query", message.into()));
+            }
+            if let Some(message) = method.rewriter_problem() {
+                return Some(("method.rewriter", format!("`{name}`: {message}")));
             }
             if let Some(message) = method.gates_problem() {
                 return Some(("method.gates", format!("`{name}`: {message}")));

@@ -11,6 +11,7 @@ mod kernel;
 mod latency;
 mod predict;
 mod resume;
+mod rewriting;
 mod round_trip;
 mod train;
 mod trainable;

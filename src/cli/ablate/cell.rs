@@ -1,15 +1,15 @@
 //! One cell of a study: a trained model, measured at a budget or behind a gate.
 
 use super::grid::Place;
+use super::unit::Unit;
 use crate::cli::Error;
 use crate::cli::common::Inference;
 use crate::cli::latency::TIMED;
 use crate::cli::measurement::Measurement;
 use crate::cli::searcher::Searching;
 use lrem::data::Triplet;
-use lrem::recipe::{Method, Recipe, Stage, Study};
+use lrem::recipe::{Method, Rewriter, Study};
 use lrem::report::Cell;
-use lrem::train::RL;
 use std::path::{Path, PathBuf};
 
 /// A cell to be measured.
@@ -19,9 +19,10 @@ pub struct Measured<'a> {
     pub study: &'a Study,
     pub triplets: &'a [Triplet],
     pub place: Place<'a>,
-    /// The recipe that was trained by, into the folder `unit`.
-    pub recipe: &'a Recipe,
-    pub unit: &'a Path,
+    /// The training of the model that embeds.
+    pub unit: Unit,
+    /// The model that rewrites queries.
+    pub rewriter: Option<PathBuf>,
     pub inference: Inference,
 }
 
@@ -61,22 +62,20 @@ impl Measured<'_> {
             gate,
             seed,
         } = self.place;
-        let searching = Searching::new(u32::try_from(budget).ok(), self.inference).with_gate(gate);
+        let searching = Searching::new(u32::try_from(budget).ok(), self.inference)
+            .with_gate(gate)
+            .with_rewriter(self.rewriter.clone());
         // The method's other gates have no part in it.
         let gated = Method {
             gates: gate.into_iter().collect(),
             ..method.clone()
         };
-        let stage = match (method.stage, &self.recipe.rl) {
-            (Stage::Last, Some(_)) => self.unit.join(RL),
-            _ => self.unit.to_path_buf(),
-        };
         Ok(Measurement {
             method: &method.name,
             seed,
-            model: stage.join("model"),
-            index: stage.join("index"),
-            catalogue: &self.recipe.data.catalogue,
+            model: self.unit.model(method.stage),
+            index: self.unit.index(method.stage),
+            catalogue: &self.unit.recipe.data.catalogue,
             queries: &self.study.queries,
             triplets: self.triplets,
             searching: match method.query {
@@ -84,6 +83,7 @@ impl Measured<'_> {
                 None => searching,
             },
             thoughts: method.thoughts,
+            appended: method.rewriter.as_ref().and_then(Rewriter::given),
             timed: TIMED,
             asked: format!("{}\nbudget {budget}", toml::to_string(&gated)?),
             folder: self.folder(),

@@ -6,6 +6,7 @@
 
 mod cell;
 mod grid;
+mod unit;
 
 use super::Error;
 use super::common::Inference;
@@ -15,10 +16,11 @@ use cell::Measured;
 use clap::Args;
 use grid::{Place, grid};
 use lrem::data::{Triplet, overlaps, read_catalogue, read_triplets};
-use lrem::recipe::{Recipe, Stage, Study};
+use lrem::recipe::{Recipe, Rewriter, Stage, Study};
 use lrem::report::{Cell, Curve, Report};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use unit::{Unit, stem};
 
 #[derive(Args)]
 pub struct AblateArgs {
@@ -34,12 +36,6 @@ pub struct AblateArgs {
     inference: Inference,
 }
 
-/// A training of the study.
-struct Unit {
-    recipe: Recipe,
-    folder: PathBuf,
-}
-
 pub fn run(args: AblateArgs) -> Result<(), Error> {
     let study = Study::read(&args.study)?;
     let triplets = read_triplets(&study.queries, None)?;
@@ -53,23 +49,32 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
     let mut curves = Vec::new();
     // Seed by seed, so that an unfinished study compares all methods already.
     for &seed in &study.seeds {
-        for (path, recipe) in &recipes {
-            let unit = unit(&args.out, &study, path, recipe, seed);
+        let unit = |path: &Path| Unit::new(&args.out, &study, path, &recipes[path], seed);
+        for path in recipes.keys() {
+            let training = unit(path);
             if !args.report_only {
                 let name = format!("{} seed {seed}", stem(path));
-                trained(&unit.folder, &name, &unit.recipe, args.inference.device)?;
+                trained(
+                    &training.folder,
+                    &name,
+                    &training.recipe,
+                    args.inference.device,
+                )?;
             }
             let name = format!("{}, seed {seed}", stem(path));
-            curves.extend(learning_curves(&unit.folder, &name));
-            let of_unit = |p: &Place| p.method.recipe == *path && p.seed == seed;
-            for (at, &place) in grid.iter().enumerate().filter(|(_, p)| of_unit(p)) {
+            curves.extend(learning_curves(&training.folder, &name));
+            // A method with two models waits for the later one.
+            let last = |p: &Place| p.method.models().map(|(of, _)| of).max() == Some(path);
+            let now = |p: &Place| p.seed == seed && last(p);
+            for (at, &place) in grid.iter().enumerate().filter(|(_, p)| now(p)) {
+                let rewriter = place.method.rewriter.as_ref().and_then(Rewriter::model);
                 let measured = Measured {
                     out: &args.out,
                     study: &study,
                     triplets: &triplets,
                     place,
-                    recipe: &unit.recipe,
-                    unit: &unit.folder,
+                    unit: unit(&place.method.recipe),
+                    rewriter: rewriter.map(|(of, stage)| unit(of).model(stage)),
                     inference: args.inference,
                 };
                 cells[at] = match args.report_only {
@@ -89,11 +94,10 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
 /// its cold start.
 fn recipes(study: &Study) -> Result<BTreeMap<PathBuf, Recipe>, Error> {
     let mut recipes = BTreeMap::new();
-    for method in &study.method {
-        let path = &method.recipe;
+    for (path, _) in study.models() {
         let mut recipe = Recipe::read(path)?;
-        let mut named = study.method.iter().filter(|m| m.recipe == *path);
-        if named.all(|m| m.stage == Stage::ColdStart) {
+        let mut named = study.models().filter(|(other, _)| *other == path);
+        if named.all(|(_, stage)| stage == Stage::ColdStart) {
             recipe = recipe.cold_start();
         }
         if study.steps > 0 {
@@ -102,7 +106,7 @@ fn recipes(study: &Study) -> Result<BTreeMap<PathBuf, Recipe>, Error> {
                 rl.steps = study.steps;
             }
         }
-        recipes.insert(path.clone(), recipe);
+        recipes.insert(path.to_path_buf(), recipe);
     }
     Ok(recipes)
 }
@@ -128,29 +132,6 @@ fn check_unseen(
         }
     }
     Ok(())
-}
-
-fn unit(out: &Path, study: &Study, path: &Path, recipe: &Recipe, seed: u64) -> Unit {
-    let mut recipe = recipe.clone();
-    recipe.train.seed = seed;
-    // Two recipes may have the same file name.
-    let alike = study
-        .method
-        .iter()
-        .filter(|m| m.recipe != *path && stem(&m.recipe) == stem(path));
-    let name = match alike.count() {
-        0 => stem(path),
-        _ => path.with_extension("").to_string_lossy().replace('/', "-"),
-    };
-    Unit {
-        recipe,
-        folder: out.join("models").join(format!("{name}-{seed}")),
-    }
-}
-
-fn stem(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or(path.as_os_str());
-    stem.to_string_lossy().into_owned()
 }
 
 fn report(

@@ -101,6 +101,7 @@ pub fn run(args: DemoArgs) -> Result<(), Error> {
         triplets: &test,
         searching: Searching::new((!thinks).then_some(0), inference),
         thoughts: Contents::Own,
+        appended: None,
         timed: if short { TIMED.1 } else { TIMED.0 },
         asked: format!("{method} on {:?}", args.device),
         folder: args.out.join("cells").join(place),

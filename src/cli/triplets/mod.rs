@@ -77,7 +77,7 @@ pub fn run(args: TripletsArgs) -> Result<(), Error> {
     let catalogue = read_catalogue(&args.catalogue)?;
     on_device!(args.inference.device.for_inference()?, |device| {
         let searching = Searching::new(Some(0), args.inference);
-        let searcher = Searcher::open(device, &args.model, &args.index, searching)?;
+        let searcher = Searcher::open(device, &args.model, &args.index, &searching)?;
         run_with(&args, &queries, &catalogue, &searcher)
     })
 }
