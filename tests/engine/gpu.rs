@@ -35,7 +35,7 @@ fn open(seed: u64) -> (tempfile::TempDir, ModelFolder) {
     (folder, opened)
 }
 
-fn states<D: Device>(model: &Model<D>, ids: &[u32], forest: &Forest) -> Vec<f32> {
+pub fn states<D: Device>(model: &Model<D>, ids: &[u32], forest: &Forest) -> Vec<f32> {
     let positions = forest.positions();
     let batch = Batch {
         ids,
@@ -50,7 +50,7 @@ fn states<D: Device>(model: &Model<D>, ids: &[u32], forest: &Forest) -> Vec<f32>
     rows.iter().map(|x| x.to_f32()).collect()
 }
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter()
             .zip(b)

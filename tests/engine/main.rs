@@ -10,6 +10,7 @@ mod plain;
 mod poolings;
 mod rl;
 mod shop;
+mod smollm2;
 mod thinking;
 mod tiny;
 mod training;
