@@ -1,6 +1,7 @@
 //! What a forward pass keeps: the buffers between ops, reused from batch to batch.
 
 use super::config::ModelConfig;
+use super::latent::LatentActivations;
 use crate::device::{Activation, Buffer, Device, DeviceError, Result};
 use bytemuck::Pod;
 
@@ -39,7 +40,7 @@ pub struct Activations<D: Device> {
     pub(super) picked_input: Activation<D>,
     pub(super) picked_attention: Activation<D>,
     /// Of latent attention's layer, where the model has one.
-    pub(super) latent: Option<Box<Activations<D>>>,
+    pub(super) latent: Option<Box<LatentActivations<D>>>,
 }
 
 impl<D: Device> Activations<D> {
@@ -84,7 +85,7 @@ impl<D: Device> Activations<D> {
             picked_attention: none()?,
             latent: match config.latents {
                 0 => None,
-                _ => Some(Box::new(Self::empty(device, &config.latent_layer(), 1)?)),
+                _ => Some(Box::new(LatentActivations::new(device, config)?)),
             },
         })
     }

@@ -89,8 +89,11 @@ impl Heads {
                 ));
             }
             next = s.rows.end;
-            let mut spans = s.ancestors.iter().chain([&s.own]);
-            if s.own.len < s.rows.len() || spans.any(|s| s.range().end > keys) {
+            // Of a segment that sees its ancestors alone, no own key is read.
+            let own = Some(&s.own).filter(|_| s.mask != Mask::Ancestors);
+            let mut spans = s.ancestors.iter().chain(own);
+            let few = own.is_some_and(|own| own.len < s.rows.len());
+            if few || spans.any(|s| s.range().end > keys) {
                 return error(format!(
                     "keys of segment {i} lie outside the {keys} that there are"
                 ));

@@ -4,7 +4,7 @@ use crate::cases::Case;
 use crate::common::*;
 use lrem::device::Memory;
 use lrem::ops::attention::{Attention, Heads, KeysValues};
-use lrem::ops::forest::{Forest, Span};
+use lrem::ops::forest::{Forest, Mask, Span};
 
 const HEADS: Heads = Heads {
     num_heads: 4,
@@ -68,7 +68,7 @@ fn wrong_heads_are_errors() {
 #[test]
 fn wrong_forests_are_errors() {
     type Change = fn(&mut Forest);
-    let cases: [(Change, &str); 5] = [
+    let cases: [(Change, &str); 6] = [
         (
             |f| f.segments[1].own.start = 4,
             "keys of segment 1 lie outside the 6 that there are",
@@ -76,6 +76,10 @@ fn wrong_forests_are_errors() {
         (
             |f| f.segments[2].ancestors[0] = Span { start: 0, len: 7 },
             "keys of segment 2 lie outside the 6 that there are",
+        ),
+        (
+            |f| f.segments[0].mask = Mask::Ancestors,
+            "the rows of segment 0 see no key",
         ),
         (
             |f| f.segments[1].own.len = 2,

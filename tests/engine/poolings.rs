@@ -9,6 +9,7 @@ use lrem::embed::encode::{Encoder, Sequence, Side};
 use lrem::embed::{ModelFolder, NewTokens, Pooling};
 use lrem::model::{Initial, Model, ModelConfig, layout};
 use lrem::ops::forest::Forest;
+use lrem::ops::linear::WeightFormat;
 use lrem::text::Prompts;
 use lrem::train::batch::{BatchItem, Branch, Sample, TrainBatch};
 use lrem::train::objective::{Objective, Weights};
@@ -204,12 +205,17 @@ fn a_sequence_in_a_batch_is_embedded_as_alone() {
         })
         .collect();
     let width = model.config.hidden_size;
+    // Packed, the vectors' keys are computed once.
+    let packed = model.packed(WeightFormat::F32).unwrap();
     for pooling in [Pooling::LatentAttention, Pooling::Mean] {
         let mut encoder = Encoder::new(&model, &prompts, pooling, 1000).unwrap();
         let all = encoder.encode(&sequences).unwrap();
+        let mut inference = Encoder::new(&packed, &prompts, pooling, 1000).unwrap();
         for (row, sequence) in all.chunks(width).zip(&sequences) {
-            let alone = encoder.encode(std::slice::from_ref(sequence)).unwrap();
-            assert!(relative_error(row, &alone) < 2e-5, "{pooling:?}");
+            for encoder in [&mut encoder, &mut inference] {
+                let alone = encoder.encode(std::slice::from_ref(sequence)).unwrap();
+                assert!(relative_error(row, &alone) < 2e-5, "{pooling:?}");
+            }
         }
     }
 }
