@@ -4,7 +4,7 @@ DEVICE ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test conformance bench bench-compare-proof peers peers-cuda
+.PHONY: help setup build demo test conformance triplets-llama bench bench-compare-proof peers peers-cuda
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 28
@@ -31,6 +31,9 @@ test: setup ## check format, lints and documentation, then run every test
 
 conformance: setup ## run programs nobody here wrote on the virtual GPU, as `make test` does at its end
 	simt/conformance/run.sh
+
+triplets-llama: setup build ## make triplets with llama.cpp's server as the teacher, and check them
+	@scripts/triplets-llama.sh
 
 bench: setup ## run the benchmarks of every op and of the engine
 	$(CARGO) bench --workspace

@@ -20,7 +20,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-QUERIES = 6
+QUERIES = 12
 ITEMS = 400
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -76,7 +76,7 @@ class Server:
         self.log = open(log, "w")
         self.process = subprocess.Popen(
             [python, "-m", "llama_cpp.server", "--model", gguf, "--host", "127.0.0.1", "--port", str(self.port),
-             "--n_ctx", "2048", "--chat_format", "chatml"], stdout=self.log, stderr=self.log)
+             "--n_ctx", "2048"], stdout=self.log, stderr=self.log)
 
     def __enter__(self):
         url = f"http://127.0.0.1:{self.port}/v1"
