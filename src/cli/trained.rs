@@ -12,6 +12,9 @@ use lrem::train::{RL, Training};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The file of a finished training that has its recipe.
+const STAMP: &str = "recipe.toml";
+
 /// Trains by `recipe` into `folder`, going on where an earlier run was stopped, unless it has been done;
 /// returns the folder of its last stage's model. `name` is shown.
 pub fn trained(
@@ -20,13 +23,8 @@ pub fn trained(
     recipe: &Recipe,
     device: DeviceName,
 ) -> Result<PathBuf, Error> {
-    let last = match recipe.rl {
-        Some(_) => folder.join(RL),
-        None => folder.to_path_buf(),
-    };
-    let (model, stamp) = (last.join("model"), folder.join("recipe.toml"));
-    let text = toml::to_string(recipe)?;
-    if std::fs::read_to_string(&stamp).is_ok_and(|made_by| made_by == text) {
+    let model = last_stage(folder, recipe).join("model");
+    if is_trained(folder, recipe)? {
         println!("{name}: {} is there", model.display());
         return Ok(model);
     }
@@ -44,12 +42,39 @@ pub fn trained(
         };
         training.run()?
     });
-    write_atomic(&stamp, |out| out.write_all(text.as_bytes()))?;
-    // A finished run is never resumed, and a checkpoint takes three times the model's space.
-    for stage in [folder, &last] {
+    finish(folder, recipe)?;
+    Ok(model)
+}
+
+/// Whether `recipe` has been trained by into `folder`.
+///
+/// # Errors
+/// A recipe that cannot be written as TOML.
+pub fn is_trained(folder: &Path, recipe: &Recipe) -> Result<bool, Error> {
+    let text = toml::to_string(recipe)?;
+    Ok(std::fs::read_to_string(folder.join(STAMP)).is_ok_and(|made_by| made_by == text))
+}
+
+/// Notes that a training has ended, and removes its checkpoints: it is never resumed, and one takes three
+/// times the model's space.
+///
+/// # Errors
+/// Where the folder cannot be written.
+pub fn finish(folder: &Path, recipe: &Recipe) -> Result<(), Error> {
+    let text = toml::to_string(recipe)?;
+    write_atomic(&folder.join(STAMP), |out| out.write_all(text.as_bytes()))?;
+    for stage in [folder, &last_stage(folder, recipe)] {
         lrem::train::checkpoint::remove(stage)?;
     }
-    Ok(model)
+    Ok(())
+}
+
+/// Where the last stage's model lies.
+fn last_stage(folder: &Path, recipe: &Recipe) -> PathBuf {
+    match recipe.rl {
+        Some(_) => folder.join(RL),
+        None => folder.to_path_buf(),
+    }
 }
 
 /// A model with its index of a catalogue in `folder`, which is made where it is missing or of another

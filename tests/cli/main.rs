@@ -7,6 +7,7 @@ mod demo;
 mod errors;
 mod gate;
 mod gpu;
+mod jobs;
 mod kernel;
 mod latency;
 mod predict;

@@ -6,6 +6,7 @@
 
 mod cell;
 mod grid;
+mod jobs;
 mod unit;
 
 use super::Error;
@@ -32,6 +33,10 @@ pub struct AblateArgs {
     /// Write the report of what is there, and run nothing.
     #[arg(long)]
     report_only: bool,
+    /// Trainings at a time, each in a process with its share of the threads. Nothing is measured before all
+    /// are there: times would be those of a busy machine.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    jobs: u32,
     #[command(flatten)]
     inference: Inference,
 }
@@ -45,6 +50,16 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
     }
     let grid = grid(&args.study, &study, &recipes)?;
     std::fs::create_dir_all(&args.out)?;
+    if args.jobs > 1 && !args.report_only {
+        let mut units = Vec::new();
+        for &seed in &study.seeds {
+            for (path, recipe) in &recipes {
+                let unit = Unit::new(&args.out, &study, path, recipe, seed);
+                units.push((format!("{} seed {seed}", stem(path)), unit));
+            }
+        }
+        jobs::train_all(&units, args.jobs as usize, args.inference.device)?;
+    }
     let mut cells: Vec<Option<Cell>> = vec![None; grid.len()];
     let mut curves = Vec::new();
     // Seed by seed, so that an unfinished study compares all methods already.
