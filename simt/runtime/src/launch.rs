@@ -92,8 +92,13 @@ unsafe fn launch(
             null_mut(),
         )
     };
+    told(launched, grid, block)
+}
+
+/// What the driver said of a launch. What it calls an invalid value has a number of its own here, where it
+/// is the blocks or threads.
+fn told(launched: sys::CUresult, grid: dim3, block: dim3) -> Result {
     match launched.ok() {
-        // What the driver calls an invalid value has a number of its own here.
         Err(Error::INVALID_VALUE) if !fits(grid, block)? => Err(Error::INVALID_CONFIGURATION),
         said => said,
     }
@@ -146,9 +151,10 @@ entry_points! {
     fn cudaLaunchCooperativeKernel(stub: *const c_void, grid: dim3, block: dim3, arguments: *mut *mut c_void, shared: usize, stream: cudaStream_t) {
         let function = function(stub)?;
         let shared = c_uint::try_from(shared).map_err(|_| Error::INVALID_VALUE)?;
-        sys::cuLaunchCooperativeKernel(
+        let launched = sys::cuLaunchCooperativeKernel(
             function, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared, stream, arguments,
-        ).ok()
+        );
+        told(launched, grid, block)
     }
 
     /// Launches a kernel with attributes, such as the size of its clusters.
@@ -168,6 +174,6 @@ entry_points! {
             attrs: config.attrs,
             numAttrs: config.numAttrs,
         };
-        sys::cuLaunchKernelEx(&config, function, arguments, null_mut()).ok()
+        told(sys::cuLaunchKernelEx(&config, function, arguments, null_mut()), grid, block)
     }
 }

@@ -277,6 +277,27 @@ fn errors_have_the_runtimes_numbers_and_are_remembered() {
         assert_eq!(cudaGetLastError(), code);
         assert_eq!(cudaGetLastError(), 0);
     }
+    // The other ways to launch say the same of too many threads.
+    let mut nothing = null_mut::<c_void>();
+    let config = cudaLaunchConfig_t {
+        gridDim: one(1),
+        blockDim: one(4096),
+        dynamicSmemBytes: 0,
+        stream: null_mut(),
+        attrs: null_mut(),
+        numAttrs: 0,
+    };
+    // SAFETY: no kernel runs, so no argument is read.
+    unsafe {
+        let (grid, block) = (config.gridDim, config.blockDim);
+        let together =
+            cudaLaunchCooperativeKernel(stub(0), grid, block, &mut nothing, 0, null_mut());
+        assert_eq!(text(together), configuration);
+        assert_eq!(
+            text(cudaLaunchKernelExC(&config, stub(0), &mut nothing)),
+            configuration
+        );
+    }
     // SAFETY: no address is used.
     unsafe {
         assert_eq!(
