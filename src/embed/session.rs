@@ -56,14 +56,36 @@ impl<'e, D: Device> Session<'e, D> {
                 let (questions, options) = own.questions(ids, budget, gate.is_some());
                 embedder.think(&mut self.reasoner, &own, &questions, &options, gate)
             }
-            Thinking::Direct if embedder.pooling.appends_emb() => {
+            // The cache has no layers' outputs.
+            Thinking::Direct if !embedder.pooling.needs_layers() => {
                 let ids = embedder.query_ids(&[query], thinking)?;
-                let mut rows = self.reasoner.direct(&ids[0])?;
+                let rows = ids.into_iter().next().map(|ids| self.direct(ids));
+                let mut rows = rows.transpose()?.unwrap_or_default();
                 normalize(&mut rows, embedder.model.config.hidden_size);
                 let thoughts = Vec::new();
                 Ok(EmbeddedQueries { rows, thoughts })
             }
             _ => embedder.queries(&[query], thinking),
         }
+    }
+
+    /// The pooled hidden states of a query's tokens, `[hidden]`, not normalised.
+    fn direct(&mut self, mut ids: Vec<u32>) -> Result<Vec<f32>, EmbedError> {
+        let Embedder {
+            pooling, prompts, ..
+        } = self.embedder;
+        ids.extend(pooling.appends_emb().then_some(prompts.emb));
+        let all = 0..ids.len();
+        let (rows, wanted) = match pooling.single(std::slice::from_ref(&all)) {
+            Some(wanted) => (0..1, wanted),
+            None => (all.clone(), all.map(|row| row as u32).collect()),
+        };
+        let pooled = self.reasoner.direct(&ids, &wanted, |model, acts| {
+            let (device, hidden) = (&*model.device, model.config.hidden_size);
+            let mut out = device.zeros(hidden)?;
+            pooling.forward(model, std::slice::from_ref(&rows), acts, &mut out)?;
+            device.download(&out, hidden)
+        });
+        Ok(pooled?)
     }
 }

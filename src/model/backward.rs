@@ -2,10 +2,11 @@
 
 use super::activations::Activations;
 use super::config::ModelConfig;
+use super::layer::Seen;
 use super::parameter::Parameter;
 use super::parameters::{Layer, Parameters, Projection};
 use super::tensors::layout;
-use super::transformer::{Batch, Model, Seen};
+use super::transformer::{Batch, Model};
 use crate::device::{Activation, Device, Result};
 use crate::ops::linear::LinearShape;
 

@@ -9,9 +9,10 @@
 use super::activations::Activations;
 use super::backward::{BackwardScratch, Gradients};
 use super::config::ModelConfig;
+use super::layer::Seen;
 use super::parameter::Parameter;
 use super::parameters::Latent;
-use super::transformer::{Model, Seen};
+use super::transformer::Model;
 use crate::device::{Activation, Buffer, Device, DeviceError, Result};
 use crate::ops::forest::{Forest, Mask, Span};
 use crate::ops::pool::PoolPlan;

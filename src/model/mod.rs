@@ -23,6 +23,7 @@ mod gguf_cursor;
 mod gguf_names;
 mod gguf_quant;
 mod json_fields;
+mod layer;
 mod safetensors;
 mod safetensors_writer;
 

@@ -3,14 +3,14 @@
 use super::activations::Activations;
 use super::config::ModelConfig;
 use super::kv_cache::KvCache;
+use super::layer::Seen;
 use super::parameter::Parameter;
-use super::parameters::{Layer, Parameters, Projection};
+use super::parameters::Parameters;
 use crate::device::{Activation, Device, DeviceError, Result};
-use crate::ops::attention::{Heads, KeysValues};
+use crate::ops::attention::Heads;
 use crate::ops::forest::{Forest, Mask};
 use crate::ops::linear::LinearShape;
 use crate::ops::pool::PoolPlan;
-use crate::ops::rms_norm::NormShape;
 use crate::ops::rope::RopeTable;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -33,16 +33,6 @@ pub struct Batch<'a> {
     /// embedding's tokens. Only where nothing is kept for a backward pass.
     pub wanted: Option<&'a [u32]>,
 }
-
-/// What the rows of a layer see.
-pub(super) struct Seen<'a> {
-    pub forest: &'a Forest,
-    /// Positions of queries and keys; none: they are not rotated.
-    pub positions: Option<&'a [u32]>,
-}
-
-/// Rows of a cache that take new keys and values, and the keys and values of a layer.
-pub(super) type Stored<'a, D> = (&'a [u32], &'a mut Activation<D>, &'a mut Activation<D>);
 
 impl<D: Device> Model<D> {
     /// Puts a tree of parameters on the device; positions up to `context` are prepared.
@@ -172,79 +162,6 @@ impl<D: Device> Model<D> {
         Ok(())
     }
 
-    /// A layer's attention, from the normed rows `acts.normed` to `acts.attention[slot]`, over the rows
-    /// themselves or over keys and values that are stored first, at rows of a cache.
-    pub(super) fn attend(
-        &self,
-        layer: &Layer<Parameter<D>>,
-        slot: usize,
-        seen: &Seen<'_>,
-        acts: &mut Activations<D>,
-        cache: Option<Stored<'_, D>>,
-    ) -> Result<()> {
-        let (d, c, heads) = (&*self.device, &self.config, self.config.heads());
-        let tokens = seen.forest.tokens();
-        let shape = (tokens, heads.qkv_dim(), c.hidden_size);
-        if let Some((q_weight, k_weight)) = &layer.qk_norm {
-            let raw = &mut acts.raw_qkv[slot];
-            self.project(shape, &layer.qkv, &acts.normed, raw)?;
-            let (q, k) = (q_weight.master()?, k_weight.master()?);
-            let qkv = &mut acts.qkv[slot];
-            d.qk_norm(&heads, c.rms_norm_eps, tokens, raw, q, k, qkv)?;
-        } else {
-            self.project(shape, &layer.qkv, &acts.normed, &mut acts.qkv[slot])?;
-        }
-        if let Some(positions) = seen.positions {
-            d.rope(&heads, &self.rope, positions, &mut acts.qkv[slot])?;
-        }
-        let (qkv, out) = (&acts.qkv[slot], &mut acts.attention[slot]);
-        match cache {
-            None => {
-                let lse = Some(&mut acts.lse[slot]);
-                d.attention(&heads, seen.forest, qkv, KeysValues::Packed, out, lse)
-            }
-            Some((slots, keys, values)) => {
-                d.kv_store(&heads, qkv, slots, keys, values)?;
-                let kv = KeysValues::Cache { keys, values };
-                d.attention(&heads, seen.forest, qkv, kv, out, None)
-            }
-        }
-    }
-
-    /// The rest of a layer, of the first `rows` rows or of those that were picked: `acts.middle[slot]`, and
-    /// in `acts.delta` what is to be added to it.
-    pub(super) fn feed(
-        &self,
-        layer: &Layer<Parameter<D>>,
-        slot: usize,
-        rows: usize,
-        picked: bool,
-        acts: &mut Activations<D>,
-    ) -> Result<()> {
-        let (d, c) = (&*self.device, &self.config);
-        let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
-        let (input, attention) = match picked {
-            false => (&acts.input[slot], &acts.attention[slot]),
-            true => (&acts.picked_input, &acts.picked_attention),
-        };
-        let output_shape = (rows, hidden, c.heads().q_dim());
-        self.project(output_shape, &layer.output, attention, &mut acts.delta)?;
-        d.add_rms_norm(
-            self.norm(rows),
-            input,
-            &acts.delta,
-            layer.mlp_norm.master()?,
-            &mut acts.middle[slot],
-            &mut acts.normed,
-        )?;
-        let gate_up = &mut acts.gate_up[slot];
-        let gate_up_shape = (rows, 2 * intermediate, hidden);
-        self.project(gate_up_shape, &layer.gate_up, &acts.normed, gate_up)?;
-        d.swiglu(rows, intermediate, gate_up, &mut acts.activated)?;
-        let (x, delta) = (&acts.activated, &mut acts.delta);
-        self.project((rows, hidden, intermediate), &layer.down, x, delta)
-    }
-
     /// The batch's forest with what the model's tokens see of their own segment.
     pub(super) fn forest<'b>(&self, batch: &Batch<'b>) -> Result<Cow<'b, Forest>> {
         if !self.config.bidirectional {
@@ -261,27 +178,6 @@ impl<D: Device> Model<D> {
             });
         }
         Ok(Cow::Owned(forest))
-    }
-
-    pub(super) fn norm(&self, rows: usize) -> NormShape {
-        NormShape {
-            rows,
-            dim: self.config.hidden_size,
-            eps: self.config.rms_norm_eps,
-        }
-    }
-
-    fn project(
-        &self,
-        (m, n, k): (usize, usize, usize),
-        p: &Projection<Parameter<D>>,
-        x: &Activation<D>,
-        y: &mut Activation<D>,
-    ) -> Result<()> {
-        let shape = LinearShape { m, n, k };
-        let bias = p.bias.as_ref().map(Parameter::master).transpose()?;
-        self.device
-            .linear(shape, x, p.weight.weight(), bias, y, false)
     }
 
     fn check(&self, batch: &Batch<'_>) -> Result<()> {

@@ -3,17 +3,21 @@
 use super::Reasoner;
 use super::think::full;
 use crate::device::{Device, Result};
+use crate::model::{Activations, Model};
 use crate::ops::forest::{Forest, Mask, Segment};
 
 impl<D: Device> Reasoner<'_, D> {
-    /// The last hidden state at `<emb>` right after the query `ids` (its tokens below the query
-    /// trunk), `[hidden]`, not normalised: one pass over the query's own tokens.
+    /// One pass over the tokens of a query below the query trunk, all that its embedding reads; `read` is
+    /// given the final hidden states of the `wanted` among them, in this order.
     ///
     /// # Errors
     /// Where the query does not fit in the cache, or a device call fails.
-    pub fn direct(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
-        let mut ids = ids.to_vec();
-        ids.push(self.prompts.emb);
+    pub fn direct<R>(
+        &mut self,
+        ids: &[u32],
+        wanted: &[u32],
+        read: impl FnOnce(&Model<D>, &mut Activations<D>) -> Result<R>,
+    ) -> Result<R> {
         let span = self
             .cache
             .take(ids.len())
@@ -27,9 +31,9 @@ impl<D: Device> Reasoner<'_, D> {
                 parent: None,
             }],
         };
-        let passed = self.pass(&ids, &forest, &[ids.len() as u32 - 1]);
+        let passed = self.pass(ids, &forest, wanted);
         self.cache.give(span);
         passed?;
-        self.states(0..1)
+        read(self.model, &mut self.acts)
     }
 }

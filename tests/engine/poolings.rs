@@ -6,7 +6,7 @@ use crate::trunks::draw;
 use crate::{hidden, relative_error, tiny};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::embed::encode::{Encoder, Sequence, Side};
-use lrem::embed::{ModelFolder, NewTokens, Pooling};
+use lrem::embed::{Embedder, ModelFolder, NewTokens, Pooling, Session, Thinking};
 use lrem::model::{Initial, Model, ModelConfig, layout};
 use lrem::ops::forest::Forest;
 use lrem::ops::linear::WeightFormat;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 use tempfile::tempdir;
 
 /// The tiny model with another configuration.
-fn changed(change: impl FnOnce(&mut ModelConfig)) -> (Prompts, Model<Cpu>) {
+fn changed(change: impl FnOnce(&mut ModelConfig)) -> (ModelFolder, Model<Cpu>) {
     let folder = tempdir().unwrap();
     tiny::write(folder.path(), 3);
     let opened = ModelFolder::open(folder.path(), &NewTokens::default()).unwrap();
@@ -44,7 +44,7 @@ fn changed(change: impl FnOnce(&mut ModelConfig)) -> (Prompts, Model<Cpu>) {
                 .for_each(|w| *w *= 20.0);
         }
     }
-    (opened.prompts().unwrap(), model)
+    (opened, model)
 }
 
 fn batch() -> TrainBatch {
@@ -93,7 +93,8 @@ fn step(
 
 /// The gradient of every tensor along a random direction is the loss's difference quotient.
 fn check_gradients(pooling: Pooling, change: impl FnOnce(&mut ModelConfig)) {
-    let (prompts, mut model) = changed(change);
+    let (opened, mut model) = changed(change);
+    let prompts = opened.prompts().unwrap();
     let (_, gradients) = step(&model, &prompts, pooling, 3);
     let names: Vec<String> = layout(&model.config)
         .iter()
@@ -153,7 +154,8 @@ fn gradients_through_bidirectional_attention() {
 
 #[test]
 fn parts_give_the_gradients_of_the_whole() {
-    let (prompts, model) = changed(|config| config.latents = 4);
+    let (opened, model) = changed(|config| config.latents = 4);
+    let prompts = opened.prompts().unwrap();
     let (loss, whole) = step(&model, &prompts, Pooling::LatentAttention, 3);
     let (same, parts) = step(&model, &prompts, Pooling::LatentAttention, 1);
     assert!((loss - same).abs() < 1e-5, "{loss} {same}");
@@ -197,7 +199,8 @@ fn an_encoders_token_sees_those_behind_it() {
 
 #[test]
 fn a_sequence_in_a_batch_is_embedded_as_alone() {
-    let (prompts, model) = changed(|config| config.latents = 3);
+    let (opened, model) = changed(|config| config.latents = 3);
+    let prompts = opened.prompts().unwrap();
     let sequences: Vec<Sequence> = (0..7u64)
         .map(|i| Sequence {
             side: [Side::Query, Side::Item][i as usize % 2],
@@ -215,6 +218,44 @@ fn a_sequence_in_a_batch_is_embedded_as_alone() {
             for encoder in [&mut encoder, &mut inference] {
                 let alone = encoder.encode(std::slice::from_ref(sequence)).unwrap();
                 assert!(relative_error(row, &alone) < 2e-5, "{pooling:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn queries_one_by_one_are_those_of_a_batch() {
+    let queries = ["tea", "a blue mug for tea", "x"];
+    let configurations: [(bool, usize); 3] = [(false, 0), (true, 0), (false, 3)];
+    for (bidirectional, latents) in configurations {
+        let (opened, model) = changed(|config| {
+            config.bidirectional = bidirectional;
+            config.latents = latents;
+        });
+        let poolings = match latents {
+            0 => vec![
+                Pooling::Emb,
+                Pooling::Last,
+                Pooling::Mean,
+                Pooling::LastFourLayers,
+            ],
+            _ => vec![Pooling::LatentAttention],
+        };
+        let prompts = opened.prompts().unwrap();
+        let packed = model.packed(WeightFormat::F32).unwrap();
+        for pooling in poolings {
+            let embedder = Embedder {
+                model: &packed,
+                tokenizer: &opened.tokenizer,
+                prompts: &prompts,
+                pooling,
+            };
+            let want = embedder.queries(&queries, &Thinking::Direct).unwrap().rows;
+            let mut session = Session::new(&embedder).unwrap();
+            for (query, want) in queries.iter().zip(want.chunks(model.config.hidden_size)) {
+                let got = session.query(query, &Thinking::Direct, None).unwrap().rows;
+                let error = relative_error(&got, want);
+                assert!(error < 2e-5, "{pooling:?} {bidirectional} {query}: {error}");
             }
         }
     }

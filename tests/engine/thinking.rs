@@ -342,7 +342,11 @@ fn the_embedding_without_a_thought_comes_along() {
             assert!(relative_error(&direct.embedding, last) < 2e-5);
             // In company with thoughts it has the bits that it has alone.
             let mut reasoner = Reasoner::new(&model, &prompts, 600).unwrap();
-            let alone = reasoner.direct(&question.ids).unwrap();
+            let ids = [&question.ids[..], &[prompts.emb]].concat();
+            let last = ids.len() as u32 - 1;
+            let width = model.config.hidden_size;
+            let alone = reasoner.direct(&ids, &[last], |_, acts| Ok(acts.hidden[..width].to_vec()));
+            let alone = alone.unwrap();
             assert_eq!(bits(&direct.embedding), bits(&alone));
         }
     }
