@@ -109,6 +109,13 @@ fn a_study_runs_once_and_reports() {
         assert_eq!(field("p").is_empty(), method == "direct");
     }
 
+    // A cell says what it is of.
+    let recipe = shop.text("out/cells/with-RL-4-3/recipe.toml");
+    assert!(
+        recipe.contains("seed = 3") && recipe.contains("[rl]"),
+        "{recipe}"
+    );
+
     // Behind a gate of 0 nothing is thought about, behind a high one everything.
     let nothing = shop.prints(
         "evaluate out/models/lrem-3/rl/model out/models/lrem-3/rl/index --queries test.jsonl \

@@ -1,8 +1,9 @@
 //! `lrem ablate`: methods × thought budgets × seeds, measured and reported.
 //!
 //! A study's folder holds `models/` (one training a recipe and seed, shared by the methods that name the
-//! recipe), `cells/` (one folder a method, budget, gate and seed: what came out, as JSON, and a TREC run), and the
-//! report. What is there and was made of the same is not made again, so an interrupted study goes on.
+//! recipe), `cells/` (one folder a method, budget, gate and seed: what came out, as JSON with the commit, a
+//! TREC run, and the recipe), and the report. What is there and was made of the same is not made again, so an
+//! interrupted study goes on.
 
 mod cell;
 mod grid;
