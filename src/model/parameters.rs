@@ -88,7 +88,7 @@ impl<T> Layer<T> {
         })
     }
 
-    fn each_mut<'a>(&'a mut self, all: &mut Vec<&'a mut T>) {
+    pub(super) fn each_mut<'a>(&'a mut self, all: &mut Vec<&'a mut T>) {
         all.push(&mut self.attention_norm);
         self.qkv.each_mut(all);
         if let Some((q, k)) = &mut self.qk_norm {

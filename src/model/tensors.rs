@@ -47,6 +47,12 @@ impl Slot {
         self.parts.iter().all(|(name, _)| name.starts_with(LATENT))
     }
 
+    /// Name and shape of every part.
+    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let named = |(name, shape, _): (&str, Vec<usize>, _)| (name.to_owned(), shape);
+        self.tensors().into_iter().map(named).collect()
+    }
+
     /// Name, shape and range of elements of every part.
     pub fn tensors(&self) -> Vec<(&str, Vec<usize>, std::ops::Range<usize>)> {
         let mut at = 0;
@@ -132,12 +138,28 @@ fn layer(c: &ModelConfig, prefix: &str) -> Layer<Slot> {
 
 impl ModelConfig {
     /// Every tensor of the model's files, name and shape, in the order of [`Parameters::iter`]. A
-    /// projection's weight is `[out_features, in_features]`.
+    /// projection's weight is `[out_features, in_features]`. Layer by layer, as a file may claim any number of
+    /// them.
     pub fn tensor_shapes(&self) -> impl Iterator<Item = (String, Vec<usize>)> {
-        let slots: Vec<Slot> = layout(self).iter().cloned().collect();
-        slots.into_iter().flat_map(|slot| {
-            let named = |(name, shape, _): (&str, Vec<usize>, _)| (name.to_owned(), shape);
-            slot.tensors().into_iter().map(named).collect::<Vec<_>>()
-        })
+        let rest = layout(&ModelConfig {
+            num_hidden_layers: 0,
+            ..self.clone()
+        });
+        let layers = (0..self.num_hidden_layers)
+            .flat_map(|l| of_layer(layer(self, &format!("model.layers.{l}"))));
+        let latent = rest.latent.into_iter().flat_map(|latent| {
+            let vectors = latent.vectors.shapes();
+            vectors.into_iter().chain(of_layer(latent.layer))
+        });
+        let head = rest.head.into_iter().flat_map(|head| head.shapes());
+        let first = rest.embedding.shapes().into_iter().chain(layers);
+        first.chain(latent).chain(rest.norm.shapes()).chain(head)
     }
+}
+
+/// Names and shapes of a layer's tensors.
+fn of_layer(mut layer: Layer<Slot>) -> Vec<(String, Vec<usize>)> {
+    let mut slots = Vec::new();
+    layer.each_mut(&mut slots);
+    slots.iter().flat_map(|slot| slot.shapes()).collect()
 }

@@ -98,7 +98,7 @@ fn configurations_that_lie() {
         (
             "\"num_hidden_layers\": 2",
             "\"num_hidden_layers\": 3",
-            "model.layers.2.self_attn.q_proj.weight: the tensor is absent",
+            "model.layers.2.input_layernorm.weight: the tensor is absent",
         ),
         (
             "\"num_hidden_layers\": 2",
