@@ -4,14 +4,10 @@
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-peers=${PEERS:-$root/.cache/peers}
-python=$peers/venv/bin/python
-mkdir -p "$peers"
-test -x "$python" || python3 -m venv "$peers/venv"
+. "$root/benches/peers/venv.sh"
 if ! "$python" -c 'import llama_cpp.server.app' 2>/dev/null; then
     echo "triplets-llama: building llama.cpp's server"
-    CMAKE_ARGS="-DGGML_NATIVE=ON" "$python" -m pip install --quiet --disable-pip-version-check \
-        --no-binary llama-cpp-python cmake ninja "llama-cpp-python[server]"
+    llama_cpp "[server]"
 fi
 exec python3 "$root/scripts/triplets-llama.py" "$root/target/release/lrem" "$python" \
     "$root/.cache/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf" "$root/runs/triplets-llama"

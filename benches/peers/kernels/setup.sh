@@ -5,13 +5,8 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../../.." && pwd)
-peers=${PEERS:-$root/.cache/peers}
-python=$peers/venv/bin/python
-
+. "$here/../venv.sh"
 mkdir -p "$peers/simt"
-test -x "$python" || python3 -m venv "$peers/venv"
-pip() { "$python" -m pip "$@" --quiet --disable-pip-version-check; }
-has() { "$python" -c "import importlib.util as u, sys; sys.exit(any(u.find_spec(m) is None for m in sys.argv[1:]))" "$@"; }
 
 if ! has torch triton liger_kernel fla einops transformers; then
     echo "peers: installing torch, Triton, Liger-Kernel and flash-linear-attention"
