@@ -61,12 +61,20 @@ pub fn is_trained(folder: &Path, recipe: &Recipe) -> Result<bool, Error> {
 /// # Errors
 /// Where the folder cannot be written.
 pub fn finish(folder: &Path, recipe: &Recipe) -> Result<(), Error> {
-    let text = toml::to_string(recipe)?;
-    write_atomic(&folder.join(STAMP), |out| out.write_all(text.as_bytes()))?;
+    write_recipe(&folder.join(STAMP), recipe)?;
     for stage in [folder, &last_stage(folder, recipe)] {
         lrem::train::checkpoint::remove(stage)?;
     }
     Ok(())
+}
+
+/// Writes a recipe as TOML.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn write_recipe(path: &Path, recipe: &Recipe) -> Result<(), Error> {
+    let text = toml::to_string(recipe)?;
+    Ok(write_atomic(path, |out| out.write_all(text.as_bytes()))?)
 }
 
 /// Where the last stage's model lies.

@@ -107,11 +107,8 @@ impl<'m, D: Device> Encoder<'m, D> {
         }
         let forest = Forest::packed(&parts);
         let positions = forest.positions();
-        let mut rows: Vec<_> = forest.segments[first..]
-            .iter()
-            .map(|s| s.rows.clone())
-            .collect();
-        let wanted = self.pooling.single(&rows);
+        let rows = forest.segments[first..].iter().map(|s| s.rows.clone());
+        let (wanted, rows) = self.pooling.wanted(rows.collect());
         let batch = Batch {
             ids: &ids,
             forest: &forest,
@@ -119,9 +116,6 @@ impl<'m, D: Device> Encoder<'m, D> {
             wanted: wanted.as_deref(),
         };
         self.model.forward(&batch, &mut self.acts)?;
-        if wanted.is_some() {
-            rows = (0..rows.len()).map(|i| i..i + 1).collect();
-        }
         let mut out = d.zeros(rows.len() * c.hidden_size)?;
         let acts = &mut self.acts;
         self.pooling.forward(self.model, &rows, acts, &mut out)?;

@@ -34,9 +34,16 @@ impl Pooling {
         self == Pooling::LastFourLayers
     }
 
-    /// The one row of each range whose final hidden state is its embedding, where there is one.
-    pub fn single(self, rows: &[Range<usize>]) -> Option<Vec<u32>> {
-        matches!(self, Pooling::Emb | Pooling::Last).then(|| last_of(rows))
+    /// The rows whose final hidden states are read, where those of a range are one alone (all are, where
+    /// there is no list), and the ranges among what is read.
+    pub fn wanted(self, rows: Vec<Range<usize>>) -> (Option<Vec<u32>>, Vec<Range<usize>>) {
+        match self {
+            Pooling::Emb | Pooling::Last => {
+                let single = (0..rows.len()).map(|i| i..i + 1).collect();
+                (Some(last_of(&rows)), single)
+            }
+            _ => (None, rows),
+        }
     }
 
     /// Layers' inputs that count beside the final hidden state, and the weight of each.
@@ -53,7 +60,7 @@ impl Pooling {
 
     fn plan(self, rows: &[Range<usize>], weight: f32) -> PoolPlan {
         match self {
-            Pooling::Mean | Pooling::LatentAttention => PoolPlan::mean(rows),
+            Pooling::Mean => PoolPlan::mean(rows),
             _ => PoolPlan::pick(&last_of(rows), weight),
         }
     }

@@ -58,9 +58,8 @@ impl<'e, D: Device> Session<'e, D> {
             }
             // The cache has no layers' outputs.
             Thinking::Direct if !embedder.pooling.needs_layers() => {
-                let ids = embedder.query_ids(&[query], thinking)?;
-                let rows = ids.into_iter().next().map(|ids| self.direct(ids));
-                let mut rows = rows.transpose()?.unwrap_or_default();
+                let ids = embedder.query_ids(&[query], thinking)?.concat();
+                let mut rows = self.direct(ids)?;
                 normalize(&mut rows, embedder.model.config.hidden_size);
                 let thoughts = Vec::new();
                 Ok(EmbeddedQueries { rows, thoughts })
@@ -75,17 +74,15 @@ impl<'e, D: Device> Session<'e, D> {
             pooling, prompts, ..
         } = self.embedder;
         ids.extend(pooling.appends_emb().then_some(prompts.emb));
-        let all = 0..ids.len();
-        let (rows, wanted) = match pooling.single(std::slice::from_ref(&all)) {
-            Some(wanted) => (0..1, wanted),
-            None => (all.clone(), all.map(|row| row as u32).collect()),
-        };
-        let pooled = self.reasoner.direct(&ids, &wanted, |model, acts| {
-            let (device, hidden) = (&*model.device, model.config.hidden_size);
-            let mut out = device.zeros(hidden)?;
-            pooling.forward(model, std::slice::from_ref(&rows), acts, &mut out)?;
-            device.download(&out, hidden)
-        });
+        let (wanted, rows) = pooling.wanted(std::iter::once(0..ids.len()).collect());
+        let pooled = self
+            .reasoner
+            .direct(&ids, wanted.as_deref(), |model, acts| {
+                let (device, hidden) = (&*model.device, model.config.hidden_size);
+                let mut out = device.zeros(hidden)?;
+                pooling.forward(model, &rows, acts, &mut out)?;
+                device.download(&out, hidden)
+            });
         Ok(pooled?)
     }
 }

@@ -171,7 +171,7 @@ impl<D: Device> Model<D> {
     ) -> Result<()> {
         let (d, width) = (&*self.device, self.config.hidden_size);
         let all = rows.forest.tokens();
-        layer.reserve(d, &self.config.latent_layer(), all, false)?;
+        layer.reserve(d, &self.config, all, false)?;
         let input = &mut layer.input[0];
         d.clear(input, all * width)?;
         self.latent_vectors(latent, &rows.vectors, input)?;
@@ -191,7 +191,7 @@ impl<D: Device> Model<D> {
     ) -> Result<KeyValues<D>> {
         let (d, count, heads) = (&*self.device, self.config.latents, self.config.heads());
         let slots: Vec<u32> = (0..count as u32).collect();
-        layer.reserve(d, &self.config.latent_layer(), count, false)?;
+        layer.reserve(d, &self.config, count, false)?;
         self.latent_vectors(latent, &slots, &mut layer.input[0])?;
         let w = latent.layer.attention_norm.master()?;
         d.rms_norm(self.norm(count), &layer.input[0], w, &mut layer.normed)?;

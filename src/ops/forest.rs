@@ -65,6 +65,16 @@ impl Segment {
             Mask::Ancestors => 0,
         }
     }
+
+    /// The first row that sees key `key` of its own span, as do all behind it; the number of rows where none
+    /// does.
+    pub fn first_to_see(&self, key: usize) -> usize {
+        match self.mask {
+            Mask::Causal => (key + self.rows.len()).saturating_sub(self.own.len),
+            Mask::Full => 0,
+            Mask::Ancestors => self.rows.len(),
+        }
+    }
 }
 
 /// A packed batch: segments in the order of their rows, parents before children.

@@ -8,14 +8,14 @@ use crate::ops::forest::{Forest, Mask, Segment};
 
 impl<D: Device> Reasoner<'_, D> {
     /// One pass over the tokens of a query below the query trunk, all that its embedding reads; `read` is
-    /// given the final hidden states of the `wanted` among them, in this order.
+    /// given the final hidden states of the `wanted` among them, in this order, or of all.
     ///
     /// # Errors
     /// Where the query does not fit in the cache, or a device call fails.
     pub fn direct<R>(
         &mut self,
         ids: &[u32],
-        wanted: &[u32],
+        wanted: Option<&[u32]>,
         read: impl FnOnce(&Model<D>, &mut Activations<D>) -> Result<R>,
     ) -> Result<R> {
         let span = self

@@ -28,8 +28,13 @@ impl<D: Device> Reasoner<'_, D> {
     }
 
     /// Runs the model over new tokens, whose keys and values go to the cache, for the final hidden states of
-    /// the `wanted` among them.
-    pub(super) fn pass(&mut self, ids: &[u32], forest: &Forest, wanted: &[u32]) -> Result<()> {
+    /// the `wanted` among them, or of all.
+    pub(super) fn pass(
+        &mut self,
+        ids: &[u32],
+        forest: &Forest,
+        wanted: Option<&[u32]>,
+    ) -> Result<()> {
         self.passes += 1;
         let slots = slots_of(forest);
         let positions = forest.positions();
@@ -37,7 +42,7 @@ impl<D: Device> Reasoner<'_, D> {
             ids,
             forest,
             positions: &positions,
-            wanted: Some(wanted),
+            wanted,
         };
         self.model
             .forward_cached(&batch, &slots, &mut self.cache, &mut self.acts)

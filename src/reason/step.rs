@@ -81,7 +81,7 @@ impl<D: Device> Reasoner<'_, D> {
             }
         }
         let wanted = [read, embedded].concat();
-        self.pass(&ids, &forest, &wanted)?;
+        self.pass(&ids, &forest, Some(&wanted))?;
         let sampled = self.sample(&sampling, options)?;
         let mut embeddings = self.states(sampling.len()..wanted.len())?;
         let thoughts = embeddings.split_off(direct * self.model.config.hidden_size);

@@ -78,7 +78,7 @@ impl<'m, D: Device> Reasoner<'m, D> {
                 parent: None,
             }],
         };
-        reasoner.pass(ids, &forest, &[])?;
+        reasoner.pass(ids, &forest, Some(&[]))?;
         reasoner.trunk = trunk;
         Ok(reasoner)
     }

@@ -3,8 +3,6 @@
 
 use super::{Shop, failed, succeeded};
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::Stdio;
 
 /// Lines of a TREC run by query.
 fn by_query(run: &str) -> BTreeMap<String, Vec<String>> {
@@ -107,29 +105,9 @@ fn one_query_and_the_prompt_say_what_the_file_says() {
         margins.sort_by(f32::total_cmp);
         let gate = margins[2].to_string();
         let common = ["search", "model", "shop", "--top", top, "--gate", &gate];
-        let singles = queries.map(|query| {
-            let command = [&common[..], &["--query", query]].concat();
-            succeeded(shop.command_of(&command).output().unwrap())
-        });
+        let singles = shop.searched(&common, queries);
         let thought_about = singles.iter().filter(|s| s.starts_with("thought: "));
         assert_eq!(thought_about.count(), 2, "{singles:?}");
-
-        let file = [&common[..], &["--queries", "q.txt"]].concat();
-        let file = succeeded(shop.command_of(&file).output().unwrap());
-        let blocks = queries.iter().zip(&singles).enumerate();
-        let expected: String = blocks
-            .map(|(n, (query, single))| format!("{}: {query}\n{single}\n", n + 1))
-            .collect();
-        assert_eq!(file, expected);
-
-        let mut prompt = shop.command_of(&common);
-        prompt.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = prompt.spawn().unwrap();
-        let mut pipe = child.stdin.take().unwrap();
-        pipe.write_all(queries.join("\n").as_bytes()).unwrap();
-        drop(pipe);
-        let said = succeeded(child.wait_with_output().unwrap());
-        assert_eq!(said, singles.concat());
     }
 }
 

@@ -19,6 +19,7 @@ mod trainable;
 mod triplets;
 
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -131,6 +132,33 @@ impl Shop {
     #[track_caller]
     pub fn prints(&self, line: &str) -> String {
         succeeded(self.command(line).output().unwrap())
+    }
+
+    /// What a search says of each query, one by one, which their file `q.txt` and the prompt say too; `common` has
+    /// everything but the queries.
+    #[track_caller]
+    pub fn searched<const N: usize>(&self, common: &[&str], queries: [&str; N]) -> [String; N] {
+        let singles = queries.map(|query| {
+            let command = [common, &["--query", query]].concat();
+            succeeded(self.command_of(&command).output().unwrap())
+        });
+        let file = [common, &["--queries", "q.txt"]].concat();
+        let file = succeeded(self.command_of(&file).output().unwrap());
+        let blocks = queries.iter().zip(&singles).enumerate();
+        let expected: String = blocks
+            .map(|(n, (query, single))| format!("{}: {query}\n{single}\n", n + 1))
+            .collect();
+        assert_eq!(file, expected);
+
+        let mut prompt = self.command_of(common);
+        prompt.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = prompt.spawn().unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all(queries.join("\n").as_bytes()).unwrap();
+        drop(pipe);
+        let said = succeeded(child.wait_with_output().unwrap());
+        assert_eq!(said, singles.concat());
+        singles
     }
 }
 

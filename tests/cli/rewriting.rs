@@ -1,11 +1,9 @@
 //! Query rewriting: thoughts as text of the query, in a study, an evaluation and a search.
 
 use super::trainable::trainable;
-use super::{Shop, failed, succeeded};
+use super::{Shop, failed};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::process::Stdio;
 
 const STUDY: &str = r#"
     title = "Rewriting"
@@ -149,10 +147,7 @@ fn one_query_and_the_prompt_say_what_the_file_says() {
         "--think",
         "3",
     ];
-    let singles = queries.map(|query| {
-        let command = [&common[..], &["--query", query]].concat();
-        succeeded(shop.command_of(&command).output().unwrap())
-    });
+    let singles = shop.searched(&common, queries);
     // The budget is the rewriting model's, whose thoughts are shown.
     let own = "search writes own --think 3 --queries q.txt";
     shop.prints("index writes --input catalogue.jsonl --out own");
@@ -161,23 +156,6 @@ fn one_query_and_the_prompt_say_what_the_file_says() {
         let thought = format!("thought: {} (", own[&(n + 1).to_string()]);
         assert!(single.starts_with(&thought), "{single} {thought}");
     }
-
-    let file = [&common[..], &["--queries", "q.txt"]].concat();
-    let file = succeeded(shop.command_of(&file).output().unwrap());
-    let blocks = queries.iter().zip(&singles).enumerate();
-    let expected: String = blocks
-        .map(|(n, (query, single))| format!("{}: {query}\n{single}\n", n + 1))
-        .collect();
-    assert_eq!(file, expected);
-
-    let mut prompt = shop.command_of(&common);
-    prompt.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = prompt.spawn().unwrap();
-    let mut pipe = child.stdin.take().unwrap();
-    pipe.write_all(queries.join("\n").as_bytes()).unwrap();
-    drop(pipe);
-    let said = succeeded(child.wait_with_output().unwrap());
-    assert_eq!(said, singles.concat());
 }
 
 #[test]

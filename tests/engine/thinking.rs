@@ -345,7 +345,9 @@ fn the_embedding_without_a_thought_comes_along() {
             let ids = [&question.ids[..], &[prompts.emb]].concat();
             let last = ids.len() as u32 - 1;
             let width = model.config.hidden_size;
-            let alone = reasoner.direct(&ids, &[last], |_, acts| Ok(acts.hidden[..width].to_vec()));
+            let alone = reasoner.direct(&ids, Some(&[last]), |_, acts| {
+                Ok(acts.hidden[..width].to_vec())
+            });
             let alone = alone.unwrap();
             assert_eq!(bits(&direct.embedding), bits(&alone));
         }

@@ -7,7 +7,8 @@ use crate::cli::common::Inference;
 use crate::cli::latency::TIMED;
 use crate::cli::measurement::Measurement;
 use crate::cli::searcher::Searching;
-use lrem::data::{Triplet, write_atomic};
+use crate::cli::trained::write_recipe;
+use lrem::data::Triplet;
 use lrem::recipe::{Method, Rewriter, Study};
 use lrem::report::Cell;
 use std::path::{Path, PathBuf};
@@ -34,10 +35,7 @@ impl Measured<'_> {
             return Ok(cell);
         }
         let cell = measurement.measured()?;
-        let recipe = toml::to_string(&self.unit.recipe)?;
-        write_atomic(&measurement.folder.join("recipe.toml"), |out| {
-            out.write_all(recipe.as_bytes())
-        })?;
+        write_recipe(&measurement.folder.join("recipe.toml"), &self.unit.recipe)?;
         let last = cell.measures.len() - 1;
         let hard = cell.values(last, |kind| kind != lrem::data::triplet::PLAIN);
         let gate = cell.gate.map_or(String::new(), |g| format!(" gate {g}"));

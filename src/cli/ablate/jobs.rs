@@ -2,10 +2,9 @@
 
 use super::unit::Unit;
 use crate::cli::common::{DeviceName, Interrupted};
-use crate::cli::trained::{finish, is_trained};
+use crate::cli::trained::{finish, is_trained, write_recipe};
 use crate::cli::{Error, train};
 use clap::ValueEnum;
-use lrem::data::write_atomic;
 use lrem::device::cpu::parallel;
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
@@ -21,21 +20,20 @@ const GRACE: Duration = Duration::from_secs(20);
 
 /// A training under way.
 struct Job<'u> {
-    name: &'u str,
     unit: &'u Unit,
     process: Child,
 }
 
-/// Trains those of `units`, with their names, that are not there, at most `jobs` at a time, which share this
+/// Trains those of `units` that are not there, at most `jobs` at a time, which share this
 /// machine's threads.
 ///
 /// # Errors
 /// The first that fails, after the others have ended; [`Interrupted`] after a signal.
-pub fn train_all(units: &[(String, Unit)], jobs: usize, device: DeviceName) -> Result<(), Error> {
+pub fn train_all(units: &[Unit], jobs: usize, device: DeviceName) -> Result<(), Error> {
     let mut left = Vec::new();
-    for (name, unit) in units {
+    for unit in units {
         if !is_trained(&unit.folder, &unit.recipe)? {
-            left.push((name, unit));
+            left.push(unit);
         }
     }
     let stop = train::interrupts()?;
@@ -44,11 +42,11 @@ pub fn train_all(units: &[(String, Unit)], jobs: usize, device: DeviceName) -> R
     let (mut running, mut failed): (Vec<Job>, Option<String>) = (Vec::new(), None);
     loop {
         while running.len() < jobs && failed.is_none() {
-            let Some((name, unit)) = left.next() else {
+            let Some(unit) = left.next() else {
                 break;
             };
-            println!("{name}: training, {}", log(unit));
-            running.push(start(name, unit, device, threads)?);
+            println!("{}: training, {}", unit.name, log(unit));
+            running.push(start(unit, device, threads)?);
         }
         if running.is_empty() {
             break;
@@ -64,7 +62,8 @@ pub fn train_all(units: &[(String, Unit)], jobs: usize, device: DeviceName) -> R
                 None => still.push(job),
                 Some(status) if status.success() => finish(&job.unit.folder, &job.unit.recipe)?,
                 Some(status) => {
-                    let message = format!("{}: {status}, {} says why", job.name, log(job.unit));
+                    let message =
+                        format!("{}: {status}, {} says why", job.unit.name, log(job.unit));
                     failed.get_or_insert(message);
                 }
             }
@@ -80,16 +79,10 @@ fn log(unit: &Unit) -> String {
     unit.folder.join("train.log").display().to_string()
 }
 
-fn start<'u>(
-    name: &'u str,
-    unit: &'u Unit,
-    device: DeviceName,
-    threads: usize,
-) -> Result<Job<'u>, Error> {
+fn start(unit: &Unit, device: DeviceName, threads: usize) -> Result<Job<'_>, Error> {
     std::fs::create_dir_all(&unit.folder)?;
     let recipe = unit.folder.join("training.toml");
-    let text = toml::to_string(&unit.recipe)?;
-    write_atomic(&recipe, |out| out.write_all(text.as_bytes()))?;
+    write_recipe(&recipe, &unit.recipe)?;
     let log = File::create(unit.folder.join("train.log"))?;
     let device = device.to_possible_value();
     let process = Command::new(std::env::current_exe()?)
@@ -104,11 +97,7 @@ fn start<'u>(
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()?;
-    Ok(Job {
-        name,
-        unit,
-        process,
-    })
+    Ok(Job { unit, process })
 }
 
 /// Waits for the jobs to save what they have, and ends those that do not.

@@ -52,13 +52,13 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
     let grid = grid(&args.study, &study, &recipes)?;
     std::fs::create_dir_all(&args.out)?;
     if args.jobs > 1 && !args.report_only {
-        let mut units = Vec::new();
-        for &seed in &study.seeds {
-            for (path, recipe) in &recipes {
-                let unit = Unit::new(&args.out, &study, path, recipe, seed);
-                units.push((format!("{} seed {seed}", stem(path)), unit));
-            }
-        }
+        let of_seed = |&seed: &u64| {
+            let unit = |(path, recipe): (&PathBuf, &Recipe)| {
+                Unit::new(&args.out, &study, path, recipe, seed)
+            };
+            recipes.iter().map(unit).collect::<Vec<_>>()
+        };
+        let units: Vec<Unit> = study.seeds.iter().flat_map(of_seed).collect();
         jobs::train_all(&units, args.jobs as usize, args.inference.device)?;
     }
     let mut cells: Vec<Option<Cell>> = vec![None; grid.len()];
@@ -69,13 +69,12 @@ pub fn run(args: AblateArgs) -> Result<(), Error> {
         for path in recipes.keys() {
             let training = unit(path);
             if !args.report_only {
-                let name = format!("{} seed {seed}", stem(path));
-                trained(
-                    &training.folder,
-                    &name,
-                    &training.recipe,
-                    args.inference.device,
-                )?;
+                let Unit {
+                    name,
+                    recipe,
+                    folder,
+                } = &training;
+                trained(folder, name, recipe, args.inference.device)?;
             }
             let name = format!("{}, seed {seed}", stem(path));
             curves.extend(learning_curves(&training.folder, &name));

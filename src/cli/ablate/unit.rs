@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 /// The recipe, and the folder that it is trained into.
 pub struct Unit {
+    /// Of the recipe's file and the seed, as it is shown.
+    pub name: String,
     pub recipe: Recipe,
     pub folder: PathBuf,
 }
@@ -24,6 +26,7 @@ impl Unit {
             Some(_) => path.with_extension("").to_string_lossy().replace('/', "-"),
         };
         Unit {
+            name: format!("{} seed {seed}", stem(path)),
             recipe,
             folder: out.join("models").join(format!("{name}-{seed}")),
         }

@@ -1,7 +1,8 @@
 //! `lrem demo`: the whole method on the bundled shop, from a base model to search results and a report.
 //!
-//! On the virtual GPU it is short: a few steps, a part of the shop. Everything it makes lies in one folder and is used again by the next run: the numbers of steps, the
-//! trained models (with their checkpoints, where a run was interrupted), the indexes and what was measured.
+//! On the virtual GPU it is short: a few steps, a part of the shop. Everything it makes lies in one folder and
+//! is used again by the next run: the numbers of steps, the trained models (with their checkpoints, where a run
+//! was interrupted), the indexes and what was measured.
 
 mod examples;
 mod short;

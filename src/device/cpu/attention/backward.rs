@@ -9,7 +9,7 @@ use super::tiles::{KEYS, LANES, Lines, pack_lines, pack_transposed, panel_words}
 use crate::device::cpu::Isa;
 use crate::device::cpu::math::exp;
 use crate::ops::attention::Heads;
-use crate::ops::forest::{Forest, Mask};
+use crate::ops::forest::Forest;
 use crate::per_isa;
 use std::cell::RefCell;
 use std::ops::Range;
@@ -197,11 +197,10 @@ impl KeyTask<'_> {
             for &index in std::iter::once(&self.segment).chain(self.below) {
                 let segment = &self.forest.segments[index];
                 let is_own = index == self.segment;
-                let mut first = match segment.mask {
-                    // Rows before the tile's first key see nothing of it.
-                    Mask::Causal if is_own => self.start,
-                    Mask::Ancestors if is_own => segment.rows.len(),
-                    _ => 0,
+                let mut first = if is_own {
+                    segment.first_to_see(self.start)
+                } else {
+                    0
                 };
                 while first < segment.rows.len() {
                     let count = most.min(segment.rows.len() - first);

@@ -48,14 +48,8 @@ impl KeyTiles {
                 let keys = KEYS.min(segment.own.len - start);
                 let first_visit = tiles.visits.len();
                 let own = segment.rows.clone();
-                match segment.mask {
-                    // Tokens before the tile's first key see nothing of it.
-                    Mask::Causal => {
-                        tiles.visit(own.start + start..own.end, group, rows, keys, true)
-                    }
-                    Mask::Full => tiles.visit(own.clone(), group, rows, keys, false),
-                    Mask::Ancestors => {}
-                }
+                let see = own.start + segment.first_to_see(start)..own.end;
+                tiles.visit(see, group, rows, keys, segment.mask == Mask::Causal);
                 for tokens in &below {
                     tiles.visit(tokens.clone(), group, rows, keys, false);
                 }
