@@ -9,6 +9,9 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cache::Compiled;
+use instances::Source;
+
 #[path = "build/cache.rs"]
 mod cache;
 #[path = "build/facts.rs"]
@@ -71,7 +74,11 @@ fn build(toolkit: &toolkit::Toolkit, out: &Path) -> Result<String, String> {
 
     let jobs: Vec<_> = sources
         .iter()
-        .flat_map(|source| targets.iter().map(move |target| (source, target)))
+        .flat_map(|source| {
+            target::of(source, &targets)
+                .into_iter()
+                .map(move |target| (source, target))
+        })
         .collect();
     let results: Vec<OnceLock<_>> = jobs.iter().map(|_| OnceLock::new()).collect();
     let next = AtomicUsize::new(0);
@@ -81,7 +88,7 @@ fn build(toolkit: &toolkit::Toolkit, out: &Path) -> Result<String, String> {
             let Some((source, target)) = jobs.get(index) else {
                 break;
             };
-            results[index].get_or_init(|| cache.compile(source, target));
+            results[index].get_or_init(|| cache.compile(source, target.clone()));
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -100,14 +107,21 @@ fn build(toolkit: &toolkit::Toolkit, out: &Path) -> Result<String, String> {
     if !errors.is_empty() {
         return Err(errors.join("\n"));
     }
-    let compiled: Vec<_> = results.into_iter().flatten().collect();
+    let mut compiled = results.into_iter().flatten();
+    let modules: Vec<(Source, Vec<Compiled>)> = sources
+        .into_iter()
+        .map(|source| {
+            let count = target::of(&source, &targets).len();
+            (source, compiled.by_ref().take(count).collect())
+        })
+        .collect();
     if targets.len() > 1
         && let Some(folder) = facts::target_folder(out)
     {
-        let facts = facts::text(&sources, &targets, &compiled)?;
+        let facts = facts::text(&modules)?;
         write(&folder.join("kernels.json"), facts.as_bytes())?;
     }
-    Ok(table::text(&nvrtc.version(), &sources, &targets, &compiled))
+    Ok(table::text(&nvrtc.version(), &modules))
 }
 
 /// Writes aside and renames, so that a file that is there is whole.

@@ -13,8 +13,9 @@ use crate::target::Target;
 use crate::toolkit::Toolkit;
 use crate::write;
 
-/// Where a compiled module lies, and the symbol of each of its instances.
+/// What a module was compiled for, where it lies, and the symbol of each of its instances.
 pub struct Compiled {
+    pub target: Target,
     pub path: PathBuf,
     pub entries: Vec<String>,
 }
@@ -50,10 +51,10 @@ impl<'a> Cache<'a> {
     }
 
     /// The module of `source` for `target`. The error is what the compiler says.
-    pub fn compile(&self, source: &Source, target: &Target) -> Result<Compiled, String> {
+    pub fn compile(&self, source: &Source, target: Target) -> Result<Compiled, String> {
         let mut hasher = DefaultHasher::new();
         (self.common, target.arch(), &source.text).hash(&mut hasher);
-        let (cubin, extension) = match target {
+        let (cubin, extension) = match &target {
             Target::Ptx(_) => (false, "ptx"),
             Target::Cubin(_) => (true, "cubin"),
         };
@@ -63,7 +64,11 @@ impl<'a> Cache<'a> {
         let names = self.folder.join(format!("{stem}.entries"));
         if let Ok(entries) = std::fs::read_to_string(&names) {
             let entries = entries.lines().map(str::to_owned).collect();
-            return Ok(Compiled { path, entries });
+            return Ok(Compiled {
+                target,
+                path,
+                entries,
+            });
         }
 
         let mut options = self.options.clone();
@@ -83,6 +88,7 @@ impl<'a> Cache<'a> {
         write(&path, &module.code)?;
         write(&names, module.entries.join("\n").as_bytes())?;
         Ok(Compiled {
+            target,
             path,
             entries: module.entries,
         })

@@ -12,15 +12,11 @@ use crate::target::Target;
 ///
 /// # Errors
 /// Names a cubin that cannot be read.
-pub fn text(
-    sources: &[Source],
-    targets: &[Target],
-    compiled: &[Compiled],
-) -> Result<String, String> {
+pub fn text(modules: &[(Source, Vec<Compiled>)]) -> Result<String, String> {
     let mut lines = Vec::new();
-    for (source, modules) in sources.iter().zip(compiled.chunks(targets.len())) {
-        for (target, module) in targets.iter().zip(modules) {
-            let Target::Cubin(arch) = target else {
+    for (source, modules) in modules {
+        for module in modules {
+            let Target::Cubin(arch) = &module.target else {
                 continue;
             };
             let at = |error: &dyn std::fmt::Display| format!("{}: {error}", module.path.display());

@@ -20,9 +20,12 @@ pub struct Instance {
     pub expression: String,
 }
 
-/// One `kernels/<op>.cu`, or a file that stands for it.
+/// One `kernels/<op>.cu`, or a file that stands for it. `kernels/<op>.<architecture>.cu` has instances that use
+/// what that architecture alone has, under the same op.
 pub struct Source {
     pub op: String,
+    /// Such as `sm_90a`; `None` where any GPU will do.
+    pub arch: Option<String>,
     pub path: PathBuf,
     pub text: String,
     pub instances: Vec<Instance>,
@@ -52,14 +55,25 @@ pub fn read_all(folder: &Path) -> Result<Vec<Source>, String> {
                 ));
             }
         }
+        let (op, arch) = named(&path);
         sources.push(Source {
-            op: path.file_stem().unwrap().to_string_lossy().into_owned(),
+            op,
+            arch,
             path,
             text,
             instances,
         });
     }
     Ok(sources)
+}
+
+/// The op and the architecture that a file's name tells.
+pub fn named(path: &Path) -> (String, Option<String>) {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    match stem.split_once(".sm_") {
+        Some((op, number)) => (op.to_owned(), Some(format!("sm_{number}"))),
+        None => (stem.into_owned(), None),
+    }
 }
 
 /// The folder's files of that ending, in the order of their names.

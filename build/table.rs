@@ -36,26 +36,17 @@ pub fn sources(kernels: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// The table of `compiled`, which holds one module for each source and, within it, target.
-pub fn text(
-    version: &str,
-    sources: &[Source],
-    targets: &[Target],
-    compiled: &[Compiled],
-) -> String {
+/// The table of every source and its modules, the one of PTX first.
+pub fn text(version: &str, compiled: &[(Source, Vec<Compiled>)]) -> String {
     let mut modules = String::new();
     let mut kernels = String::new();
-    for (index, (source, compiled)) in sources
-        .iter()
-        .zip(compiled.chunks(targets.len()))
-        .enumerate()
-    {
+    for (index, (source, compiled)) in compiled.iter().enumerate() {
         // One static for each module: its instances share the bytes.
         let mut ptx = String::new();
         let mut cubins = String::new();
-        for (target, module) in targets.iter().zip(compiled) {
+        for module in compiled {
             let path = module.path.display().to_string();
-            match target {
+            match &module.target {
                 Target::Ptx(_) => ptx = format!("include_str!({path:?})"),
                 Target::Cubin(arch) => {
                     let _ = write!(
@@ -70,8 +61,8 @@ pub fn text(
         for (instance, entry) in source.instances.iter().zip(&compiled[0].entries) {
             let _ = writeln!(
                 kernels,
-                "    Kernel {{ op: {:?}, instance: {:?}, entry: {entry:?}, ptx: PTX_{index}, cubins: CUBINS_{index} }},",
-                source.op, instance.name
+                "    Kernel {{ op: {:?}, arch: {:?}, instance: {:?}, entry: {entry:?}, ptx: PTX_{index}, cubins: CUBINS_{index} }},",
+                source.op, source.arch, instance.name
             );
         }
     }

@@ -1,5 +1,7 @@
 //! What kernels are compiled for.
 
+use crate::instances::Source;
+
 /// Architectures of the cubins, for example `sm_80,sm_90a`; by default none.
 pub const VARIABLE: &str = "LREM_CUDA_ARCHS";
 
@@ -7,8 +9,9 @@ pub const VARIABLE: &str = "LREM_CUDA_ARCHS";
 const DEFAULT: &str = "";
 
 /// PTX for a virtual architecture, or a cubin for a real one.
+#[derive(Clone)]
 pub enum Target {
-    Ptx(&'static str),
+    Ptx(String),
     Cubin(String),
 }
 
@@ -22,10 +25,22 @@ impl Target {
     }
 }
 
+/// What a source is compiled for, of all targets: its PTX, then cubins. One that is for an architecture alone, such
+/// as `sm_90a`, has PTX and at most one cubin for just that.
+pub fn of(source: &Source, targets: &[Target]) -> Vec<Target> {
+    let Some(only) = &source.arch else {
+        return targets.to_vec();
+    };
+    let cubin = |target: &&Target| matches!(target, Target::Cubin(arch) if arch == only);
+    let cubins = targets.iter().filter(cubin).cloned();
+    let ptx = Target::Ptx(only.replace("sm_", "compute_"));
+    std::iter::once(ptx).chain(cubins).collect()
+}
+
 /// PTX for compute_80, then a cubin for each architecture asked for.
 pub fn read() -> Result<Vec<Target>, String> {
     let archs = std::env::var(VARIABLE).unwrap_or_else(|_| DEFAULT.to_owned());
-    let mut targets = vec![Target::Ptx("compute_80")];
+    let mut targets = vec![Target::Ptx("compute_80".to_owned())];
     for arch in archs.split([',', ' ']).filter(|arch| !arch.is_empty()) {
         let is_arch = arch.strip_prefix("sm_").is_some_and(|number| {
             number

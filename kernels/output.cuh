@@ -73,12 +73,13 @@ __device__ void write_sums(char* shared, const typename P::Sums& sums, const flo
     float* tile = reinterpret_cast<float*>(shared);
     await_copies<0>();
     __syncthreads();  // all have multiplied
+    if (P::multiplies())
 #pragma unroll
-    for (int i = 0; i < P::kI; ++i)
+        for (int i = 0; i < P::kI; ++i)
 #pragma unroll
-        for (int j = 0; j < P::kJ; j += 2)
-            store<2>(tile + P::row(i) * kStride + P::column(j),
-                     Pack<float, 2>{sums[i][j], sums[i][j + 1]});
+            for (int j = 0; j < P::kJ; j += 2)
+                store<2>(tile + P::row(i) * kStride + P::column(j),
+                         Pack<float, 2>{P::sum(sums, i, j), P::sum(sums, i, j + 1)});
     __syncthreads();
     if (n % kWidest<O> == 0)
         write_tile<P, kWidest<O>, kStride>(tile, bias, y, row, column, m, n, accumulate);

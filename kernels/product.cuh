@@ -39,6 +39,10 @@ struct Product {
         return threadIdx.x / kWarp % kWarpsN * kWarpN + 8 * (j / 2) + 2 * (threadIdx.x % 4) + j % 2;
     }
 
+    // Whether a thread holds sums, and one of them.
+    __device__ static bool multiplies() { return true; }
+    __device__ static float sum(const Sums& sums, int i, int j) { return sums[i][j]; }
+
     // Fetches the operands of one step: of A from (row, depth), of B from (column, depth).
     __device__ static void fetch_a(char* stage, const FromA& a, int row, int depth) {
         fetch<A, kThreads, kWide>(stage, a, kDeepA ? row : depth, kDeepA ? depth : row);

@@ -28,6 +28,18 @@ pub fn gpu_bf16() -> Option<&'static Cuda<bf16>> {
         .as_ref()
 }
 
+/// A virtual Hopper GPU in bf16, for the kernels that it alone has; `None` in a build without kernels and where the
+/// tests use the machine's GPU, which is what it is.
+pub fn hopper() -> Option<&'static Cuda<bf16>> {
+    static GPU: OnceLock<Option<Cuda<bf16>>> = OnceLock::new();
+    let virtual_one = || !kernels().is_empty() && driver() == Driver::Simt;
+    GPU.get_or_init(|| virtual_one().then(|| Cuda::on(Driver::Simt, HOPPER).unwrap()))
+        .as_ref()
+}
+
+/// The ordinal of the virtual Hopper GPU.
+pub const HOPPER: usize = 1;
+
 /// Runs something twice and asserts that both give the same.
 #[track_caller]
 pub fn assert_repeats<T: PartialEq>(what: &str, mut run: impl FnMut() -> T) {
@@ -50,6 +62,9 @@ macro_rules! on_gpus {
         }
         if let Some($device) = gpu_bf16() {
             assert_repeats("bf16", || $results);
+        }
+        if let Some($device) = hopper() {
+            assert_repeats("bf16 on Hopper", || $results);
         }
     }};
 }

@@ -5,6 +5,7 @@ mod common;
 
 mod bits;
 mod errors;
+mod hopper;
 mod many_tiles;
 mod packed;
 

@@ -1,6 +1,8 @@
 //! The chips that a device can pretend to be (CUDA C++ Programming Guide, "Compute Capabilities").
 
-use std::sync::OnceLock;
+use super::Result;
+use super::state::current;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A chip's limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,22 +88,50 @@ const HOPPER: Chip = Chip {
     bus_width: 5120,
 };
 
+/// What stands for `SIMT_ARCH` where it is not set.
+static DEFAULT: Mutex<Option<String>> = Mutex::new(None);
+
+/// Names the chips of a process whose environment has no `SIMT_ARCH`. Nothing changes once they are asked for.
+pub fn set_default(archs: &str) {
+    *DEFAULT.lock().unwrap_or_else(PoisonError::into_inner) = Some(archs.to_owned());
+}
+
 impl Chip {
-    /// The chip that `SIMT_ARCH` names; an H100 where it names none.
-    pub fn chosen() -> Chip {
-        static CHOSEN: OnceLock<Chip> = OnceLock::new();
-        *CHOSEN.get_or_init(|| {
-            let Ok(arch) = std::env::var("SIMT_ARCH") else {
-                return HOPPER;
+    /// The chips that `SIMT_ARCH` names, device by device; an H100 where it names none.
+    pub fn chosen() -> &'static [Chip] {
+        static CHOSEN: OnceLock<Vec<Chip>> = OnceLock::new();
+        CHOSEN.get_or_init(|| {
+            let default = || {
+                DEFAULT
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .take()
             };
-            CHIPS
-                .into_iter()
-                .find(|chip| chip.arch == arch)
-                .unwrap_or_else(|| {
-                    eprintln!("simt: SIMT_ARCH={arch} is none of sm_80, sm_89, sm_90, sm_90a");
+            let Some(archs) = std::env::var("SIMT_ARCH").ok().or_else(default) else {
+                return vec![HOPPER];
+            };
+            let named = |arch: &str| {
+                let chip = CHIPS.into_iter().find(|chip| chip.arch == arch);
+                chip.unwrap_or_else(|| {
+                    eprintln!(
+                        "simt: {arch} of SIMT_ARCH={archs} is none of sm_80, sm_89, sm_90, sm_90a"
+                    );
                     HOPPER
                 })
+            };
+            archs.split(',').map(|arch| named(arch.trim())).collect()
         })
+    }
+
+    /// The chip of a device; those behind the last one named are like it.
+    pub fn of(device: usize) -> Chip {
+        let chips = Chip::chosen();
+        chips[device.min(chips.len() - 1)]
+    }
+
+    /// The chip of the current context's device.
+    pub fn current() -> Result<Chip> {
+        Ok(current()?.device()?.chip)
     }
 
     /// Whether PTX for a target such as `sm_80` or `sm_90a` may run on the chip.

@@ -1,6 +1,7 @@
 //! `cuInit`, `cuDriverGetVersion`, `cuDevice…`
 
 use super::attributes;
+use super::chip::set_default;
 use super::state::{device, devices, initialise};
 use super::{Error, Result, put, text};
 use std::ffi::{c_char, c_int, c_uint};
@@ -16,6 +17,15 @@ super::api! {
         }
         initialise();
         if devices()?.is_empty() { Err(Error::NoDevice) } else { Ok(()) }
+    }
+    /// Says what `SIMT_ARCH` is where the environment does not, in a process that has not started the driver yet.
+    /// No GPU's driver has this entry.
+    fn simtSetDefaultArch(archs: *const c_char) {
+        if archs.is_null() {
+            return Err(Error::InvalidValue);
+        }
+        set_default(&std::ffi::CStr::from_ptr(archs).to_string_lossy());
+        Ok(())
     }
     /// 1000 · major + 10 · minor.
     fn cuDriverGetVersion(version: *mut c_int) { put(version, VERSION) }

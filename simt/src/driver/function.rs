@@ -75,7 +75,7 @@ impl Function {
 
     fn attribute(&self, attribute: c_uint) -> Result<u32> {
         let entry = self.entry();
-        let chip = Chip::chosen();
+        let chip = Chip::current()?;
         let cluster = entry.limits.required_cluster;
         Ok(match attribute {
             0 => self.max_threads(),
@@ -99,7 +99,7 @@ impl Function {
     fn set(&self, attribute: c_uint, value: c_int) -> Result<()> {
         match attribute {
             8 => {
-                let most = Chip::chosen()
+                let most = Chip::current()?
                     .shared_per_block
                     .saturating_sub(self.entry().shared);
                 let value = u32::try_from(value).map_err(|_| Error::InvalidValue)?;

@@ -196,7 +196,7 @@ fn check(function: &Function, shape: &Shape, chip: &Chip) -> Result<()> {
             .iter()
             .zip(cluster)
             .all(|(g, c)| c > 0 && g % c == 0);
-        let most = super::occupancy::cluster_limit(function);
+        let most = super::occupancy::cluster_limit(function)?;
         let blocks = cluster.iter().map(|c| u64::from(*c)).product::<u64>();
         let required = entry.limits.required_cluster;
         if chip.major < 9 && blocks > 1 {

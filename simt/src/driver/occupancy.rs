@@ -16,7 +16,7 @@ pub fn blocks(function: &Function, threads: u32, dynamic: usize) -> Result<u32> 
     if threads > function.max_threads() {
         return Ok(0);
     }
-    let limits = limits(function.entry(), &Chip::chosen(), threads, dynamic);
+    let limits = limits(function.entry(), &Chip::current()?, threads, dynamic);
     let Limits {
         blocks,
         warps,
@@ -54,20 +54,22 @@ const PORTABLE_CLUSTER: u32 = 8;
 const LARGE_CLUSTER: u32 = 16;
 
 /// Most blocks that a cluster of a function may have.
-pub fn cluster_limit(function: &Function) -> u32 {
-    if Chip::chosen().major < 9 {
-        return 1;
+pub fn cluster_limit(function: &Function) -> Result<u32> {
+    if Chip::current()?.major < 9 {
+        return Ok(1);
     }
-    match function.allows_large_clusters.load(Ordering::Relaxed) {
-        true => LARGE_CLUSTER,
-        false => PORTABLE_CLUSTER,
-    }
+    Ok(
+        match function.allows_large_clusters.load(Ordering::Relaxed) {
+            true => LARGE_CLUSTER,
+            false => PORTABLE_CLUSTER,
+        },
+    )
 }
 
 /// Blocks of the whole device that a launch would have at once.
 fn resident(function: &Function, config: &Config) -> Result<u32> {
     let each = blocks(function, config.threads()?, config.shared())?;
-    Ok(each * Chip::chosen().multiprocessors)
+    Ok(each * Chip::current()?.multiprocessors)
 }
 
 /// The block size that keeps most threads on a multiprocessor.
@@ -89,7 +91,7 @@ unsafe fn best(
     }
     // SAFETY: the entry points give pointers that are null or valid.
     unsafe {
-        put(grid, (found.2 * Chip::chosen().multiprocessors) as c_int)?;
+        put(grid, (found.2 * Chip::current()?.multiprocessors) as c_int)?;
         put(block, found.1 as c_int)
     }
 }
@@ -145,7 +147,7 @@ super::api! {
         let function = resolve(function)?.1;
         let cluster = config.cluster().or(function.entry().limits.required_cluster);
         let size = cluster.unwrap_or([1; 3]).iter().fold(1, |n: u32, k| n.saturating_mul(*k));
-        if size == 0 || size > cluster_limit(&function) {
+        if size == 0 || size > cluster_limit(&function)? {
             return Err(Error::InvalidClusterSize);
         }
         put(count, (resident(&function, config)? / size) as c_int)
@@ -158,7 +160,7 @@ super::api! {
     ) {
         let config = config.as_ref().ok_or(Error::InvalidValue)?;
         let function = resolve(function)?.1;
-        put(size, cluster_limit(&function).min(resident(&function, config)?) as c_int)
+        put(size, cluster_limit(&function)?.min(resident(&function, config)?) as c_int)
     }
     /// Dynamic shared memory that leaves room for so many blocks.
     fn cuOccupancyAvailableDynamicSMemPerBlock(
@@ -169,8 +171,9 @@ super::api! {
     ) {
         let function = resolve(function)?.1;
         let count = u32::try_from(count).ok().filter(|n| *n > 0).ok_or(Error::InvalidValue)?;
-        let each = Chip::chosen().shared_per_multiprocessor / count;
+        let chip = Chip::current()?;
+        let each = chip.shared_per_multiprocessor / count;
         let left = each.saturating_sub(SHARED_RESERVED + function.entry().shared);
-        put(bytes, left.min(Chip::chosen().shared_per_block) as usize)
+        put(bytes, left.min(chip.shared_per_block) as usize)
     }
 }

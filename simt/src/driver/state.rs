@@ -91,16 +91,17 @@ pub fn initialise() {
     INITIALISED.store(true, Ordering::Relaxed);
 }
 
-/// The devices, of which there are `SIMT_DEVICES`, each with `SIMT_MEMORY` bytes.
+/// The devices, of which there are `SIMT_DEVICES`, or as many as `SIMT_ARCH` names, each with `SIMT_MEMORY` bytes.
 pub fn devices() -> Result<&'static [Device]> {
     static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
     if !INITIALISED.load(Ordering::Relaxed) {
         return Err(Error::NotInitialized);
     }
     let devices = DEVICES.get_or_init(|| {
-        let count = number("SIMT_DEVICES").unwrap_or(1).min(64);
+        let named = Chip::chosen().len() as u64;
+        let count = number("SIMT_DEVICES").unwrap_or(named).min(64);
         let bytes = number("SIMT_MEMORY").unwrap_or(80 << 30).max(1 << 20);
-        let device = |_| {
+        let device = |at| {
             let mut bytes = bytes;
             // A host with a limit on addresses gives what it can.
             let mut arena = loop {
@@ -115,7 +116,7 @@ pub fn devices() -> Result<&'static [Device]> {
                 arena.keeps_freed = crate::check::keeps_freed();
             }
             Some(Device {
-                chip: Chip::chosen(),
+                chip: Chip::of(at as usize),
                 arena: Mutex::new(arena),
                 primary: Mutex::new((0, 0)),
                 primary_flags: AtomicU32::new(0),

@@ -98,6 +98,11 @@ impl Context {
         })
     }
 
+    /// Whether it has what sm_90a alone has: products of warpgroups, copies by tensor maps.
+    pub fn is_hopper(&self) -> bool {
+        self.capability == (9, 0)
+    }
+
     /// Makes the context current on this thread, which every call of the driver needs.
     pub(super) fn bind(&self) -> Result<()> {
         // SAFETY: the context is alive as long as `self`.

@@ -2,6 +2,7 @@
 
 use crate::device::{DeviceError, Result};
 use cudarc::driver::{result, sys};
+use std::ffi::{CStr, c_char, c_uint};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -16,6 +17,10 @@ pub enum Driver {
 
 /// A file that is the virtual GPU's library, asked for before the usual places.
 const SIMT: &str = "LREM_SIMT";
+
+/// The virtual GPUs of a process whose environment does not choose (`SIMT_ARCH`): the first one executes what every
+/// GPU can, quickest here, the second one what Hopper has of its own.
+const ARCHS: &CStr = c"sm_80,sm_90a";
 
 /// What is wrong, in one line that begins with what was asked for.
 pub(super) fn unavailable(driver: Driver, what: impl std::fmt::Display) -> DeviceError {
@@ -59,9 +64,15 @@ fn start(driver: Driver) -> std::result::Result<(), String> {
 #[cfg(unix)]
 fn preload(path: &std::path::Path) -> std::result::Result<(), String> {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    let at_path = |error| format!("{}: {error}", path.display());
     // SAFETY: the library's initialisers do nothing.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) };
-    let library = library.map_err(|error| format!("{}: {error}", path.display()))?;
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL) }.map_err(at_path)?;
+    // SAFETY: the entry takes a string that ends in NUL.
+    unsafe {
+        let name = b"simtSetDefaultArch\0";
+        let set = library.get::<unsafe extern "C" fn(*const c_char) -> c_uint>(name);
+        set.map_err(at_path)?(ARCHS.as_ptr());
+    }
     std::mem::forget(library);
     Ok(())
 }

@@ -99,9 +99,10 @@ fn parent(path: &Path) -> &Path {
 fn source(path: &Path) -> std::result::Result<instances::Source, String> {
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|error| format!("{}: {error}", path.display()))?;
-    let name = path.file_stem().unwrap_or_default();
+    let (op, arch) = instances::named(path);
     Ok(instances::Source {
-        op: name.to_string_lossy().into_owned(),
+        op,
+        arch,
         instances: instances::parse(path, &text)?,
         path: path.to_path_buf(),
         text,
@@ -119,7 +120,9 @@ fn as_it_is(source: instances::Source) -> Edited {
 }
 
 fn compiled(folder: &Path, source: instances::Source) -> std::result::Result<Edited, String> {
-    let module = translated(folder, &source, "compute_80", false)?;
+    let arch = source.arch.as_deref().unwrap_or("sm_80");
+    let arch = arch.replace("sm_", "compute_");
+    let module = translated(folder, &source, &arch, false)?;
     let name = source.path.display();
     let ptx = String::from_utf8(module.code).map_err(|error| format!("{name}: {error}"))?;
     let names = source.instances.into_iter().map(|i| i.name);

@@ -2,8 +2,8 @@
 
 use super::Cuda;
 use super::launch::Launch;
-use super::linear::Product;
 use super::memory::CudaBuffer;
+use super::product::Product;
 use super::tiling::Tiling;
 use crate::device::{Buffer, Memory, Real, Result};
 use crate::ops::info_nce::*;

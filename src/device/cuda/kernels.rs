@@ -5,11 +5,14 @@
 pub struct Kernel {
     /// The op, which is the name of the file: `rms_norm` for `kernels/rms_norm.cu`.
     pub op: &'static str,
+    /// The one architecture that it runs on, such as `sm_90a` for `kernels/linear.sm_90a.cu`; `None` where every
+    /// GPU from Ampere on does.
+    pub arch: Option<&'static str>,
     /// The name given in the source, `// instance: rms_norm_bf16 = …`.
     pub instance: &'static str,
     /// The symbol to look up in the module (a mangled C++ name).
     pub entry: &'static str,
-    /// The module as PTX for compute_80, which any GPU from Ampere on can run.
+    /// The module as PTX, for compute_80 or for the one architecture.
     pub ptx: &'static str,
     /// The module compiled for named architectures.
     pub cubins: &'static [Cubin],

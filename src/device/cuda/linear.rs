@@ -2,6 +2,7 @@
 
 use super::Cuda;
 use super::memory::CudaBuffer;
+use super::product::Product;
 use super::tiling::Tiling;
 use super::weight::{CudaWeight, Rows};
 use crate::device::{Buffer, Memory, Real, Result, at_least};
@@ -10,9 +11,6 @@ use cudarc::driver::sys::CUdeviceptr;
 
 /// Rows of `dy` whose sums make one part of a bias's gradient.
 const BIAS_ROWS: usize = 256;
-/// Steps along the depth of a part of a weight's gradient at least, and blocks that fill a GPU.
-const PART_STEPS: usize = 16;
-const FILLING_BLOCKS: usize = 128;
 
 impl<T: Real> Linear for Cuda<T> {
     type Packed = CudaWeight;
@@ -121,25 +119,7 @@ impl<T: Real> Linear for Cuda<T> {
     }
 }
 
-/// Operands and sizes of `c[m, n] = a · b` over a depth of `k`, as the kernels count them. The
-/// addresses are those of whole matrices.
-pub(super) struct Product {
-    pub a: CUdeviceptr,
-    pub b: CUdeviceptr,
-    pub c: CUdeviceptr,
-    pub m: usize,
-    pub n: usize,
-    pub k: usize,
-    pub accumulate: bool,
-}
-
 impl<T: Real> Cuda<T> {
-    /// Whether rows of so many activations start at multiples of 16 bytes.
-    pub(super) fn wide(widths: &[usize]) -> bool {
-        let pack = 16 / size_of::<T>();
-        widths.iter().all(|width| width.is_multiple_of(pack))
-    }
-
     /// `y[m, n] = x · wᵀ + bias` by the instances that are called `kind`. The buffers were checked.
     #[allow(clippy::too_many_arguments)]
     fn forward(
@@ -192,107 +172,5 @@ impl<T: Real> Cuda<T> {
                 unsafe { kernel.launch([tiling.blocks(m, n), 1, 1], tiling.threads) }
             }
         }
-    }
-
-    /// `c = a[m, k] · b[n, k]ᵀ` with `b` in elements of `size` bytes, named `by` where they are not the
-    /// activations'.
-    pub(super) fn multiply_nt(
-        &self,
-        kind: &str,
-        by: &str,
-        size: usize,
-        p: &Product,
-        bias: CUdeviceptr,
-    ) -> Result<()> {
-        let wide = by.is_empty() && Self::wide(&[p.k]);
-        let widest = size.max(size_of::<T>());
-        let tiling = match by {
-            "" => Tiling::with_skinny(size, wide, p.m, p.n),
-            _ => Tiling::new(widest, wide, p.m, p.n),
-        };
-        self.multiply(&format!("{kind}_nt"), by, tiling, size, p, bias)
-    }
-
-    /// `c = a[m, k] · b[k, n]`.
-    pub(super) fn multiply_nn(&self, p: &Product) -> Result<()> {
-        let tiling = Tiling::new(size_of::<T>(), Self::wide(&[p.k, p.n]), p.m, p.n);
-        self.multiply("linear_nn", "", tiling, size_of::<T>(), p, 0)
-    }
-
-    /// `c = a[m, k] · b[k, n]` in f32, the depth in parts where the result has few tiles.
-    pub(super) fn sums_nn(&self, p: &Product) -> Result<()> {
-        let kind = match size_of::<T>() {
-            2 => "sums_nn",
-            _ => "linear_nn",
-        };
-        self.multiply_in_parts(kind, Self::wide(&[p.k, p.n]), p)
-    }
-
-    /// `c += a[k, m]ᵀ · b[k, n]` in f32, the depth in parts where the result has few tiles.
-    pub(super) fn multiply_tn(&self, p: &Product) -> Result<()> {
-        self.multiply_in_parts("linear_tn", Self::wide(&[p.m, p.n]), p)
-    }
-
-    fn multiply(
-        &self,
-        kind: &str,
-        by: &str,
-        tiling: Tiling,
-        size: usize,
-        p: &Product,
-        bias: CUdeviceptr,
-    ) -> Result<()> {
-        let name = format!("{kind}_{}{by}_{}", T::NAME, tiling.name);
-        let kernel = self.context.kernel(&name)?.value(p.a).value(p.b);
-        let kernel = kernel.value(bias).value(p.c);
-        let kernel = kernel.int(p.m)?.int(p.n)?.int(p.k)?;
-        let kernel = kernel
-            .int(tiling.steps(p.k))?
-            .value(i32::from(p.accumulate));
-        let kernel = kernel.shared(tiling.shared(size_of::<T>(), size));
-        // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to
-        // hold.
-        unsafe { kernel.launch([tiling.blocks(p.m, p.n), 1, 1], tiling.threads) }
-    }
-
-    /// A product in f32. Where the result has few tiles, the depth is cut into parts, by a rule that knows the
-    /// shape alone, and their sums are added in their order.
-    fn multiply_in_parts(&self, kind: &str, wide: bool, p: &Product) -> Result<()> {
-        let size = size_of::<T>();
-        let tiling = Tiling::largest(size, wide);
-        let (blocks, steps) = (tiling.blocks(p.m, p.n), tiling.steps(p.k).max(1));
-        if blocks == 0 {
-            return Ok(());
-        }
-        let parts = (FILLING_BLOCKS / blocks).min(steps / PART_STEPS).max(1);
-        let part_steps = steps.div_ceil(parts);
-        let parts = steps.div_ceil(part_steps);
-        let count = p.m * p.n;
-        let partials = match parts {
-            1 => None,
-            _ => Some(self.scratch::<f32>(parts * count)?),
-        };
-        let to = partials
-            .as_ref()
-            .map_or(p.c, |partials| partials.address(0));
-        let name = format!("{kind}_{}_{}", T::NAME, tiling.name);
-        let kernel = self.context.kernel(&name)?.value(p.a).value(p.b);
-        let kernel = kernel.value(0u64).value(to);
-        let kernel = kernel.int(p.m)?.int(p.n)?.int(p.k)?;
-        let kernel = kernel
-            .int(part_steps)?
-            .value(i32::from(partials.is_none() && p.accumulate));
-        let kernel = kernel.shared(tiling.shared(size, size));
-        // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to
-        // hold; every part has its own m · n sums.
-        unsafe { kernel.launch([blocks, parts, 1], tiling.threads) }?;
-        let Some(partials) = partials else {
-            return Ok(());
-        };
-        let kernel = self.context.kernel("add_parts")?.input(&partials);
-        let kernel = kernel.value(p.c).int(count)?.int(parts)?;
-        let kernel = kernel.value(i32::from(p.accumulate));
-        // SAFETY: threads stay below the m · n elements of the result and of each part.
-        unsafe { kernel.launch([count.div_ceil(256), 1, 1], 256) }
     }
 }

@@ -1,8 +1,8 @@
 //! Launches of linear + cross-entropy, `kernels/linear_cross_entropy.cu`.
 
 use super::Cuda;
-use super::linear::Product;
 use super::memory::CudaBuffer;
+use super::product::Product;
 use super::tiling::Tiling;
 use crate::device::{Buffer, Memory, Real, Result};
 use crate::ops::linear::LinearShape;

@@ -27,10 +27,12 @@ mod linear_cross_entropy;
 mod packs;
 mod peaks;
 mod pool;
+mod product;
 mod rms_norm;
 mod rope;
 mod sample;
 mod swiglu;
+mod tensor_map;
 mod tiling;
 mod top_k;
 mod weight;
@@ -67,8 +69,16 @@ impl<T: Real> Cuda<T> {
     /// # Errors
     /// In one line: no driver, no GPU, one that is too old, or a program without kernels.
     pub fn new(driver: Driver) -> Result<Cuda<T>> {
+        Cuda::on(driver, 0)
+    }
+
+    /// GPU `ordinal` of a driver.
+    ///
+    /// # Errors
+    /// As of [`Cuda::new`].
+    pub fn on(driver: Driver, ordinal: usize) -> Result<Cuda<T>> {
         Ok(Cuda {
-            context: Arc::new(Context::open(driver, 0)?),
+            context: Arc::new(Context::open(driver, ordinal)?),
             plans: attention::Plans::default(),
             real: PhantomData,
         })

@@ -17,8 +17,8 @@ pub(super) struct Modules {
     /// Most bytes of shared memory that a block may ask for.
     shared_memory: usize,
     functions: HashMap<String, sys::CUfunction>,
-    /// By op, of the kernels built in.
-    built_in: HashMap<&'static str, sys::CUmodule>,
+    /// By op and architecture, of the kernels built in.
+    built_in: HashMap<(&'static str, Option<&'static str>), sys::CUmodule>,
     edited: Vec<sys::CUmodule>,
 }
 
@@ -49,14 +49,14 @@ impl Modules {
             what: instance.to_owned(),
             message: "no such kernel was built".into(),
         })?;
-        let module = match self.built_in.get(kernel.op) {
+        let module = match self.built_in.get(&(kernel.op, kernel.arch)) {
             Some(module) => *module,
             None => {
                 let module = match fitting(self.driver, self.capability, kernel.cubins) {
                     Some(cubin) => load(kernel.op, cubin.image)?,
                     None => load(kernel.op, &terminated(kernel.ptx))?,
                 };
-                self.built_in.insert(kernel.op, module);
+                self.built_in.insert((kernel.op, kernel.arch), module);
                 module
             }
         };

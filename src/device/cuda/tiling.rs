@@ -18,6 +18,9 @@ pub(super) struct Tiling {
 /// For many rows and columns.
 const LARGE: Tiling = tiling("large", 128, 128, 32, 4, 128);
 const MEDIUM: Tiling = tiling("medium", 64, 64, 64, 3, 128);
+/// The same on Hopper, by warpgroups and one warp that fetches (`kernels/linear.sm_90a.cu`).
+const WARPGROUPS: Tiling = tiling("warpgroups", 128, 128, 64, 3, 288);
+const WARPGROUP: Tiling = tiling("warpgroup", 64, 64, 64, 4, 160);
 /// For decoding.
 const SKINNY: Tiling = tiling("skinny", 16, 16, 64, 8, 32);
 /// For rows that do not start at multiples of 16 bytes.
@@ -77,6 +80,20 @@ impl Tiling {
         }
     }
 
+    /// What Hopper has in this one's place.
+    pub fn on_hopper(self) -> Tiling {
+        match self.name {
+            "large" => WARPGROUPS,
+            "medium" => WARPGROUP,
+            _ => self,
+        }
+    }
+
+    /// Whether operands come by tensor maps.
+    pub fn by_groups(&self) -> bool {
+        self.name.starts_with("warpgroup")
+    }
+
     /// The instances of bf16 activations with int8 weights, or of f32 ones: no large tile.
     pub fn int8(size: usize, wide: bool, m: usize) -> Tiling {
         match (size, wide) {
@@ -124,8 +141,9 @@ impl Tiling {
     /// Bytes of shared memory for operands of `a` and `b` bytes an element: the stages, then the tile of
     /// the result in f32, in the same place.
     pub fn shared(&self, a: usize, b: usize) -> usize {
-        let stage = self.depth * (self.m * a + self.n * b);
-        self.shared_of(stage)
+        // A stage of warpgroups has two barriers.
+        let barriers = if self.by_groups() { 16 } else { 0 };
+        self.shared_of(self.depth * (self.m * a + self.n * b) + barriers)
     }
 
     /// As [`Tiling::shared`] with int8 weights, whose scales lie behind them.

@@ -1,0 +1,200 @@
+//! Products of matrices in memory: which instance of `kernels/linear.cu`, or on Hopper of
+//! `kernels/linear.sm_90a.cu`, and what it is launched with.
+
+use super::Cuda;
+use super::launch::Launch;
+use super::tensor_map::Boxes;
+use super::tiling::Tiling;
+use crate::device::{Real, Result};
+use cudarc::driver::sys::CUdeviceptr;
+
+/// Steps along the depth of a part of a weight's gradient at least, and blocks that fill a GPU.
+const PART_STEPS: usize = 16;
+const FILLING_BLOCKS: usize = 128;
+
+/// Operands and sizes of `c[m, n] = a · b` over a depth of `k`, as the kernels count them. The
+/// addresses are those of whole matrices.
+pub(super) struct Product {
+    pub a: CUdeviceptr,
+    pub b: CUdeviceptr,
+    pub c: CUdeviceptr,
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+    pub accumulate: bool,
+}
+
+/// Which of a product's operands lie along its depth in memory, as kernels are called by it.
+#[derive(Clone, Copy)]
+enum Majors {
+    /// `a[m, k]`, `b[n, k]`.
+    Nt,
+    /// `a[m, k]`, `b[k, n]`.
+    Nn,
+    /// `a[k, m]`, `b[k, n]`.
+    Tn,
+}
+
+impl<T: Real> Cuda<T> {
+    /// Whether rows of so many activations start at multiples of 16 bytes.
+    pub(super) fn wide(widths: &[usize]) -> bool {
+        let pack = 16 / size_of::<T>();
+        widths.iter().all(|width| width.is_multiple_of(pack))
+    }
+
+    /// `c = a[m, k] · b[n, k]ᵀ` with `b` in elements of `size` bytes, named `by` where they are not the
+    /// activations'.
+    pub(super) fn multiply_nt(
+        &self,
+        kind: &str,
+        by: &str,
+        size: usize,
+        p: &Product,
+        bias: CUdeviceptr,
+    ) -> Result<()> {
+        let wide = by.is_empty() && Self::wide(&[p.k]);
+        let widest = size.max(size_of::<T>());
+        let tiling = match by {
+            "" => self.fitting(Tiling::with_skinny(size, wide, p.m, p.n), p),
+            _ => Tiling::new(widest, wide, p.m, p.n),
+        };
+        let name = format!("{kind}_nt_{}{by}_{}", T::NAME, tiling.name);
+        let kernel = self.operands(&name, tiling, Majors::Nt, p)?;
+        let kernel = kernel.shared(tiling.shared(size_of::<T>(), size));
+        self.multiply(kernel, tiling, p, bias)
+    }
+
+    /// `c = a[m, k] · b[k, n]`.
+    pub(super) fn multiply_nn(&self, p: &Product) -> Result<()> {
+        let size = size_of::<T>();
+        let tiling = Tiling::new(size, Self::wide(&[p.k, p.n]), p.m, p.n);
+        let tiling = self.fitting(tiling, p);
+        let name = format!("linear_nn_{}_{}", T::NAME, tiling.name);
+        let kernel = self.operands(&name, tiling, Majors::Nn, p)?;
+        self.multiply(kernel.shared(tiling.shared(size, size)), tiling, p, 0)
+    }
+
+    /// `c = a[m, k] · b[k, n]` in f32, the depth in parts where the result has few tiles.
+    pub(super) fn sums_nn(&self, p: &Product) -> Result<()> {
+        let kind = match size_of::<T>() {
+            2 => "sums_nn",
+            _ => "linear_nn",
+        };
+        self.multiply_in_parts(kind, Majors::Nn, Self::wide(&[p.k, p.n]), p)
+    }
+
+    /// `c += a[k, m]ᵀ · b[k, n]` in f32, the depth in parts where the result has few tiles.
+    pub(super) fn multiply_tn(&self, p: &Product) -> Result<()> {
+        self.multiply_in_parts("linear_tn", Majors::Tn, Self::wide(&[p.m, p.n]), p)
+    }
+
+    /// The tile for this GPU. Tensor maps have no empty dimensions.
+    fn fitting(&self, tiling: Tiling, p: &Product) -> Tiling {
+        match self.context.is_hopper() && size_of::<T>() == 2 && p.k > 0 {
+            true => tiling.on_hopper(),
+            false => tiling,
+        }
+    }
+
+    /// The kernel of that name with both operands: their addresses, or tensor maps of them.
+    fn operands(
+        &self,
+        name: &str,
+        tiling: Tiling,
+        majors: Majors,
+        p: &Product,
+    ) -> Result<Launch<'_>> {
+        let kernel = self.context.kernel(name)?;
+        if !tiling.by_groups() || p.m == 0 || p.n == 0 {
+            return Ok(kernel.value(p.a).value(p.b));
+        }
+        let along_depth = |data, outer, tile| Boxes {
+            data,
+            rows: outer,
+            columns: p.k,
+            stride: p.k,
+            box_rows: tile,
+        };
+        let along_outer = |data, outer| Boxes {
+            data,
+            rows: p.k,
+            columns: outer,
+            stride: outer,
+            box_rows: tiling.depth,
+        };
+        let a = match majors {
+            Majors::Nt | Majors::Nn => along_depth(p.a, p.m, tiling.m),
+            Majors::Tn => along_outer(p.a, p.m),
+        };
+        let b = match majors {
+            Majors::Nt => along_depth(p.b, p.n, tiling.n),
+            Majors::Nn | Majors::Tn => along_outer(p.b, p.n),
+        };
+        Ok(kernel.value(a.map()?).value(b.map()?))
+    }
+
+    /// Launches a kernel that has its operands, for the whole depth.
+    fn multiply(
+        &self,
+        kernel: Launch<'_>,
+        tiling: Tiling,
+        p: &Product,
+        bias: CUdeviceptr,
+    ) -> Result<()> {
+        let kernel = kernel.value(bias).value(p.c).int(p.m)?.int(p.n)?;
+        let kernel = match tiling.by_groups() {
+            true => kernel,
+            false => kernel.int(p.k)?,
+        };
+        let kernel = kernel
+            .int(tiling.steps(p.k))?
+            .value(i32::from(p.accumulate));
+        // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to
+        // hold.
+        unsafe { kernel.launch([tiling.blocks(p.m, p.n), 1, 1], tiling.threads) }
+    }
+
+    /// A product in f32. Where the result has few tiles, the depth is cut into parts, by a rule that knows the
+    /// shape alone, and their sums are added in their order.
+    fn multiply_in_parts(&self, kind: &str, majors: Majors, wide: bool, p: &Product) -> Result<()> {
+        let size = size_of::<T>();
+        let tiling = self.fitting(Tiling::largest(size, wide), p);
+        let (blocks, steps) = (tiling.blocks(p.m, p.n), tiling.steps(p.k).max(1));
+        if blocks == 0 {
+            return Ok(());
+        }
+        let parts = (FILLING_BLOCKS / blocks).min(steps / PART_STEPS).max(1);
+        let part_steps = steps.div_ceil(parts);
+        let parts = steps.div_ceil(part_steps);
+        let count = p.m * p.n;
+        let partials = match parts {
+            1 => None,
+            _ => Some(self.scratch::<f32>(parts * count)?),
+        };
+        let to = partials
+            .as_ref()
+            .map_or(p.c, |partials| partials.address(0));
+        let name = format!("{kind}_{}_{}", T::NAME, tiling.name);
+        let kernel = self.operands(&name, tiling, majors, p)?;
+        let kernel = kernel.value(0u64).value(to).int(p.m)?.int(p.n)?;
+        let kernel = match tiling.by_groups() {
+            true => kernel,
+            false => kernel.int(p.k)?,
+        };
+        let kernel = kernel
+            .int(part_steps)?
+            .value(i32::from(partials.is_none() && p.accumulate));
+        let kernel = kernel.shared(tiling.shared(size, size));
+        // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to
+        // hold; every part has its own m · n sums.
+        unsafe { kernel.launch([blocks, parts, 1], tiling.threads) }?;
+        let Some(partials) = partials else {
+            return Ok(());
+        };
+        let kernel = self.context.kernel("add_parts")?.input(&partials);
+        let kernel = kernel.value(p.c).int(count)?.int(parts)?;
+        let kernel = kernel.value(i32::from(p.accumulate));
+        // SAFETY: threads stay below the m · n elements of the result and of each part.
+        unsafe { kernel.launch([count.div_ceil(256), 1, 1], 256) }
+    }
+}
