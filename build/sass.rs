@@ -135,8 +135,8 @@ fn mix(words: &[u128]) -> Mix {
 /// Place in [`KINDS`] of an operation.
 fn kind(operation: u16) -> usize {
     match operation {
-        // IMMA, HMMA, DMMA
-        0x037 | 0x03c | 0x03f => 0,
+        // IMMA, HMMA, DMMA, HGMMA
+        0x037 | 0x03c | 0x03f | 0x1f0 => 0,
         // FMUL, FADD, FFMA
         0x020 | 0x021 | 0x023 => 1,
         // DMUL, DADD, DSETP, DFMA
@@ -145,14 +145,14 @@ fn kind(operation: u16) -> usize {
         0x030..=0x035 => 3,
         // F2F, F2I, I2F, FRND, MUFU, and those of 64 bits
         0x104..=0x108 | 0x110..=0x113 => 4,
-        // LD, LDG, ST, STG, ATOM, ATOMG, RED, LDGSTS
-        0x180 | 0x181 | 0x185 | 0x186 | 0x18a | 0x18e | 0x1a8 | 0x1ae => 5,
-        // LDSM, LDS, STS, ATOMS
-        0x03b | 0x184 | 0x188 | 0x18c | 0x18d => 6,
+        // LD, LDG, ST, STG, ATOM, ATOMG, RED, LDGSTS, UTMALDG
+        0x180 | 0x181 | 0x185 | 0x186 | 0x18a | 0x18e | 0x1a8 | 0x1ae | 0x1b4 => 5,
+        // LDSM, LDS, STS, ATOMS, SYNCS
+        0x03b | 0x184 | 0x188 | 0x18c | 0x18d | 0x1a7 | 0x1b2 => 6,
         // LDL, STL
         0x183 | 0x187 => 7,
-        // BAR, BSYNC, BREAK, CALL, BSSY, YIELD, BRA, WARPSYNC, EXIT, RET
-        0x11d | 0x141..=0x150 => 8,
+        // BAR, BSYNC, BREAK, CALL, BSSY, YIELD, BRA, WARPSYNC, EXIT, RET, WARPGROUP
+        0x11d | 0x141..=0x150 | 0x1c5 => 8,
         _ => 9,
     }
 }

@@ -15,6 +15,7 @@ pub fn sources() -> &'static [(&'static str, &'static str)] {
 pub struct Workspace {
     folder: tempfile::TempDir,
     file: PathBuf,
+    arch: String,
     shown: String,
     /// Instances and their symbols.
     entries: Vec<(String, String)>,
@@ -25,7 +26,7 @@ pub struct Workspace {
 /// Instances and what stands in their machine code.
 pub type MachineCode = Vec<(String, Sass)>;
 
-/// The architecture of the machine code, which counts are of as well.
+/// The architecture of the machine code, which counts are of as well, of kernels that run on every GPU.
 pub const ARCH: &str = "sm_80";
 
 /// Why there is no workspace.
@@ -39,7 +40,8 @@ pub enum WorkspaceError {
 }
 
 impl Workspace {
-    /// Puts the file `path`, `.cu` or `.ptx`, in the place of `op`'s kernels. Headers beside it go along.
+    /// Puts the file `path`, `.cu` or `.ptx`, in the place of `op`'s kernels, or of those that they have for one
+    /// architecture where it is named after it, as `mine.sm_90a.cu`. Headers beside it go along.
     ///
     /// # Errors
     /// Where a file cannot be read or written, or the kernel does not compile.
@@ -58,24 +60,28 @@ impl Workspace {
             }
         }
         let is_ptx = path.extension().is_some_and(|e| e == "ptx");
-        let file = at(&format!("{op}.{}", if is_ptx { "ptx" } else { "cu" }));
+        let only = cuda::architecture(path);
+        let arch = only.clone().unwrap_or_else(|| ARCH.into());
+        let name = only.map_or(op.to_owned(), |only| format!("{op}.{only}"));
+        let file = at(&format!("{name}.{}", if is_ptx { "ptx" } else { "cu" }));
         std::fs::copy(path, &file)?;
         let mut workspace = Workspace {
             file,
             folder,
+            arch,
             shown: path.display().to_string(),
             entries: Vec::new(),
             translation: None,
         };
         if !is_ptx {
-            let file = workspace.file.clone();
-            let translate = move || cuda::machine_code(&file, ARCH);
+            let (file, arch) = (workspace.file.clone(), workspace.arch.clone());
+            let translate = move || cuda::machine_code(&file, &arch);
             workspace.translation = Some(std::thread::spawn(translate));
         }
         let edited = cuda::assemble(&workspace.file);
         let edited = edited.map_err(|said| WorkspaceError::Compile(workspace.shown(&said)))?;
         if !is_ptx {
-            let compiled = workspace.folder.path().join(format!("{op}.ptx"));
+            let compiled = workspace.folder.path().join(format!("{name}.ptx"));
             std::fs::write(compiled, &edited.ptx)?;
         }
         workspace.entries = edited.entries;
@@ -93,7 +99,12 @@ impl Workspace {
         self.entries.iter().map(|(name, _)| name.as_str())
     }
 
-    /// The machine code of every instance in the file for [`ARCH`]; none of a `.ptx` file, which only a driver
+    /// The architecture that counts and machine code are of: [`ARCH`], or the one that the file is for.
+    pub fn arch(&self) -> &str {
+        &self.arch
+    }
+
+    /// The machine code of every instance in the file; none of a `.ptx` file, which only a driver
     /// turns into it. Nothing the second time.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ pub fn counted(
         let cost = look.and_then(|look| Cost::of(instance, &look.costs));
         let mut kernel = of(&record, instance.to_string(), look, cost, &lines, workspace);
         let code = code.iter().find(|(name, _)| name == instance);
-        kernel.assembled(code.map(|(_, sass)| MachineCode::of(sass)));
+        kernel.assembled(code.map(|(_, sass)| MachineCode::of(sass, workspace.arch())));
         counted.push(kernel);
     }
     counted

@@ -7,7 +7,7 @@ use half::bf16;
 use lrem::device::Real;
 use lrem::device::cuda::{Driver, KERNEL_FOLDER};
 use lrem::with_contract;
-use lrem::workbench::{ARCH, Contract, Inspection, Runs, Workload, Workspace, inspect, measure};
+use lrem::workbench::{Contract, Inspection, Runs, Workload, Workspace, inspect, measure};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -132,7 +132,7 @@ pub fn start(look: Look<'_>, op: &str, seed: u64, workspace: &Workspace) -> Resu
         .args(["kernel", "inspect", "--op", op, "--seed", &seed.to_string()])
         .env(KERNEL_FOLDER, workspace.path())
         .env("LREM_EXACT_ALLOCATIONS", "1")
-        .env("SIMT_ARCH", ARCH)
+        .env("SIMT_ARCH", workspace.arch())
         .env("SIMT_TIMEOUT", TIMEOUT)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

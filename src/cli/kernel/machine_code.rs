@@ -1,7 +1,6 @@
 //! What stands in a kernel's machine code.
 
 use lrem::device::cuda::sass::{KINDS, Mix, Sass};
-use lrem::workbench::ARCH;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +8,7 @@ use std::fmt;
 /// The machine code of an instance, in numbers.
 #[derive(Serialize)]
 pub struct MachineCode {
-    pub arch: &'static str,
+    pub arch: String,
     /// Of a thread.
     pub registers: u32,
     pub instructions: u32,
@@ -27,9 +26,9 @@ pub struct Loop {
 }
 
 impl MachineCode {
-    pub fn of(sass: &Sass) -> MachineCode {
+    pub fn of(sass: &Sass, arch: &str) -> MachineCode {
         MachineCode {
-            arch: ARCH,
+            arch: arch.to_owned(),
             registers: sass.registers,
             instructions: sass.mix.total(),
             local: sass.mix.of("local"),

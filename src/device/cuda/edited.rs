@@ -78,6 +78,11 @@ pub fn assemble(path: &Path) -> std::result::Result<Edited, String> {
     Ok(edited)
 }
 
+/// The one architecture that the kernel file `path` is for, such as `sm_90a`, as its name tells.
+pub fn architecture(path: &Path) -> Option<String> {
+    instances::named(path).1
+}
+
 /// The machine code of the kernel file `path` for `arch`, such as `sm_80`: each instance with what is in it.
 ///
 /// # Errors

@@ -40,7 +40,9 @@ mod weight;
 pub use allocator::Usage;
 pub use context::Context;
 pub use driver::Driver;
-pub use edited::{Edited, FOLDER as KERNEL_FOLDER, assemble, machine_code, sass, use_kernels_of};
+pub use edited::{
+    Edited, FOLDER as KERNEL_FOLDER, architecture, assemble, machine_code, sass, use_kernels_of,
+};
 pub(crate) use info_nce::strip_rows;
 pub use kernels::{Cubin, Kernel, compiler, kernel, kernels, sources};
 pub(crate) use linear_cross_entropy::strip_columns;

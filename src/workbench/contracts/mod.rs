@@ -78,7 +78,7 @@ contracts! { $
     GrpoContract: "grpo";
     InfoNceContract: "info_nce";
     KvStoreContract: "kv_store";
-    LinearContract: "linear" and "column_sums";
+    LinearContract: "linear" and "linear.sm_90a", "column_sums";
     LinearCrossEntropyContract: "linear_cross_entropy";
     LinearInt8Contract: "linear_int8";
     PoolContract: "pool";
