@@ -67,11 +67,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     const auto row_of = [&](int m, int half) { return item.first + warp_row + 16 * m + 8 * half + lane / 4; };
     Softmax<D, M> piece;
     piece.clear();
-    // Of the pieces so far: values, then largest scores and sums of exponentials.
-    constexpr int kMaximum = M * D / 2, kSum = kMaximum + 2 * M, kKept = kSum + 2 * M;
-    Kept<kKept, kThreads, (M > 1)> total(reinterpret_cast<float*>(stage(2)));
-#pragma unroll
-    for (int i = 0; i < kKept; ++i) total[i] = i < kMaximum || i >= kSum ? 0.0f : kNone;
+    Folded<D, M, kThreads, (M > 1)> total(reinterpret_cast<float*>(stage(2)));
 
     int visible[M][2];
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
@@ -108,22 +104,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
         }
 
         if (at % kPiece == 0 && __any_sync(0xffffffffu, piece.seen())) {
-#pragma unroll
-            for (int m = 0; m < M; ++m)
-#pragma unroll
-                for (int half = 0; half < 2; ++half) {
-                    float &maximum = total[kMaximum + 2 * m + half], &sum = total[kSum + 2 * m + half];
-                    const Fold fold(maximum, piece.maximum[m][half], log2_scale);
-                    maximum = fold.maximum;
-                    sum = fold(sum, quad_sum(piece.sum[m][half]));
-#pragma unroll
-                    for (int n = 0; n < D / 8; ++n)
-#pragma unroll
-                        for (int i = 2 * half; i < 2 * half + 2; ++i) {
-                            float& kept = total[(m * D / 8 + n) * 4 + i];
-                            kept = fold(kept, piece.values[m][n][i]);
-                        }
-                }
+            total.add(piece, log2_scale);
             piece.clear();
         }
     }
@@ -133,15 +114,9 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const int row = row_of(m, half);
-            const float maximum = total[kMaximum + 2 * m + half], sum = total[kSum + 2 * m + half];
-            const float scale = item.partial < 0 ? 1.0f / sum : 1.0f;
-            const bool there = row < item.first + item.rows;
-#pragma unroll
-            for (int n = 0; n < D / 8; ++n)
-#pragma unroll
-                for (int i = 2 * half; i < 2 * half + 2; ++i)
-                    piece.values[m][n][i] = __fmul_rn(total[(m * D / 8 + n) * 4 + i], scale);
-            if (!there) continue;
+            const float maximum = total.maximum(m, half), sum = total.sum(m, half);
+            total.scaled(piece.values, m, half, item.partial < 0 ? 1.0f / sum : 1.0f);
+            if (row >= item.first + item.rows) continue;
             if (item.partial >= 0) {
                 const size_t to = static_cast<size_t>(kv_head) * partial.rows + item.partial + row - item.first;
                 if (lane % 4 == 0) partial.sums[to] = make_float2(maximum, sum);

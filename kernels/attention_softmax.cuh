@@ -76,3 +76,46 @@ struct Softmax {
         }
     }
 };
+
+// The pieces so far of a thread's rows, folded: values, then largest scores, then sums of exponentials.
+template <int D, int M, int THREADS, bool SHARED>
+struct Folded {
+    static constexpr int kMaximum = M * D / 2, kSum = kMaximum + 2 * M, kKept = kSum + 2 * M;
+    Kept<kKept, THREADS, SHARED> kept;
+
+    // Room for kKept numbers of each thread in `shared`, if that is where they are.
+    __device__ Folded(float* shared) : kept(shared) {
+#pragma unroll
+        for (int i = 0; i < kKept; ++i) kept[i] = i < kMaximum || i >= kSum ? 0.0f : kNone;
+    }
+
+    __device__ float& maximum(int m, int half) { return kept[kMaximum + 2 * m + half]; }
+    __device__ float& sum(int m, int half) { return kept[kSum + 2 * m + half]; }
+
+    __device__ void add(const Softmax<D, M>& piece, float log2_scale) {
+#pragma unroll
+        for (int m = 0; m < M; ++m)
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+                const Fold fold(maximum(m, half), piece.maximum[m][half], log2_scale);
+                maximum(m, half) = fold.maximum;
+                sum(m, half) = fold(sum(m, half), quad_sum(piece.sum[m][half]));
+#pragma unroll
+                for (int n = 0; n < D / 8; ++n)
+#pragma unroll
+                    for (int i = 2 * half; i < 2 * half + 2; ++i) {
+                        float& value = kept[(m * D / 8 + n) * 4 + i];
+                        value = fold(value, piece.values[m][n][i]);
+                    }
+            }
+    }
+
+    // The values of half of a fragment's rows, times `scale`.
+    __device__ void scaled(float (&values)[M][D / 8][4], int m, int half, float scale) {
+#pragma unroll
+        for (int n = 0; n < D / 8; ++n)
+#pragma unroll
+            for (int i = 2 * half; i < 2 * half + 2; ++i)
+                values[m][n][i] = __fmul_rn(kept[(m * D / 8 + n) * 4 + i], scale);
+    }
+};

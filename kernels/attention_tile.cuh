@@ -118,6 +118,17 @@ __device__ void multiply_transposed(float (&c)[M][N / 8][4], const unsigned (&a)
     }
 }
 
+// The k-th 16 columns of an accumulator as a left factor, rounded.
+template <int N>
+__device__ void round_left(unsigned (&left)[4], const float (&a)[N][4], int k) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+        const float* pair = &a[2 * k + i / 2][i % 2 * 2];
+        const __nv_bfloat162 rounded = __floats2bfloat162_rn(pair[0], pair[1]);
+        left[i] = *reinterpret_cast<const unsigned*>(&rounded);
+    }
+}
+
 // c[M · 16][D] += a[M · 16][N] · b, b being N rows of a tile; a is an accumulator, rounded.
 template <int M, int N, int D>
 __device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4], Tile<D> b) {
@@ -127,14 +138,7 @@ __device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4],
     for (int k = 0; k < N / 16; ++k) {
         unsigned left[M][4];
 #pragma unroll
-        for (int m = 0; m < M; ++m) {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                const float* pair = &a[m][2 * k + i / 2][i % 2 * 2];
-                const __nv_bfloat162 rounded = __floats2bfloat162_rn(pair[0], pair[1]);
-                left[m][i] = *reinterpret_cast<const unsigned*>(&rounded);
-            }
-        }
+        for (int m = 0; m < M; ++m) round_left(left[m], a[m], k);
 #pragma unroll
         for (int n = 0; n < D / 16; ++n) {
             unsigned f[4];

@@ -6,7 +6,7 @@
 // multiple of 1024 bytes. Sources: PTX ISA, "Asynchronous Warpgroup Level Matrix Instructions", "Tensors".
 #pragma once
 
-#include "tile.cuh"
+#include "mma.cuh"
 
 // A tensor map, as the host encodes it (src/device/cuda/tensor_map.rs).
 struct alignas(64) TensorMap {
@@ -107,5 +107,12 @@ __device__ void multiply_group(GroupSums<8>& sums, const unsigned (&a)[4], unsig
     asm volatile(
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" NAMES_32 "}, {%32, %33, %34, %35}, %36, 1, 1, 1, %37;\n"
         : SUMS_8(sums)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kB == Major::kOuter));
+}
+template <Major kB>
+__device__ void multiply_group(GroupSums<16>& sums, const unsigned (&a)[4], unsigned long long b) {
+    asm volatile(
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 {" NAMES_64 "}, {%64, %65, %66, %67}, %68, 1, 1, 1, %69;\n"
+        : SUMS_16(sums)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "n"(kB == Major::kOuter));
 }

@@ -5,6 +5,13 @@
 
 #include "common.cuh"
 
+// Which index of a product's operand lies along memory: its outer one (rows of C for A, columns for B), or the depth,
+// which is summed over.
+enum class Major {
+    kDepth,  // [outer][depth]
+    kOuter,  // [depth][outer]
+};
+
 __device__ inline unsigned shared_address(const void* at) {
     return static_cast<unsigned>(__cvta_generic_to_shared(at));
 }

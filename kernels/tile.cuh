@@ -18,11 +18,6 @@ struct Matrix {
     int rows, columns;
 };
 
-enum class Major {
-    kDepth,  // [outer][depth]
-    kOuter,  // [depth][outer]
-};
-
 __host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
 
 template <typename T, int kOuter, int kDepth, Major kMajor>

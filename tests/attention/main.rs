@@ -6,6 +6,7 @@ mod common;
 mod cache;
 mod cases;
 mod errors;
+mod hopper;
 mod sharing;
 
 use cases::{Case, MOST_WORK, forest, heads, masks, parts, tensor_core_heads};

@@ -72,7 +72,7 @@ macro_rules! contracts {
 contracts! { $
     AdamWContract: "adamw";
     AttentionContract: "attention" and
-        "attention_backward", "attention_backward_keys", "attention_plain";
+        "attention.sm_90a", "attention_backward", "attention_backward_keys", "attention_plain";
     AttentionCombineContract: "attention_combine";
     EmbeddingContract: "embedding";
     GrpoContract: "grpo";

@@ -12,6 +12,7 @@ pub(super) use plans::Plans;
 
 use super::Cuda;
 use super::memory::CudaBuffer;
+use super::tensor_map::Boxes;
 use crate::device::{Buffer, DeviceError, Real, Result};
 use crate::ops::attention::*;
 use crate::ops::forest::Forest;
@@ -26,8 +27,10 @@ const PIECE: usize = 512;
 const HEAD_SIZES: [usize; 4] = [64, 80, 96, 128];
 /// The largest head size of the plain kernels.
 const LARGEST: usize = 256;
-/// Threads of a block of every kernel but `attention_combine`.
+/// Threads of a block of every kernel but `attention_combine` and Hopper's.
 const THREADS: usize = 128;
+/// Those of `kernels/attention.sm_90a.cu`: two warpgroups and a warp that fetches.
+const GROUPS_THREADS: usize = 2 * 128 + 32;
 /// Blocks that share a tile of keys and a head in `attention_backward_keys_fold`.
 const FOLD_BLOCKS: usize = 16;
 
@@ -113,16 +116,20 @@ impl<T: Real> Attention for Cuda<T> {
         let layout = layout("attention", h, forest)?;
         let plan = self.plans.forward(self, h, forest)?;
         let plan: &Forward = &plan;
-        let (keys, values, stride) = match kv {
+        let (keys, values, stride, kv_rows) = match kv {
             KeysValues::Packed => {
                 let keys = h.q_dim();
                 (
                     qkv.address(keys),
                     qkv.address(keys + h.kv_dim()),
                     h.qkv_dim(),
+                    forest.tokens(),
                 )
             }
-            KeysValues::Cache { keys, values } => (keys.address(0), values.address(0), h.kv_dim()),
+            KeysValues::Cache { keys, values } => {
+                let rows = keys.len().min(values.len()) / h.kv_dim();
+                (keys.address(0), values.address(0), h.kv_dim(), rows)
+            }
         };
         let lse = lse.map_or(0, |lse| lse.address(0));
         let (d, kv_heads) = (h.head_dim, h.num_kv_heads);
@@ -130,6 +137,10 @@ impl<T: Real> Attention for Cuda<T> {
 
         let kernel = match plan.rows_per_block {
             None => self.kernel("attention_plain")?,
+            Some(rows) if rows > KEYS && self.context.is_hopper() => {
+                let kernel = self.context.kernel(&format!("attention_groups_{d}"))?;
+                kernel.shared(groups_shared(rows, d))
+            }
             Some(rows) if rows > KEYS => {
                 let stages = 4 * KEYS * d * size_of::<bf16>();
                 let folded = rows * (d + 8) * size_of::<f32>();
@@ -153,6 +164,19 @@ impl<T: Real> Attention for Cuda<T> {
             // SAFETY: rows and keys of the plan are those of the forest, which `check_forward` found
             // inside the buffers.
             return unsafe { kernel.launch(grid, THREADS) };
+        }
+
+        if plan.rows_per_block > Some(KEYS) && self.context.is_hopper() {
+            let boxes = |data| Boxes {
+                data,
+                rows: kv_rows,
+                columns: h.kv_dim(),
+                stride,
+                box_rows: KEYS,
+            };
+            let kernel = kernel.value(boxes(keys).map()?).value(boxes(values).map()?);
+            // SAFETY: as above; the maps are of the matrices' own rows.
+            return unsafe { kernel.launch(grid, GROUPS_THREADS) };
         }
 
         let rows = plan.partial_rows;
@@ -254,6 +278,18 @@ impl<T: Real> Attention for Cuda<T> {
         // SAFETY: as above; every slot of a fold was written.
         unsafe { kernel.launch(grid, THREADS) }
     }
+}
+
+/// Bytes of shared memory of a block of `kernels/attention.sm_90a.cu`: queries, stages of keys and values with their
+/// barriers, and what is folded of larger heads.
+fn groups_shared(rows: usize, d: usize) -> usize {
+    let stages = if d == 64 { 4 } else { 3 };
+    let folded = if d > 64 {
+        rows * 2 * (d / 2 + 4) * 4
+    } else {
+        0
+    };
+    rows * d * 2 + stages * (2 * KEYS * d * 2 + 16) + folded
 }
 
 /// Query rows of a visit of the kernel by keys.

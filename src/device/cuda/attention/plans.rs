@@ -1,6 +1,7 @@
 //! The lists that the kernels walk, on the GPU, kept for as long as the forest stays the same: all layers
 //! of a model ask for the same.
 
+use super::super::context::Context;
 use super::blocks::{Blocks, Item, Run};
 use super::keys::{KeyItem, KeyTiles, Visit};
 use super::{Cuda, CudaBuffer, KEYS, group, on_tensor_cores, visit_rows};
@@ -65,9 +66,8 @@ impl Plans {
         forest: &Forest,
     ) -> Result<Arc<Forward>> {
         kept(&self.forward, heads, forest, || {
-            let multiprocessors = device.context.multiprocessors as usize;
             let (rows_per_block, blocks) = if on_tensor_cores::<T>(heads) {
-                let (rows, blocks) = choose(heads, forest, multiprocessors);
+                let (rows, blocks) = choose(heads, forest, &device.context);
                 (Some(rows), blocks)
             } else {
                 (None, Blocks::whole(forest, group(heads), PLAIN_ROWS))
@@ -157,7 +157,8 @@ fn kept<P>(
 
 /// Rows that a block's shared memory has room for, and the blocks: what is likely to end first on so many
 /// multiprocessors with two blocks each.
-fn choose(heads: &Heads, forest: &Forest, multiprocessors: usize) -> (usize, Blocks) {
+fn choose(heads: &Heads, forest: &Forest, gpu: &Context) -> (usize, Blocks) {
+    let multiprocessors = gpu.multiprocessors as usize;
     let (group, kv_heads) = (group(heads), heads.num_kv_heads);
     let time = |blocks: &Blocks| {
         let (longest, all) = blocks.work();
@@ -165,9 +166,9 @@ fn choose(heads: &Heads, forest: &Forest, multiprocessors: usize) -> (usize, Blo
     };
     let mut best = Blocks::whole(forest, group, KEYS);
     let mut best_time = time(&best);
-    // Larger heads have registers for 64 rows only. A tile takes 128 rows longer than 64, but not twice as
-    // long: the keys are read once.
-    if heads.head_dim == 64 {
+    // Larger heads have registers for 64 rows only, but on Hopper. A tile takes 128 rows longer than 64, but not
+    // twice as long: the keys are read once.
+    if heads.head_dim == 64 || heads.head_dim == 128 && gpu.is_hopper() {
         let many = Blocks::whole(forest, group, 2 * KEYS);
         if time(&many) * 3 / 2 < best_time {
             return (2 * KEYS, many);
