@@ -3,15 +3,14 @@
 //! that overwrites operands too early wrong ones.
 
 use super::fault::Fault;
+use super::matrix_operand::{bf16_operands, operands};
 use super::program::Inst;
 use super::warp::Warp;
 use super::warpgroup::{ROWS, Shape};
 use crate::numeric::half::Half;
-use crate::numeric::matrix::descriptor::{Descriptor, Major};
 use crate::numeric::matrix::element::Element;
 use crate::numeric::matrix::fragment;
 use crate::numeric::matrix::product;
-use crate::ptx::types::Space;
 
 /// Most columns, and most steps along k, of a product.
 const COLUMNS: usize = 256;
@@ -105,83 +104,6 @@ impl Warp {
     }
 }
 
-/// An operand of `rows` (m of A, n of B) from row `first` on, in shared memory, into `put(row, k, word,
-/// element of the word)`.
-fn fetch(
-    w: &Warp,
-    descriptor: u64,
-    major: Major,
-    bits: usize,
-    first: usize,
-    rows: usize,
-    mut put: impl FnMut(usize, usize, u32, usize),
-) -> Result<(), Fault> {
-    let descriptor = Descriptor::decode(descriptor);
-    let shared = w.block().shared();
-    let (per_unit, steps, per_word) = (128 / bits, 256 / bits, 32 / bits);
-    let (units, others) = match major {
-        Major::K => (0..steps / per_unit, first..first + rows),
-        Major::Mn => (first / per_unit..(first + rows) / per_unit, 0..steps),
-    };
-    for other in others {
-        for unit in units.clone() {
-            let address = descriptor.unit_address(major, unit as u32, other as u32);
-            if address + 16 > w.block().shared_bytes {
-                return Err(Fault::IllegalAddress {
-                    space: Space::Shared,
-                    address: address.into(),
-                    bytes: 16,
-                });
-            }
-            // SAFETY: the sixteen bytes are in the block's shared memory.
-            let words: [u32; 4] = unsafe {
-                let at = shared.add(address as usize);
-                at.cast::<[u32; 4]>().read_unaligned()
-            };
-            for at in 0..per_unit {
-                let (word, element) = (words[at / per_word], at % per_word);
-                let along = unit * per_unit + at;
-                match major {
-                    Major::K => put(other - first, along, word, element),
-                    Major::Mn => put(along - first, other, word, element),
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Both operands, element by element: `a(row, k, word, element)`, `b(column, k, word, element)`.
-fn operands(
-    w: &Warp,
-    p: &Product,
-    shape: &Shape,
-    bits: usize,
-    mut a: impl FnMut(usize, usize, u32, usize),
-    b: impl FnMut(usize, usize, u32, usize),
-) -> Result<(), Fault> {
-    match &p.a {
-        Source::Descriptor(descriptor) => {
-            let own = ROWS * (w.first_thread as usize / 32 % 4);
-            fetch(w, *descriptor, shape.a_major, bits, own, ROWS, a)?;
-        }
-        Source::Registers(registers) => {
-            let per_register = 32 / bits;
-            let layout = fragment::Shape::new(ROWS, 8, 256 / bits);
-            for (at, row) in registers.iter().enumerate() {
-                for lane in 0..32 {
-                    for part in 0..per_register {
-                        let index = at * per_register + part;
-                        let (r, k) = fragment::a(layout, per_register, lane, index);
-                        a(r, k, row[lane], part);
-                    }
-                }
-            }
-        }
-    }
-    fetch(w, p.b, shape.b_major, bits, 0, shape.n, b)
-}
-
 /// Row and column of element `at` of D in a lane.
 fn place_of(lane: usize, at: usize) -> (usize, usize) {
     let (row, column) = fragment::c(lane, at % 4);
@@ -196,14 +118,18 @@ unsafe fn floats(w: &mut Warp, p: &Product, shape: &Shape) -> Result<(), Fault> 
     let mut d_tile = [0f32; ROWS * COLUMNS];
     let sign = if shape.negative { -1.0 } else { 1.0 };
     let (a_type, b_type) = (shape.a, shape.b);
-    operands(
-        w,
-        p,
-        shape,
-        a_type.bits(),
-        |r, k, word, at| a_tile[r * steps + k] = sign * a_type.float(word, at),
-        |c, k, word, at| b_tile[k * n + c] = b_type.float(word, at),
-    )?;
+    if a_type == Element::Bf16 && !shape.negative {
+        bf16_operands(w, p, shape, &mut a_tile, &mut b_tile)?;
+    } else {
+        operands(
+            w,
+            p,
+            shape,
+            a_type.bits(),
+            |r, k, word, at| a_tile[r * steps + k] = sign * a_type.float(word, at),
+            |c, k, word, at| b_tile[k * n + c] = b_type.float(word, at),
+        )?;
+    }
     // SAFETY: the caller's promise.
     unsafe {
         let d = w.list(&p.inst, shape.accumulators());

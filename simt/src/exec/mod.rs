@@ -38,6 +38,7 @@ mod integer_arithmetic;
 mod lanes;
 mod lookup;
 mod matrix;
+mod matrix_operand;
 mod matrix_queue;
 mod matrix_rare;
 mod mbarrier;
