@@ -23,7 +23,9 @@ fn table_holds_every_instance_of_the_sources_or_nothing() {
     }
     let mut wanted = Vec::new();
     for source in sources() {
-        assert_eq!(source.path.file_stem().unwrap(), source.op.as_str());
+        let named = [Some(source.op.as_str()), source.arch.as_deref()];
+        let named: Vec<&str> = named.into_iter().flatten().collect();
+        assert_eq!(source.path.file_stem().unwrap(), named.join(".").as_str());
         assert!(source.text.contains("__global__"), "{}", source.op);
         for instance in &source.instances {
             wanted.push((source.op.clone(), instance.name.clone()));
@@ -35,11 +37,12 @@ fn table_holds_every_instance_of_the_sources_or_nothing() {
 }
 
 #[test]
-fn ptx_is_for_compute_80_and_has_the_entries() {
+fn ptx_is_for_every_gpu_or_for_one_architecture_and_has_the_entries() {
     for kernel in cuda::kernels() {
         let name = kernel.instance;
         let target = kernel.ptx.lines().find(|line| line.starts_with(".target"));
-        assert_eq!(target, Some(".target sm_80"), "{name}");
+        let wanted = format!(".target {}", kernel.arch.unwrap_or("sm_80"));
+        assert_eq!(target, Some(wanted.as_str()), "{name}");
         let entry = format!(".entry {}(", kernel.entry);
         assert_eq!(kernel.ptx.matches(&entry).count(), 1, "{name}: {entry}");
         assert!(!kernel.ptx.contains('\0'), "{name}");
@@ -97,12 +100,13 @@ fn the_largest_block_of_every_kernel_has_enough_registers() {
     }
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in cuda::sources() {
-        let Some(op) = name.strip_suffix(".cu") else {
+        if !name.ends_with(".cu") {
             continue;
-        };
+        }
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        let mut workspace = Workspace::new(op, &path).unwrap();
+        let (op, _) = instances::named(&path);
+        let mut workspace = Workspace::new(&op, &path).unwrap();
         for (instance, code) in workspace.machine_code().unwrap() {
             let threads = largest_block(cuda::kernel(&instance).unwrap());
             // A warp's are given out by 256.

@@ -3,7 +3,7 @@
 //! that overwrites operands too early wrong ones.
 
 use super::fault::Fault;
-use super::matrix_operand::{bf16_operands, operands};
+use super::matrix_operand::{self, bf16_operands, operands};
 use super::program::Inst;
 use super::warp::Warp;
 use super::warpgroup::{ROWS, Shape};
@@ -15,6 +15,7 @@ use crate::numeric::matrix::product;
 /// Most columns, and most steps along k, of a product.
 const COLUMNS: usize = 256;
 const STEPS: usize = 32;
+const STEPS_OF_BF16: usize = matrix_operand::STEPS;
 
 /// Where A comes from.
 #[derive(Debug, Clone)]
@@ -42,6 +43,8 @@ pub struct Product {
 pub struct Products {
     pending: Vec<(u32, Product)>,
     group: u32,
+    /// Room for an operand.
+    strips: Vec<[[f32; 8]; STEPS_OF_BF16]>,
 }
 
 impl Products {
@@ -96,6 +99,7 @@ impl Warp {
             // and kept their places until here.
             unsafe {
                 match shape.a {
+                    Element::Bf16 if !shape.negative => brain_floats(w, product, &shape),
                     Element::S8 | Element::U8 | Element::B1 => integers(w, product, &shape),
                     _ => floats(w, product, &shape),
                 }
@@ -118,18 +122,14 @@ unsafe fn floats(w: &mut Warp, p: &Product, shape: &Shape) -> Result<(), Fault> 
     let mut d_tile = [0f32; ROWS * COLUMNS];
     let sign = if shape.negative { -1.0 } else { 1.0 };
     let (a_type, b_type) = (shape.a, shape.b);
-    if a_type == Element::Bf16 && !shape.negative {
-        bf16_operands(w, p, shape, &mut a_tile, &mut b_tile)?;
-    } else {
-        operands(
-            w,
-            p,
-            shape,
-            a_type.bits(),
-            |r, k, word, at| a_tile[r * steps + k] = sign * a_type.float(word, at),
-            |c, k, word, at| b_tile[k * n + c] = b_type.float(word, at),
-        )?;
-    }
+    operands(
+        w,
+        p,
+        shape,
+        a_type.bits(),
+        |r, k, word, at| a_tile[r * steps + k] = sign * a_type.float(word, at),
+        |c, k, word, at| b_tile[k * n + c] = b_type.float(word, at),
+    )?;
     // SAFETY: the caller's promise.
     unsafe {
         let d = w.list(&p.inst, shape.accumulators());
@@ -167,6 +167,50 @@ unsafe fn floats(w: &mut Warp, p: &Product, shape: &Shape) -> Result<(), Fault> 
         }
     }
     Ok(())
+}
+
+/// The same of bf16. Where lanes hold a pair of accumulators is where eight rows and eight columns of D lie side by
+/// side, row by row: no element is looked for.
+unsafe fn brain_floats(w: &mut Warp, p: &Product, shape: &Shape) -> Result<(), Fault> {
+    let mut a = [[0.0; STEPS_OF_BF16]; ROWS];
+    let mut strips = std::mem::take(&mut w.products.strips);
+    strips.resize(shape.n / 8, [[0.0; 8]; STEPS_OF_BF16]);
+    let found = bf16_operands(w, p, shape, &mut a, &mut strips);
+    // SAFETY: the caller's promise.
+    let d = unsafe { w.list(&p.inst, shape.accumulators()) };
+    for (strip, places) in strips
+        .iter()
+        .zip(d.chunks_exact(4))
+        .filter(|_| found.is_ok())
+    {
+        for (half, pair) in places.chunks_exact(2).enumerate() {
+            let mut block = [0f32; 64];
+            if p.accumulates {
+                // SAFETY: as above.
+                let [even, odd] = [0, 1].map(|i| unsafe { w.row::<f32>(pair[i]) });
+                for lane in 0..32 {
+                    (block[2 * lane], block[2 * lane + 1]) = (even[lane], odd[lane]);
+                }
+            }
+            let rows = a[8 * half..].first_chunk().expect("two halves");
+            product::accumulate_block(rows, strip, &mut block);
+            // SAFETY: as above.
+            unsafe {
+                w.put(
+                    pair[0],
+                    p.lanes,
+                    &std::array::from_fn::<f32, 32, _>(|lane| block[2 * lane]),
+                );
+                w.put(
+                    pair[1],
+                    p.lanes,
+                    &std::array::from_fn::<f32, 32, _>(|lane| block[2 * lane + 1]),
+                );
+            }
+        }
+    }
+    w.products.strips = strips;
+    found
 }
 
 /// Sums of products of bytes, or of bits; both are exact before they are wrapped or clamped to 32 bits.

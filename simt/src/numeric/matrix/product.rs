@@ -41,3 +41,23 @@ per_isa! {
         }
     }
 }
+
+per_isa! { narrow
+    /// `d += a · b` of eight rows and eight columns by rows, in the order of [`accumulate`].
+    pub fn accumulate_block(a: &[[f32; 16]; 8], b: &[[f32; 8]; 16], d: &mut [f32; 64]) {
+        let mut sums = [[0f32; COLUMNS]; ROWS];
+        for (sums, d) in sums.iter_mut().zip(d.chunks_exact(COLUMNS)) {
+            sums.copy_from_slice(d);
+        }
+        for (step, b) in b.iter().enumerate() {
+            for (sums, a) in sums.iter_mut().zip(a) {
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = a[step].mul_add(*b, *sum);
+                }
+            }
+        }
+        for (sums, d) in sums.iter().zip(d.chunks_exact_mut(COLUMNS)) {
+            d.copy_from_slice(sums);
+        }
+    }
+}

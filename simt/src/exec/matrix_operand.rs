@@ -1,0 +1,183 @@
+//! Operands of a warpgroup's product, out of shared memory and registers.
+
+use super::fault::Fault;
+use super::matrix_queue::{Product, Source};
+use super::warp::Warp;
+use super::warpgroup::{ROWS, Shape};
+use crate::numeric::matrix::descriptor::{Descriptor, Major};
+use crate::numeric::matrix::fragment;
+use crate::ptx::types::Space;
+
+/// Every 16 bytes of an operand of `rows` (m of A, n of B) from row `first` on, in shared memory: which ones along
+/// the contiguous dimension, the index in the other one, the words.
+fn units(
+    w: &Warp,
+    descriptor: u64,
+    major: Major,
+    bits: usize,
+    first: usize,
+    rows: usize,
+    mut take: impl FnMut(usize, usize, [u32; 4]),
+) -> Result<(), Fault> {
+    let descriptor = Descriptor::decode(descriptor);
+    let shared = w.block().shared();
+    let (per_unit, steps) = (128 / bits, 256 / bits);
+    let (units, others) = match major {
+        Major::K => (0..steps / per_unit, first..first + rows),
+        Major::Mn => (first / per_unit..(first + rows) / per_unit, 0..steps),
+    };
+    for other in others {
+        for unit in units.clone() {
+            let address = descriptor.unit_address(major, unit as u32, other as u32);
+            if address + 16 > w.block().shared_bytes {
+                return Err(Fault::IllegalAddress {
+                    space: Space::Shared,
+                    address: address.into(),
+                    bytes: 16,
+                });
+            }
+            // SAFETY: the sixteen bytes are in the block's shared memory.
+            let words: [u32; 4] = unsafe {
+                let at = shared.add(address as usize);
+                at.cast::<[u32; 4]>().read_unaligned()
+            };
+            take(unit, other, words);
+        }
+    }
+    Ok(())
+}
+
+/// An operand, into `put(row, k, word, element of the word)`.
+fn fetch(
+    w: &Warp,
+    descriptor: u64,
+    major: Major,
+    bits: usize,
+    first: usize,
+    rows: usize,
+    mut put: impl FnMut(usize, usize, u32, usize),
+) -> Result<(), Fault> {
+    let (per_unit, per_word) = (128 / bits, 32 / bits);
+    units(
+        w,
+        descriptor,
+        major,
+        bits,
+        first,
+        rows,
+        |unit, other, words| {
+            for at in 0..per_unit {
+                let (word, element) = (words[at / per_word], at % per_word);
+                let along = unit * per_unit + at;
+                match major {
+                    Major::K => put(other - first, along, word, element),
+                    Major::Mn => put(along - first, other, word, element),
+                }
+            }
+        },
+    )
+}
+
+/// Both operands, element by element: `a(row, k, word, element)`, `b(column, k, word, element)`.
+pub fn operands(
+    w: &Warp,
+    p: &Product,
+    shape: &Shape,
+    bits: usize,
+    mut a: impl FnMut(usize, usize, u32, usize),
+    b: impl FnMut(usize, usize, u32, usize),
+) -> Result<(), Fault> {
+    match &p.a {
+        Source::Descriptor(descriptor) => {
+            fetch(w, *descriptor, shape.a_major, bits, own_rows(w), ROWS, a)?;
+        }
+        Source::Registers(registers) => {
+            let per_register = 32 / bits;
+            let layout = fragment::Shape::new(ROWS, 8, 256 / bits);
+            for (at, row) in registers.iter().enumerate() {
+                for lane in 0..32 {
+                    for part in 0..per_register {
+                        let index = at * per_register + part;
+                        let (r, k) = fragment::a(layout, per_register, lane, index);
+                        a(r, k, row[lane], part);
+                    }
+                }
+            }
+        }
+    }
+    fetch(w, p.b, shape.b_major, bits, 0, shape.n, b)
+}
+
+/// The first row of A that is this warp's.
+fn own_rows(w: &Warp) -> usize {
+    ROWS * (w.first_thread as usize / 32 % 4)
+}
+
+/// Elements of bf16 in f32.
+fn widened(words: [u32; 4]) -> [f32; 8] {
+    std::array::from_fn(|i| {
+        let word = words[i / 2];
+        f32::from_bits(if i % 2 == 0 {
+            word << 16
+        } else {
+            word & 0xffff_0000
+        })
+    })
+}
+
+/// Steps along k of a product of bf16.
+pub const STEPS: usize = 16;
+
+/// Both operands of bf16, what most products are of: A by rows, `[ROWS][16]`, B in strips of eight columns,
+/// `[n / 8][16][8]`.
+pub fn bf16_operands(
+    w: &Warp,
+    p: &Product,
+    shape: &Shape,
+    a: &mut [[f32; STEPS]; ROWS],
+    b: &mut [[[f32; 8]; STEPS]],
+) -> Result<(), Fault> {
+    match &p.a {
+        Source::Descriptor(descriptor) => {
+            let (first, major) = (own_rows(w), shape.a_major);
+            units(
+                w,
+                *descriptor,
+                major,
+                16,
+                first,
+                ROWS,
+                |unit, other, words| {
+                    let eight = widened(words);
+                    match major {
+                        Major::K => a[other - first][8 * unit..][..8].copy_from_slice(&eight),
+                        Major::Mn => {
+                            let rows = a[8 * unit - first..].iter_mut();
+                            rows.zip(eight).for_each(|(row, x)| row[other] = x);
+                        }
+                    }
+                },
+            )?;
+        }
+        Source::Registers(registers) => {
+            for (at, register) in registers.iter().enumerate() {
+                for (lane, &word) in register.iter().enumerate() {
+                    let (row, k) = (lane / 4 + at % 2 * 8, lane % 4 * 2 + at / 2 * 8);
+                    a[row][k] = f32::from_bits(word << 16);
+                    a[row][k + 1] = f32::from_bits(word & 0xffff_0000);
+                }
+            }
+        }
+    }
+    let major = shape.b_major;
+    units(w, p.b, major, 16, 0, shape.n, |unit, other, words| {
+        let eight = widened(words);
+        match major {
+            Major::Mn => b[unit][other] = eight,
+            Major::K => {
+                let steps = b[other / 8][8 * unit..].iter_mut();
+                steps.zip(eight).for_each(|(step, x)| step[other % 8] = x);
+            }
+        }
+    })
+}
