@@ -15,11 +15,13 @@
 //           `any` take every row length; for the others rows of A and B start at multiples of 16 bytes.
 // Tiling    large   128 × 128 by 4 warps of 64 × 64, steps of 32 along the depth, 4 stages, 64 KiB,
 //                   and 68 KiB for the tile of C
+//           tall    128 × 64 by 4 warps of 64 × 32, steps of 64, 3 stages, 72 KiB: for rows and columns that
+//                   fill a GPU with neither of the others
 //           medium  64 × 64 by 4 warps of 32 × 32, steps of 64, 3 stages, 48 KiB
 //           skinny  16 × 16 by one warp, steps of 64, 8 stages, 32 KiB: for decoding. Bound by the
 //                   weights, of which all blocks together keep 28 KiB each under way.
 //           Blocks run through groups of 8 tiles along m, so that a wave of them shares what it reads.
-// Registers The sums (large 128 a thread, medium and skinny 32 and 8), operands of one step of mma.
+// Registers The sums (large 128 a thread, tall 64, medium and skinny 32 and 8), operands of one step of mma.
 // Shared    Operands by cp.async, 16 bytes a copy, in swizzled tiles (tile.cuh): copies and ldmatrix
 //           without bank conflicts. Then the tile of C in f32, rows 8 words apart modulo 32, so that
 //           rows leave in whole packs of 16 bytes.
@@ -35,14 +37,17 @@
 //           split among blocks by a rule that knows the shape alone.
 //
 // instance: linear_nt_bf16_large = linear<LargeNt, Bf16>
+// instance: linear_nt_bf16_tall = linear<TallNt, Bf16>
 // instance: linear_nt_bf16_medium = linear<MediumNt, Bf16>
 // instance: linear_nt_bf16_skinny = linear<SkinnyNt, Bf16>
 // instance: linear_nt_bf16_any = linear<AnyNt, Bf16>
 // instance: logits_nt_bf16_large = linear<LargeNt, float>
+// instance: logits_nt_bf16_tall = linear<TallNt, float>
 // instance: logits_nt_bf16_medium = linear<MediumNt, float>
 // instance: logits_nt_bf16_skinny = linear<SkinnyNt, float>
 // instance: logits_nt_bf16_any = linear<AnyNt, float>
 // instance: linear_nn_bf16_large = linear<LargeNn, Bf16>
+// instance: linear_nn_bf16_tall = linear<TallNn, Bf16>
 // instance: linear_nn_bf16_medium = linear<MediumNn, Bf16>
 // instance: linear_nn_bf16_any = linear<AnyNn, Bf16>
 // instance: sums_nn_bf16_large = linear<LargeNn, float>
@@ -70,6 +75,8 @@ constexpr Major kDepth = Major::kDepth, kOuter = Major::kOuter;
 
 template <Major a, Major b>
 using Large = Product<Bf16, Bf16, 128, 128, 32, 2, 2, 4, true, a, b>;
+template <Major a, Major b>
+using Tall = Product<Bf16, Bf16, 128, 64, 64, 2, 2, 3, true, a, b>;
 template <bool wide, Major a, Major b>
 using Medium = Product<Bf16, Bf16, 64, 64, 64, 2, 2, 3, wide, a, b>;
 template <bool wide, Major a, Major b>
@@ -83,6 +90,8 @@ using SkinnyNt = Product<Bf16, Bf16, 16, 16, 64, 1, 1, 8, true, kDepth, kDepth>;
 using LargeNt = Large<kDepth, kDepth>;
 using LargeNn = Large<kDepth, kOuter>;
 using LargeTn = Large<kOuter, kOuter>;
+using TallNt = Tall<kDepth, kDepth>;
+using TallNn = Tall<kDepth, kOuter>;
 using MediumNt = Medium<true, kDepth, kDepth>;
 using MediumNn = Medium<true, kDepth, kOuter>;
 using AnyNt = Medium<false, kDepth, kDepth>;

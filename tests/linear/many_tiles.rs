@@ -12,15 +12,21 @@ const ULP: f64 = f32::EPSILON as f64;
 
 #[test]
 fn forward_agrees_and_a_row_keeps_its_bits() {
-    let shape = LinearShape {
-        m: MANY,
-        n: WIDE,
-        k: FEW,
-    };
+    forward(MANY);
+}
+
+/// So many that tiles of 128 × 64 fill a GPU best.
+#[test]
+fn tall_tiles_agree_and_a_row_keeps_its_bits() {
+    forward(400);
+}
+
+fn forward(m: usize) {
+    let shape = LinearShape { m, n: WIDE, k: FEW };
     let case = Case::new(shape, 31);
     let want = reference::linear(shape, &wide(&case.x), &wide(&case.w), None);
     let errors = sum_errors(shape, FEW, &case.x, &case.w);
-    let row = MANY - 3;
+    let row = m - 3;
     let alone = Case {
         shape: LinearShape { m: 1, ..shape },
         x: case.x[row * FEW..][..FEW].to_vec(),
@@ -32,12 +38,12 @@ fn forward_agrees_and_a_row_keeps_its_bits() {
         let one = alone.forward_master(device, false, None);
         assert_eq!(bits(&got[row * WIDE..][..WIDE]), bits(&one));
 
-        let mut logits = poisoned_floats(device, MANY * WIDE);
+        let mut logits = poisoned_floats(device, m * WIDE);
         let (x, w) = (reals(device, &case.x), floats(device, &case.w));
         device
             .logits(shape, &x, Weight::Master(&w), &mut logits)
             .unwrap();
-        let logits = read_floats(device, "logits", &logits, MANY * WIDE);
+        let logits = read_floats(device, "logits", &logits, m * WIDE);
         assert_close("logits", &logits, &want, |i| errors[i]);
         bits(&got)
     });

@@ -17,6 +17,7 @@ pub(super) struct Tiling {
 
 /// For many rows and columns.
 const LARGE: Tiling = tiling("large", 128, 128, 32, 4, 128);
+const TALL: Tiling = tiling("tall", 128, 64, 64, 3, 128);
 const MEDIUM: Tiling = tiling("medium", 64, 64, 64, 3, 128);
 /// The same on Hopper, by warpgroups and one warp that fetches (`kernels/linear.sm_90a.cu`).
 const WARPGROUPS: Tiling = tiling("warpgroups", 128, 128, 64, 3, 288);
@@ -35,6 +36,8 @@ const FEW_LOGITS_F32: Tiling = tiling("few", 16, 64, 32, 3, 64);
 
 /// Rows up to which a product is bound by its weights.
 const SKINNY_ROWS: usize = 64;
+/// Of an A100. Not a matter of the GPU at hand: other choices would be a little better there.
+const MULTIPROCESSORS: usize = 108;
 /// Blocks of large tiles below which a GPU is not filled.
 const LARGE_BLOCKS: usize = 64;
 
@@ -59,10 +62,21 @@ const fn tiling(
 impl Tiling {
     /// For a product `[m, n]` of elements of `size` bytes. `wide`: rows start at multiples of 16 bytes.
     /// Of bf16 there are all instances, of f32 one in two widths.
+    ///
+    /// Of all instances, the one whose waves of blocks take least: 16 steps of a block keep an A100's tensor cores
+    /// busy for 256 cycles with the large tile, its shared memory for 144 and 96 with the smaller ones.
     pub fn new(size: usize, wide: bool, m: usize, n: usize) -> Tiling {
         match (size, wide) {
-            (2, true) if LARGE.fills(m, n) => LARGE,
-            (2, true) => MEDIUM,
+            (2, true) => {
+                let time = |(tile, cycles): &(Tiling, usize)| {
+                    tile.blocks(m, n).div_ceil(MULTIPROCESSORS) * cycles
+                };
+                let tiles = [(LARGE, 256), (TALL, 144), (MEDIUM, 96)];
+                tiles
+                    .into_iter()
+                    .min_by_key(time)
+                    .map_or(MEDIUM, |(tile, _)| tile)
+            }
             (2, false) => ANY,
             (_, true) => Tiling {
                 depth: 32,
@@ -84,7 +98,7 @@ impl Tiling {
     pub fn on_hopper(self) -> Tiling {
         match self.name {
             "large" => WARPGROUPS,
-            "medium" => WARPGROUP,
+            "tall" | "medium" => WARPGROUP,
             _ => self,
         }
     }
@@ -105,7 +119,10 @@ impl Tiling {
 
     /// For elements of `size` bytes, the largest tile that there is.
     pub fn largest(size: usize, wide: bool) -> Tiling {
-        Tiling::new(size, wide, LARGE_BLOCKS * LARGE.m, LARGE.n)
+        match (size, wide) {
+            (2, true) => LARGE,
+            _ => Tiling::new(size, wide, 0, 0),
+        }
     }
 
     /// For cosines of few rows, which start at multiples of 16 bytes.

@@ -8,44 +8,28 @@ use crate::workbench::{Draw, Probe};
 
 const ULP: f64 = f32::EPSILON as f64;
 
-/// Tiles of 128 × 128 that fill a GPU: half of each of them, and little behind every element.
-const LARGE: LinearShape = LinearShape {
-    m: 65,
-    n: 8072,
-    k: 8,
-};
+/// Tiles of 128 × 128 and of 128 × 64 that fill a GPU: half of each of them, and little behind every element.
+const LARGE: [LinearShape; 2] = [with_columns(8072), with_columns(6392)];
+
+const fn with_columns(n: usize) -> LinearShape {
+    LinearShape { m: 65, n, k: 8 }
+}
+
 /// Rows that gradients of weights and biases sum in parts, of a bias in more than a warp adds up.
 const ROWS: usize = 33 * 256 + 10;
 
 /// Runs them and hands what comes out to the probe.
 pub fn products<D: Device>(seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
     let device = probe.device;
-    let LinearShape { m, n, k } = LARGE;
-    let drawn = |stream: u64, len: usize| normals(Draw::Any, seed, stream, len);
     // Of f32 there are no larger tiles.
     if device.training_format() == WeightFormat::Bf16 {
-        let (x, w) = (drawn(21, m * k), drawn(22, n * k));
-        let (x_in, w_in) = (
-            probe.reals("large x", &x)?,
-            probe.floats("large weight", &w)?,
-        );
-        let (want, error) = product(LARGE, &x, &w, None);
-        let weight = Weight::Master(&*w_in);
-        let mut y = probe.new_reals(m * n)?;
-        device.linear(LARGE, &x_in, weight, None, &mut y, false)?;
-        probe.take_reals("large y", &y, want.clone(), error.clone())?;
-        let mut logits = probe.new_floats(m * n)?;
-        device.logits(LARGE, &x_in, weight, &mut logits)?;
-        probe.take_floats("large logits", &logits, want.clone(), error.clone())?;
-
-        // The product with the other operand's rows as columns: wᵀ stands for the weight.
-        let shape = LinearShape { m, n: k, k: n };
-        let turned_in = probe.floats("turned weight", &transposed(&w, k))?;
-        let mut dx = probe.new_reals(m * n)?;
-        device.linear_backward_input(shape, &x_in, &turned_in, &mut dx, false)?;
-        probe.take_reals("large dx", &dx, want, error)?;
+        for (shape, seed) in LARGE.into_iter().zip([seed, seed ^ 1]) {
+            large(shape, seed, probe)?;
+        }
     }
 
+    let k = LARGE[0].k;
+    let drawn = |stream: u64, len: usize| normals(Draw::Any, seed, stream, len);
     let (dy, x) = (drawn(23, ROWS * k), drawn(24, ROWS * k));
     let (dy_in, x_in) = (probe.reals("deep dy", &dy)?, probe.reals("deep x", &x)?);
     let (dw_there, db_there) = (drawn(25, k * k), drawn(26, k));
@@ -75,4 +59,32 @@ fn transposed(x: &[f32], width: usize) -> Vec<f32> {
     let rows = x.len() / width;
     let element = |i: usize| x[i % rows * width + i / rows];
     (0..x.len()).map(element).collect()
+}
+
+/// A product with a weight as it is, and with its transpose.
+fn large<D: Device>(large: LinearShape, seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
+    let device = probe.device;
+    let LinearShape { m, n, k } = large;
+    let drawn = |stream: u64, len: usize| normals(Draw::Any, seed, stream, len);
+    let (x, w) = (drawn(21, m * k), drawn(22, n * k));
+    let (x_in, w_in) = (
+        probe.reals("large x", &x)?,
+        probe.floats("large weight", &w)?,
+    );
+    let (want, error) = product(large, &x, &w, None);
+    let weight = Weight::Master(&*w_in);
+    let mut y = probe.new_reals(m * n)?;
+    device.linear(large, &x_in, weight, None, &mut y, false)?;
+    probe.take_reals("large y", &y, want.clone(), error.clone())?;
+    let mut logits = probe.new_floats(m * n)?;
+    device.logits(large, &x_in, weight, &mut logits)?;
+    probe.take_floats("large logits", &logits, want.clone(), error.clone())?;
+
+    // The product with the other operand's rows as columns: wᵀ stands for the weight.
+    let shape = LinearShape { m, n: k, k: n };
+    let turned_in = probe.floats("turned weight", &transposed(&w, k))?;
+    let mut dx = probe.new_reals(m * n)?;
+    device.linear_backward_input(shape, &x_in, &turned_in, &mut dx, false)?;
+    probe.take_reals("large dx", &dx, want, error)?;
+    Ok(())
 }
