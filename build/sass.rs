@@ -5,13 +5,16 @@
 //! operands are. The numbers are those that `nvdisasm` (CUDA 13) shows for sm_80, sm_90a and sm_100a.
 
 use object::read::elf::ElfFile64;
-use object::{Endianness, Object, ObjectSection, ObjectSymbol};
+use object::{Endianness, FileFlags, Object, ObjectSection, ObjectSymbol};
 use std::collections::HashMap;
 
 /// Bytes of an instruction.
 const SIZE: usize = 16;
 /// Relative branch.
 const BRANCH: u16 = 0x147;
+/// The architecture, as an ELF file's flags have it, from which on a branch has the low eight bits of its distance
+/// away from the others.
+const SPLITTING: u32 = 90;
 
 /// The kinds of instructions, in the order of [`Mix::kinds`].
 pub const KINDS: [&str; 10] = [
@@ -56,6 +59,10 @@ impl Mix {
 fn read(cubin: &[u8]) -> Result<Vec<Sass>, String> {
     let file = ElfFile64::<Endianness>::parse(cubin).map_err(|error| format!("cubin: {error}"))?;
     let registers = registers(&file).ok_or("cubin: expected registers in .nv.info")?;
+    let FileFlags::Elf { e_flags, .. } = file.flags() else {
+        return Err("cubin: expected the flags of an ELF file".into());
+    };
+    let splits = e_flags & 0xff >= SPLITTING;
     let mut kernels = Vec::new();
     for section in file.sections() {
         let Some(symbol) = section.name().ok().and_then(|n| n.strip_prefix(".text.")) else {
@@ -70,7 +77,7 @@ fn read(cubin: &[u8]) -> Result<Vec<Sass>, String> {
             symbol: symbol.to_owned(),
             registers: registers.get(symbol).copied().unwrap_or_default(),
             mix: mix(&words),
-            main_loop: main_loop(&words),
+            main_loop: main_loop(&words, splits),
         });
     }
     kernels.sort_by(|a, b| a.symbol.cmp(&b.symbol));
@@ -157,8 +164,9 @@ fn kind(operation: u16) -> usize {
     }
 }
 
-fn main_loop(words: &[u128]) -> Option<Mix> {
-    let loops = (0..words.len()).filter_map(|at| Some(mix(&words[target(words[at], at)?..=at])));
+fn main_loop(words: &[u128], splits: bool) -> Option<Mix> {
+    let loops =
+        (0..words.len()).filter_map(|at| Some(mix(&words[target(words[at], at, splits)?..=at])));
     // The last of equal ones by tensor instructions is the smallest.
     loops.max_by_key(|mix| {
         let tensor = mix.of("tensor");
@@ -168,11 +176,15 @@ fn main_loop(words: &[u128]) -> Option<Mix> {
 }
 
 /// Where a branch backwards leads; the distance is counted in words of 4 bytes from the next instruction.
-fn target(word: u128, at: usize) -> Option<usize> {
+fn target(word: u128, at: usize, splits: bool) -> Option<usize> {
     if operation(word) != BRANCH {
         return None;
     }
-    let distance = ((word >> 34) as i64) << 16 >> 16;
+    let high = ((word >> 34) as i64) << 16 >> 16;
+    let distance = match splits {
+        true => high << 8 | (word >> 16) as i64 & 0xff,
+        false => high,
+    };
     let bytes = (at + 1) as i64 * SIZE as i64 + distance * 4;
     let target = usize::try_from(bytes).ok()? / SIZE;
     (target < at).then_some(target)
@@ -193,10 +205,13 @@ mod tests {
 
     #[test]
     fn branches_backwards_are_loops() {
-        assert_eq!(target(branch(3), 7), Some(4));
-        assert_eq!(target(branch(0), 7), None, "a trap");
-        assert_eq!(target(branch(9), 7), None, "before the kernel");
-        assert_eq!(target(FFMA, 7), None);
+        assert_eq!(target(branch(3), 7, false), Some(4));
+        assert_eq!(target(branch(0), 7, false), None, "a trap");
+        assert_eq!(target(branch(9), 7, false), None, "before the kernel");
+        assert_eq!(target(FFMA, 7, false), None);
+        // As nvdisasm shows them in a cubin for sm_90a.
+        assert_eq!(target(0xffff_fff4_0084_1947, 0x13a, true), Some(0x9c));
+        assert_eq!(target(0x0000_0010_00a0_0947, 0x6a, true), None, "forwards");
         // An outer loop around one with products, and a loop without.
         let words = [
             FFMA,
@@ -210,11 +225,14 @@ mod tests {
             NOP,
         ];
         assert_eq!(mix(&words).total(), 8);
-        let inner = main_loop(&words).unwrap();
+        let inner = main_loop(&words, false).unwrap();
         assert_eq!((inner.of("tensor"), inner.total()), (1, 3));
-        let plain = main_loop(&words[..3]).unwrap();
+        let plain = main_loop(&words[..3], false).unwrap();
         assert_eq!((plain.of("f32"), plain.of("control")), (2, 1));
-        assert_eq!((main_loop(&[FFMA]), main_loop(&[])), (None, None));
+        assert_eq!(
+            (main_loop(&[FFMA], false), main_loop(&[], false)),
+            (None, None)
+        );
         assert_eq!(mix(&[]), Mix::default());
     }
 
