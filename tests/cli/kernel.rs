@@ -42,7 +42,8 @@ fn the_projects_kernels_pass() {
         let outcome = checked(&path, &name);
         assert_eq!(outcome["verdicts"], serde_json::json!([]), "{name}");
         let counted = outcome["kernels"].as_array().unwrap();
-        assert!(!counted.is_empty(), "{name}");
+        // What one architecture has of its own may be for larger batches than the one that is counted.
+        assert!(!counted.is_empty() || name.contains(".sm_"), "{name}");
         for kernel in counted {
             let code = &kernel["machine_code"];
             assert_eq!(code["local"], 0, "{} spills", kernel["instance"]);

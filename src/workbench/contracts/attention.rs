@@ -158,20 +158,27 @@ fn many<D: Device>(seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
         let parts = vec![(tokens, None)];
         packed(&AttentionShape { heads, parts }, seed, of, probe)?;
     }
-    let (h, forest) = (heads(33 * 327, 327, 64), Forest::packed(&[(2, None)]));
+    full(heads(33 * 400, 400, 64), seed, probe)?;
+    full(heads(33 * 400, 400, 128), seed, probe)
+}
+
+/// Two tokens of so many heads that they fill a GPU.
+fn full<D: Device>(h: Heads, seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
+    let forest = Forest::packed(&[(2, None)]);
     let x = [(5, h.q_dim()), (6, h.kv_dim()), (7, h.kv_dim())]
         .map(|(stream, width)| normals(Draw::Any, seed, stream, 2 * width));
     let nothing = vec![0.0; x[0].len()];
     let all = [wide(&x[0]), wide(&x[1]), wide(&x[2]), nothing];
     let limit = bounds(&h, &forest, &all, D::Real::ROUNDING);
     let (want, _) = reference::attention(&h, &forest, &all[0], &all[1], &all[2]);
-    let qkv = probe.reals("qkv of many heads", &join(&h, [&x[0], &x[1], &x[2]]))?;
+    let of = format!("of many heads of {}", h.head_dim);
+    let qkv = probe.reals(format!("qkv {of}"), &join(&h, [&x[0], &x[1], &x[2]]))?;
     let mut out = probe.new_reals(x[0].len())?;
     let kv = KeysValues::Packed;
     probe
         .device
         .attention(&h, &forest, &qkv, kv, &mut out, None)?;
-    probe.take_reals("out of many heads", &out, want, limit.out)
+    probe.take_reals(format!("out {of}"), &out, want, limit.out)
 }
 
 /// Rows of queries, keys and values side by side.
