@@ -81,6 +81,14 @@ pub trait Memory: Send + Sync {
     fn clear<T: Pod + Send + Sync>(&self, buffer: &mut Self::Buffer<T>, len: usize) -> Result<()>;
     /// Waits until everything that was asked of the device is done, and tells what went wrong in it.
     fn wait(&self) -> Result<()>;
+    /// Does `work`, whose ops a device may put off until their results are asked for or the work ends, and
+    /// then start together. Nothing but time depends on it.
+    ///
+    /// # Errors
+    /// What `work` returns, and what goes wrong with what was put off.
+    fn recorded<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        work()
+    }
 }
 
 /// Everything the engine asks of a device: memory and every op.

@@ -115,10 +115,12 @@ impl<'m, D: Device> Encoder<'m, D> {
             positions: &positions,
             wanted: wanted.as_deref(),
         };
-        self.model.forward(&batch, &mut self.acts)?;
         let mut out = d.zeros(rows.len() * c.hidden_size)?;
         let acts = &mut self.acts;
-        self.pooling.forward(self.model, &rows, acts, &mut out)?;
+        d.recorded(|| {
+            self.model.forward(&batch, acts)?;
+            self.pooling.forward(self.model, &rows, acts, &mut out)
+        })?;
         d.download(&out, rows.len() * c.hidden_size)
     }
 }

@@ -2,17 +2,23 @@
 //! GPU's driver, which is the same path to the last bit.
 //!
 //! An op's launch code is in the file of its name. It checks the shapes, then launches; nothing waits
-//! for the GPU but `download`.
+//! for the GPU but `download`. What is launched within [`Memory::recorded`](super::Memory::recorded) goes to
+//! the driver together, as a graph.
 
 mod allocator;
 mod context;
 mod driver;
 mod edited;
+mod graph;
+mod graphs;
+mod kernel_call;
 mod kernels;
 mod launch;
 mod launches;
+mod lists;
 mod memory;
 mod modules;
+mod recorder;
 mod staging;
 
 mod adamw;
@@ -44,6 +50,7 @@ pub use kernels::{Cubin, Kernel, compiler, kernel, kernels, sources};
 pub(crate) use linear_cross_entropy::strip_columns;
 pub use memory::CudaBuffer;
 pub use peaks::Multiplier;
+pub use recorder::Calls;
 pub use weight::CudaWeight;
 
 use super::{Device, Real, Result};
@@ -58,6 +65,7 @@ pub struct Cuda<T> {
     context: Arc<Context>,
     /// Of attention.
     plans: attention::Plans,
+    lists: lists::Lists,
     real: PhantomData<T>,
 }
 
@@ -70,6 +78,7 @@ impl<T: Real> Cuda<T> {
         Ok(Cuda {
             context: Arc::new(Context::open(driver, 0)?),
             plans: attention::Plans::default(),
+            lists: lists::Lists::default(),
             real: PhantomData,
         })
     }
