@@ -130,6 +130,10 @@ fn what_is_recorded_comes_before_what_follows() {
             assert_eq!(ops.got(&a), want_first);
             assert!(ops.got(&zero).iter().all(|&bits| bits << 1 == 0));
             assert_eq!(ops.got(&b), want_second);
+            // A download that is started has what was recorded before it, and not after.
+            let a = ops.normed(&x)?;
+            let download = device.start_download(&a, ROWS * WIDTH)?;
+            assert_eq!(bits(&device.finish_download(download)?), want_second);
             // What is waited for has run.
             let before = ops.calls();
             let _a = ops.normed(&x)?;

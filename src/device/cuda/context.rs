@@ -1,6 +1,7 @@
 //! A GPU in use: its context, one stream for all work, its memory and its kernels.
 
 use super::allocator::{Allocator, Usage};
+use super::download::Landing;
 use super::driver::{self, Driver, unavailable};
 use super::launches::Launches;
 use super::modules::Modules;
@@ -31,6 +32,8 @@ pub struct Context {
     device: sys::CUdevice,
     allocator: Mutex<Allocator>,
     staging: Mutex<Option<Staging>>,
+    /// Not in use.
+    landings: Mutex<Vec<Landing>>,
     modules: Mutex<Modules>,
     launches: Mutex<Launches>,
     recorder: Mutex<Recorder>,
@@ -96,6 +99,7 @@ impl Context {
             device,
             allocator: Mutex::default(),
             staging: Mutex::default(),
+            landings: Mutex::default(),
             modules: Mutex::new(Modules::new(driver, capability, shared)),
             launches: Mutex::default(),
             recorder: Mutex::default(),
@@ -183,6 +187,11 @@ impl Context {
         lock(&self.allocator)
     }
 
+    /// Pinned memory for downloads that is not in use.
+    pub(super) fn landings(&self) -> MutexGuard<'_, Vec<Landing>> {
+        lock(&self.landings)
+    }
+
     pub(super) fn launches(&self) -> MutexGuard<'_, Launches> {
         lock(&self.launches)
     }
@@ -206,6 +215,9 @@ impl Drop for Context {
             self.allocator().release();
             if let Some(staging) = lock(&self.staging).take() {
                 staging.release();
+            }
+            for landing in self.landings().drain(..) {
+                landing.release();
             }
             lock(&self.modules).unload();
             let _ = result::stream::destroy(self.stream);

@@ -2,6 +2,7 @@
 
 use super::Cuda;
 use super::context::{Context, failed};
+use super::download::CudaDownload;
 use crate::device::{Buffer, Memory, Real, Result, at_least};
 use bytemuck::Pod;
 use cudarc::driver::{result, sys};
@@ -78,6 +79,7 @@ impl<T: Real> Cuda<T> {
 impl<T: Real> Memory for Cuda<T> {
     type Real = T;
     type Buffer<E: Pod + Send + Sync> = CudaBuffer<E>;
+    type Download<E: Pod + Send + Sync> = CudaDownload<E>;
 
     fn zeros<E: Pod + Send + Sync>(&self, len: usize) -> Result<CudaBuffer<E>> {
         let buffer = self.scratch(len)?;
@@ -111,6 +113,18 @@ impl<T: Real> Memory for Cuda<T> {
         }
         self.context.synchronize()?;
         Ok(data)
+    }
+
+    fn start_download<E: Pod + Send + Sync>(
+        &self,
+        buffer: &CudaBuffer<E>,
+        len: usize,
+    ) -> Result<CudaDownload<E>> {
+        CudaDownload::start(&self.context, buffer, len)
+    }
+
+    fn finish_download<E: Pod + Send + Sync>(&self, download: CudaDownload<E>) -> Result<Vec<E>> {
+        download.finish()
     }
 
     fn copy<E: Pod + Send + Sync>(

@@ -7,6 +7,7 @@
 
 mod allocator;
 mod context;
+mod download;
 mod driver;
 mod edited;
 mod graph;
@@ -43,6 +44,7 @@ mod weight;
 
 pub use allocator::Usage;
 pub use context::Context;
+pub use download::CudaDownload;
 pub use driver::Driver;
 pub use edited::{Edited, FOLDER as KERNEL_FOLDER, assemble, machine_code, sass, use_kernels_of};
 pub(crate) use info_nce::strip_rows;
