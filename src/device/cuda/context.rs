@@ -114,10 +114,12 @@ impl Context {
 
     /// Waits until all work is done, and tells what went wrong in it.
     pub fn synchronize(&self) -> Result<()> {
-        self.flush()?;
+        // Copies may be under way to memory of the caller, so what cannot be sent is no reason not to wait.
+        let sent = self.flush();
         self.bind()?;
         // SAFETY: the stream is alive as long as `self`.
-        unsafe { result::stream::synchronize(self.stream) }.map_err(failed("synchronize"))
+        let waited = unsafe { result::stream::synchronize(self.stream) };
+        sent.and(waited.map_err(failed("synchronize")))
     }
 
     /// Memory in use, at most in use, and held from the driver.

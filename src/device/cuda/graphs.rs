@@ -9,9 +9,8 @@ use cudarc::driver::{result, sys};
 
 /// A run of fewer launches is not worth a graph.
 const FEWEST: usize = 4;
-/// Runs that are known at a time, as far as they differ in their kernels: those of a decode loop with so many
-/// numbers of rows.
-const MOST: usize = 16;
+/// Runs that are known at a time: those of a decode loop by its numbers of rows.
+const MOST: usize = 24;
 
 /// The runs that came last, the latest first.
 #[derive(Default)]
@@ -19,11 +18,20 @@ pub(super) struct Graphs {
     runs: Vec<Run>,
 }
 
-/// The kernels of a run, and its graph where it has come twice: making one takes about as long as the launches,
-/// and many runs (those of a prompt) do not come again.
+/// The kernels of a run and the first one's grid, which tells a pass's rows, and its graph. Making one takes about as
+/// long as the launches and many runs (those of a prompt) do not come again, so a run's first time makes none; nor
+/// does it where there is one for other rows, which can be told of these.
 struct Run {
     functions: Vec<sys::CUfunction>,
+    grid: [u32; 3],
     graph: Option<Graph>,
+}
+
+impl Run {
+    fn has_kernels_of(&self, calls: &[KernelCall]) -> bool {
+        let functions = calls.iter().map(|call| call.function);
+        self.functions.iter().copied().eq(functions)
+    }
 }
 
 impl Graphs {
@@ -38,18 +46,18 @@ impl Graphs {
         stream: sys::CUstream,
         counts: &mut Calls,
     ) -> Result<()> {
-        let known = match run.len() {
-            FEWEST.. => self.known(&run, stream)?,
+        let place = match run.len() {
+            FEWEST.. => self.place(&run, stream)?,
             _ => None,
         };
-        let Some(known) = known else {
+        let Some(place) = place else {
             counts.launches += run.len();
             // SAFETY: the caller's promise.
             return run
                 .iter_mut()
                 .try_for_each(|call| unsafe { call.send(stream) });
         };
-        let graph = match &mut known.graph {
+        let graph = match place {
             Some(graph) => {
                 counts.node_updates += graph.update(run)?;
                 graph
@@ -64,14 +72,19 @@ impl Graphs {
         unsafe { graph.launch(stream) }
     }
 
-    /// The run with the same kernels that came before, now the latest; `None` where there was none. The one
-    /// that was not asked for longest is forgotten.
-    fn known(&mut self, calls: &[KernelCall], stream: sys::CUstream) -> Result<Option<&mut Run>> {
-        let functions = || calls.iter().map(|call| call.function);
-        let same = |run: &Run| run.functions.iter().copied().eq(functions());
+    /// The graph for a run, or where it is to be made: that of the same kernels for as many rows where they came
+    /// before, or else for others. `None` for kernels that did not come before. The run that was not asked for
+    /// longest is forgotten.
+    fn place(
+        &mut self,
+        calls: &[KernelCall],
+        stream: sys::CUstream,
+    ) -> Result<Option<&mut Option<Graph>>> {
+        let grid = calls[0].grid;
+        let same = |run: &Run| run.grid == grid && run.has_kernels_of(calls);
         if let Some(at) = self.runs.iter().position(same) {
             self.runs[..=at].rotate_right(1);
-            return Ok(self.runs.first_mut());
+            return Ok(Some(&mut self.runs[0].graph));
         }
         if self.runs.len() == MOST
             && let Some(graph) = self.runs.pop().and_then(|run| run.graph)
@@ -84,11 +97,15 @@ impl Graphs {
             }
         }
         let run = Run {
-            functions: functions().collect(),
+            functions: calls.iter().map(|call| call.function).collect(),
+            grid,
             graph: None,
         };
         self.runs.insert(0, run);
-        Ok(None)
+        let others = || (1..self.runs.len()).filter(|&at| self.runs[at].has_kernels_of(calls));
+        let made = others().find(|&at| self.runs[at].graph.is_some());
+        let at = made.or_else(|| others().next().map(|_| 0));
+        Ok(at.map(|at| &mut self.runs[at].graph))
     }
 
     /// Ends all graphs.

@@ -5,7 +5,7 @@ use super::memory::CudaBuffer;
 use crate::device::{Memory, Real, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Lists that are kept: of a pass, and of one of another thread.
+/// Lists that are kept: positions and cache rows of a pass, and of another thread's.
 const MOST: usize = 4;
 
 /// The lists that were uploaded last.

@@ -50,6 +50,7 @@ impl Calls {
 
 /// What is recorded.
 pub(super) struct Recorder {
+    /// Whether anything is.
     is_on: bool,
     /// Recordings under way, of whatever threads.
     open: usize,
@@ -142,7 +143,7 @@ impl Context {
         }
     }
 
-    /// Sends what was recorded. Before anything goes to the stream that is to come behind it.
+    /// Sends what was recorded: called before anything goes to the stream that is to come behind it.
     pub(super) fn flush(&self) -> Result<()> {
         self.recorder().flush(self)
     }
