@@ -63,6 +63,29 @@ fn uploads_keep_their_values_however_many_follow() {
     });
 }
 
+/// Started while what they copy is about to be overwritten, some never finished, of any size.
+#[test]
+fn downloads_that_are_waited_for_later_have_what_was_there() {
+    let sizes = [0, 1, 300, 16_384, 16_385, 700_000, 5];
+    on_every_device!(|device| {
+        for round in 0..3 {
+            let started = sizes.map(|len| {
+                let data = words(6, len as u64 + round, len);
+                let mut buffer = device.upload(&data).unwrap();
+                let download = device.start_download(&buffer, len).unwrap();
+                device.clear(&mut buffer, len).unwrap();
+                drop(buffer);
+                drop(device.upload(&words(7, 0, len)).unwrap());
+                drop(device.start_download(&device.zeros::<u32>(len).unwrap(), len));
+                (data, download)
+            });
+            for (data, download) in started {
+                assert!(device.finish_download(download).unwrap() == data);
+            }
+        }
+    });
+}
+
 #[test]
 fn memory_given_back_is_used_again() {
     on_gpus!(|device| {
@@ -127,6 +150,10 @@ fn refuses<D: Memory>(device: &D) {
     );
     assert_eq!(
         message(device.download(&b, 4)),
+        "download: buffer has 3, expected 4"
+    );
+    assert_eq!(
+        message(device.start_download(&b, 4)),
         "download: buffer has 3, expected 4"
     );
     assert_eq!(device.download(&b, 3).unwrap(), [0, 0, 2]);

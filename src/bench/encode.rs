@@ -45,7 +45,8 @@ impl<D: Device> Work for Encode<'_, D> {
                 positions: &positions,
                 wanted: wanted.as_deref(),
             };
-            self.model.forward(&batch, &mut self.acts)?;
+            let (model, acts) = (self.model, &mut self.acts);
+            model.device.recorded(|| model.forward(&batch, acts))?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use lrem::bench::engine::Sizes;
 use lrem::device::Device;
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::device::cuda::{Cuda, Driver};
+use lrem::device::cuda::{Calls, Cuda, Driver};
 use lrem::embed::{EmbedError, Embedder, ModelFolder, NewTokens};
 use lrem::model::Model;
 use lrem::ops::linear::WeightFormat;
@@ -65,6 +65,17 @@ pub enum AnyDevice {
     Cuda(Arc<Cuda<bf16>>),
     /// In f32, for recipes that ask for it.
     CudaF32(Arc<Cuda<f32>>),
+}
+
+impl AnyDevice {
+    /// What a GPU's driver was asked for so far.
+    pub fn calls(&self) -> Option<Calls> {
+        match self {
+            AnyDevice::Cpu(_) => None,
+            AnyDevice::Cuda(gpu) => Some(gpu.context().calls()),
+            AnyDevice::CudaF32(gpu) => Some(gpu.context().calls()),
+        }
+    }
 }
 
 impl DeviceName {

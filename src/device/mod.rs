@@ -57,6 +57,8 @@ pub trait Memory: Send + Sync {
     type Real: Real;
     /// An array in this device's memory.
     type Buffer<T: Pod + Send + Sync>: Buffer<T>;
+    /// Elements on their way to the host.
+    type Download<T: Pod + Send + Sync>;
 
     /// A buffer of `len` zeros.
     fn zeros<T: Pod + Send + Sync>(&self, len: usize) -> Result<Self::Buffer<T>>;
@@ -68,6 +70,15 @@ pub trait Memory: Send + Sync {
         buffer: &Self::Buffer<T>,
         len: usize,
     ) -> Result<Vec<T>>;
+    /// Begins to copy the first `len` elements of a buffer, as they are at this point, to the host. What is
+    /// asked of the device next is not waited for.
+    fn start_download<T: Pod + Send + Sync>(
+        &self,
+        buffer: &Self::Buffer<T>,
+        len: usize,
+    ) -> Result<Self::Download<T>>;
+    /// Waits for what [`Memory::start_download`] began.
+    fn finish_download<T: Pod + Send + Sync>(&self, download: Self::Download<T>) -> Result<Vec<T>>;
     /// Copies `len` elements from `src[src_at..]` to `dst[dst_at..]`.
     fn copy<T: Pod + Send + Sync>(
         &self,
@@ -81,6 +92,14 @@ pub trait Memory: Send + Sync {
     fn clear<T: Pod + Send + Sync>(&self, buffer: &mut Self::Buffer<T>, len: usize) -> Result<()>;
     /// Waits until everything that was asked of the device is done, and tells what went wrong in it.
     fn wait(&self) -> Result<()>;
+    /// Does `work`, whose ops a device may put off until their results are asked for or the work ends, and
+    /// then start together. Nothing but time depends on it.
+    ///
+    /// # Errors
+    /// What `work` returns, and what goes wrong with what was put off.
+    fn recorded<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        work()
+    }
 }
 
 /// Everything the engine asks of a device: memory and every op.

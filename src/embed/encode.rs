@@ -56,13 +56,15 @@ impl<'m, D: Device> Encoder<'m, D> {
         })
     }
 
-    /// Embeds every sequence: `[sequences, hidden]`, not normalised, in their order.
+    /// Embeds every sequence: `[sequences, hidden]`, not normalised, in their order. A batch is packed and
+    /// started before the embeddings of the one before are waited for.
     ///
     /// # Errors
     /// Where a sequence is empty or longer than the context.
     pub fn encode(&mut self, sequences: &[Sequence]) -> Result<Vec<f32>> {
         let mut out = Vec::with_capacity(sequences.len() * self.model.config.hidden_size);
-        let mut start = 0;
+        let device = self.model.device.clone();
+        let (mut start, mut under_way) = (0, None);
         while start < sequences.len() {
             let (mut end, mut tokens) = (start, 0);
             while end < sequences.len()
@@ -71,13 +73,19 @@ impl<'m, D: Device> Encoder<'m, D> {
                 tokens += sequences[end].ids.len();
                 end += 1;
             }
-            out.extend(self.encode_batch(&sequences[start..end])?);
+            let started = self.start_batch(&sequences[start..end])?;
+            if let Some(before) = under_way.replace(started) {
+                out.extend(device.finish_download(before)?);
+            }
             start = end;
+        }
+        if let Some(last) = under_way {
+            out.extend(device.finish_download(last)?);
         }
         Ok(out)
     }
 
-    fn encode_batch(&mut self, sequences: &[Sequence]) -> Result<Vec<f32>> {
+    fn start_batch(&mut self, sequences: &[Sequence]) -> Result<D::Download<f32>> {
         let (d, c) = (&*self.model.device, &self.model.config);
         let mut parts: Vec<(usize, Option<usize>)> = Vec::new();
         let mut ids: Vec<u32> = Vec::new();
@@ -115,10 +123,12 @@ impl<'m, D: Device> Encoder<'m, D> {
             positions: &positions,
             wanted: wanted.as_deref(),
         };
-        self.model.forward(&batch, &mut self.acts)?;
         let mut out = d.zeros(rows.len() * c.hidden_size)?;
         let acts = &mut self.acts;
-        self.pooling.forward(self.model, &rows, acts, &mut out)?;
-        d.download(&out, rows.len() * c.hidden_size)
+        d.recorded(|| {
+            self.model.forward(&batch, acts)?;
+            self.pooling.forward(self.model, &rows, acts, &mut out)
+        })?;
+        d.start_download(&out, rows.len() * c.hidden_size)
     }
 }

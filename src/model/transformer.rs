@@ -92,7 +92,7 @@ impl<D: Device> Model<D> {
     }
 
     /// Runs the decoder over new tokens whose keys and values go to rows `slots[t]` of the cache;
-    /// the forest's spans are rows of the cache.
+    /// the forest's spans are rows of the cache. Decoding waits for launches, so they are started together.
     pub fn forward_cached(
         &self,
         batch: &Batch<'_>,
@@ -100,7 +100,8 @@ impl<D: Device> Model<D> {
         cache: &mut KvCache<D>,
         acts: &mut Activations<D>,
     ) -> Result<()> {
-        self.run(batch, acts, Some((slots, cache)))
+        self.device
+            .recorded(|| self.run(batch, acts, Some((slots, cache))))
     }
 
     fn run(

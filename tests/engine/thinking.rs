@@ -25,7 +25,7 @@ pub fn questions(count: usize) -> Vec<Question> {
         .collect()
 }
 
-fn options(budget: usize, rollouts: usize, batch: usize) -> ThinkOptions {
+pub fn options(budget: usize, rollouts: usize, batch: usize) -> ThinkOptions {
     ThinkOptions {
         budget,
         // Hot enough that the tiny model closes some thoughts and breaks others.
@@ -52,7 +52,7 @@ fn think(
 }
 
 /// Everything of a thought, floats as bits.
-fn all_bits(t: &Thought) -> (Vec<u32>, Vec<u32>, u32, Ending, Vec<u32>) {
+pub fn all_bits(t: &Thought) -> (Vec<u32>, Vec<u32>, u32, Ending, Vec<u32>) {
     let (scores, embedding) = (bits(&t.log_probabilities), bits(&t.embedding));
     (
         t.tokens.clone(),

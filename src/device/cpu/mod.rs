@@ -63,6 +63,7 @@ impl<T: Send + Sync> Buffer<T> for Vec<T> {
 impl Memory for Cpu {
     type Real = f32;
     type Buffer<T: Pod + Send + Sync> = Vec<T>;
+    type Download<T: Pod + Send + Sync> = Vec<T>;
 
     fn zeros<T: Pod + Send + Sync>(&self, len: usize) -> Result<Vec<T>> {
         Ok(vec![T::zeroed(); len])
@@ -75,6 +76,14 @@ impl Memory for Cpu {
     fn download<T: Pod + Send + Sync>(&self, buffer: &Vec<T>, len: usize) -> Result<Vec<T>> {
         at_least("download", "buffer", buffer.len(), len)?;
         Ok(buffer[..len].to_vec())
+    }
+
+    fn start_download<T: Pod + Send + Sync>(&self, buffer: &Vec<T>, len: usize) -> Result<Vec<T>> {
+        self.download(buffer, len)
+    }
+
+    fn finish_download<T: Pod + Send + Sync>(&self, download: Vec<T>) -> Result<Vec<T>> {
+        Ok(download)
     }
 
     fn copy<T: Pod + Send + Sync>(

@@ -4,7 +4,7 @@
 //! and over.
 
 use cudarc::driver::{result, sys};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a caching allocator holds, in bytes of its size classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,9 +23,13 @@ pub struct Usage {
 /// where it ends.
 const EXACT: &str = "LREM_EXACT_ALLOCATIONS";
 
-/// Free blocks by their size.
+/// Free blocks by their size. The lowest is handed out first, so that who asks for the same again, as one
+/// token after the other does, gets the same.
 pub(super) struct Allocator {
-    free: BTreeMap<usize, Vec<sys::CUdeviceptr>>,
+    free: BTreeMap<usize, BTreeSet<sys::CUdeviceptr>>,
+    /// Blocks given back, with their bytes, while launches that may use them were put off.
+    held_back: Option<Vec<(sys::CUdeviceptr, usize)>>,
+    held_back_bytes: usize,
     usage: Usage,
     exact: bool,
 }
@@ -34,6 +38,8 @@ impl Default for Allocator {
     fn default() -> Allocator {
         Allocator {
             free: BTreeMap::new(),
+            held_back: None,
+            held_back_bytes: 0,
             usage: Usage::default(),
             exact: std::env::var_os(EXACT).is_some(),
         }
@@ -45,7 +51,7 @@ impl Allocator {
     /// returned to it. The context has to be current.
     pub fn allocate(&mut self, bytes: usize, stream: sys::CUstream) -> Option<sys::CUdeviceptr> {
         let size = self.size(bytes)?;
-        let kept = self.free.get_mut(&size).and_then(Vec::pop);
+        let kept = self.free.get_mut(&size).and_then(BTreeSet::pop_first);
         let address = match kept {
             Some(address) => address,
             None => self.fresh(size, stream)?,
@@ -75,6 +81,11 @@ impl Allocator {
         let Some(size) = self.size(bytes) else {
             return;
         };
+        if let Some(held_back) = &mut self.held_back {
+            held_back.push((address, bytes));
+            self.held_back_bytes += size;
+            return;
+        }
         self.usage.used -= size;
         if self.exact {
             self.usage.held -= size;
@@ -82,7 +93,22 @@ impl Allocator {
             let _ = unsafe { result::free_sync(address) };
             return;
         }
-        self.free.entry(size).or_default().push(address);
+        self.free.entry(size).or_default().insert(address);
+    }
+
+    /// From now on blocks that are given back are not handed out again; returns how many bytes that are so
+    /// far.
+    pub fn hold_back(&mut self) -> usize {
+        self.held_back.get_or_insert_default();
+        self.held_back_bytes
+    }
+
+    /// The launches for which blocks were held back have been sent.
+    pub fn let_go(&mut self) {
+        self.held_back_bytes = 0;
+        for (address, bytes) in self.held_back.take().into_iter().flatten() {
+            self.free(address, bytes);
+        }
     }
 
     fn size(&self, bytes: usize) -> Option<usize> {

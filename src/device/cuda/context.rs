@@ -1,9 +1,11 @@
 //! A GPU in use: its context, one stream for all work, its memory and its kernels.
 
 use super::allocator::{Allocator, Usage};
+use super::download::Landing;
 use super::driver::{self, Driver, unavailable};
 use super::launches::Launches;
 use super::modules::Modules;
+use super::recorder::Recorder;
 use super::staging::Staging;
 use crate::device::{DeviceError, Result};
 use cudarc::driver::sys::CUdevice_attribute::*;
@@ -15,7 +17,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const OLDEST: (u32, u32) = (8, 0);
 
 /// A GPU with everything that lives on it. All work goes to one stream in the order of the calls, so
-/// memory that was given back can be handed out again at once.
+/// memory that was given back can be handed out again at once, or when the launches that were put off are
+/// sent.
 pub struct Context {
     /// As the driver calls the GPU.
     pub name: String,
@@ -29,8 +32,11 @@ pub struct Context {
     device: sys::CUdevice,
     allocator: Mutex<Allocator>,
     staging: Mutex<Option<Staging>>,
+    /// Not in use.
+    landings: Mutex<Vec<Landing>>,
     modules: Mutex<Modules>,
     launches: Mutex<Launches>,
+    recorder: Mutex<Recorder>,
 }
 
 // SAFETY: handles of the driver, which any thread may use after it has made the context current; what
@@ -93,8 +99,10 @@ impl Context {
             device,
             allocator: Mutex::default(),
             staging: Mutex::default(),
+            landings: Mutex::default(),
             modules: Mutex::new(Modules::new(driver, capability, shared)),
             launches: Mutex::default(),
+            recorder: Mutex::default(),
         })
     }
 
@@ -111,25 +119,33 @@ impl Context {
 
     /// Waits until all work is done, and tells what went wrong in it.
     pub fn synchronize(&self) -> Result<()> {
+        // Copies may be under way to memory of the caller, so what cannot be sent is no reason not to wait.
+        let sent = self.flush();
         self.bind()?;
         // SAFETY: the stream is alive as long as `self`.
-        unsafe { result::stream::synchronize(self.stream) }.map_err(failed("synchronize"))
+        let waited = unsafe { result::stream::synchronize(self.stream) };
+        sent.and(waited.map_err(failed("synchronize")))
     }
 
     /// Memory in use, at most in use, and held from the driver.
     pub fn usage(&self) -> Usage {
-        lock(&self.allocator).usage()
+        self.allocator().usage()
     }
 
     /// An address of at least `bytes` bytes with nothing in particular in them.
     pub(super) fn allocate(&self, bytes: usize) -> Result<sys::CUdeviceptr> {
         self.bind()?;
-        let mut allocator = lock(&self.allocator);
-        if let Some(address) = allocator.allocate(bytes, self.stream) {
+        let allocate = || self.allocator().allocate(bytes, self.stream);
+        if let Some(address) = allocate() {
+            return Ok(address);
+        }
+        // Where there is no more, what launches hold back may do.
+        self.flush()?;
+        if let Some(address) = allocate() {
             return Ok(address);
         }
         let free = result::mem_get_info().map_or(0, |(free, _)| free);
-        let held = allocator.usage().held;
+        let held = self.usage().held;
         Err(DeviceError::OutOfMemory {
             device: format!("{} ({free} bytes free, {held} held)", self.name),
             needed: bytes,
@@ -138,15 +154,17 @@ impl Context {
 
     /// Takes back what [`Context::allocate`] gave for `bytes`.
     pub(super) fn free(&self, address: sys::CUdeviceptr, bytes: usize) {
-        lock(&self.allocator).free(address, bytes);
+        self.allocator().free(address, bytes);
     }
 
-    /// Copies `bytes` to `address` on the stream. They may change as soon as this returns.
+    /// Copies `bytes` to `address` on the stream, before the launches that were put off. They may change as
+    /// soon as this returns.
     ///
     /// # Safety
-    /// As many bytes at `address` are the stream's to write.
+    /// As many bytes at `address` are the stream's to write, and of new memory that nothing was told of.
     pub(super) unsafe fn upload(&self, bytes: &[u8], address: sys::CUdeviceptr) -> Result<()> {
         self.bind()?;
+        self.count_copy();
         let mut slot = lock(&self.staging);
         let staging = match &mut *slot {
             Some(staging) => staging,
@@ -164,12 +182,30 @@ impl Context {
 
     /// The function of a kernel instance; its module is loaded at the first call.
     pub(super) fn function(&self, instance: &str) -> Result<sys::CUfunction> {
+        let mut modules = lock(&self.modules);
+        if let Some(function) = modules.loaded(instance) {
+            return Ok(function);
+        }
         self.bind()?;
-        lock(&self.modules).function(instance)
+        modules.function(instance)
+    }
+
+    pub(super) fn allocator(&self) -> MutexGuard<'_, Allocator> {
+        lock(&self.allocator)
+    }
+
+    /// Pinned memory for downloads that is not in use.
+    pub(super) fn landings(&self) -> MutexGuard<'_, Vec<Landing>> {
+        lock(&self.landings)
     }
 
     pub(super) fn launches(&self) -> MutexGuard<'_, Launches> {
         lock(&self.launches)
+    }
+
+    /// Locked before the launches and the allocator, where a call needs several.
+    pub(super) fn recorder(&self) -> MutexGuard<'_, Recorder> {
+        lock(&self.recorder)
     }
 }
 
@@ -182,9 +218,13 @@ impl Drop for Context {
         // again. A failure here has nobody left to be told to.
         unsafe {
             let _ = result::stream::synchronize(self.stream);
-            lock(&self.allocator).release();
+            self.recorder().release();
+            self.allocator().release();
             if let Some(staging) = lock(&self.staging).take() {
                 staging.release();
+            }
+            for landing in self.landings().drain(..) {
+                landing.release();
             }
             lock(&self.modules).unload();
             let _ = result::stream::destroy(self.stream);

@@ -189,6 +189,7 @@ impl<T: Real> Cuda<T> {
         Cuda {
             context: self.context.clone(),
             plans: Default::default(),
+            lists: Default::default(),
             real: PhantomData,
         }
     }

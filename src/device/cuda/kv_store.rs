@@ -2,7 +2,7 @@
 
 use super::memory::CudaBuffer;
 use super::{Cuda, Packs};
-use crate::device::{Buffer, Memory, Real, Result};
+use crate::device::{Buffer, Real, Result};
 use crate::ops::attention::Heads;
 use crate::ops::kv_store::*;
 
@@ -19,7 +19,7 @@ impl<T: Real> KvStore for Cuda<T> {
         let (q_width, width, tokens) = (heads.q_dim(), heads.kv_dim(), slots.len());
         let packs = Packs::of::<T>(&[width, q_width]);
         let units = Packs::split(tokens * 2 * packs.count);
-        let slots = self.upload(slots)?;
+        let slots = self.list(slots)?;
         let kernel = self.kernel("kv_store")?.input(qkv).input(&slots);
         let kernel = kernel.output(keys).output(values).int(tokens)?;
         let kernel = kernel.int(q_width)?.int(width)?;

@@ -1,22 +1,17 @@
 //! Launching a kernel.
 
 use super::Cuda;
-use super::context::{Context, failed};
+use super::context::Context;
+use super::kernel_call::KernelCall;
 use super::memory::CudaBuffer;
 use crate::device::{DeviceError, Real, Result};
 use bytemuck::Pod;
-use cudarc::driver::{result, sys};
-use std::ffi::c_void;
 
 /// A kernel and the arguments that it gets, in their order.
 pub(super) struct Launch<'c> {
     context: &'c Context,
-    instance: String,
-    function: sys::CUfunction,
+    call: KernelCall,
     shared: usize,
-    /// All arguments, each from a multiple of 8 bytes on, and where each begins.
-    words: Vec<u64>,
-    starts: Vec<usize>,
 }
 
 impl<T: Real> Cuda<T> {
@@ -31,11 +26,8 @@ impl Context {
     pub(super) fn kernel(&self, instance: &str) -> Result<Launch<'_>> {
         Ok(Launch {
             context: self,
-            function: self.function(instance)?,
-            instance: instance.to_owned(),
+            call: KernelCall::new(instance, self.function(instance)?),
             shared: 0,
-            words: Vec::new(),
-            starts: Vec::new(),
         })
     }
 }
@@ -53,13 +45,7 @@ impl Launch<'_> {
 
     /// A number or structure, as C++ lays it out.
     pub fn value<V: Pod>(mut self, value: V) -> Self {
-        let bytes = bytemuck::bytes_of(&value);
-        self.starts.push(self.words.len());
-        for part in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..part.len()].copy_from_slice(part);
-            self.words.push(u64::from_ne_bytes(word));
-        }
+        self.call.push(bytemuck::bytes_of(&value));
         self
     }
 
@@ -79,7 +65,8 @@ impl Launch<'_> {
         self
     }
 
-    /// Puts the kernel on the stream with `grid` blocks of `block` threads; an empty grid is no work.
+    /// Puts the kernel on the stream, or with what is [recorded](Context::record), with `grid` blocks of
+    /// `block` threads; an empty grid is no work.
     ///
     /// # Errors
     /// A grid that the GPU cannot have, more shared memory than it has, and what the driver refuses.
@@ -87,7 +74,7 @@ impl Launch<'_> {
     /// # Safety
     /// The arguments are those of the kernel in number, order and type, and with this grid it stays
     /// inside the buffers.
-    pub unsafe fn launch(mut self, grid: [usize; 3], block: usize) -> Result<()> {
+    pub unsafe fn launch(self, grid: [usize; 3], block: usize) -> Result<()> {
         if grid.contains(&0) {
             return Ok(());
         }
@@ -107,33 +94,16 @@ impl Launch<'_> {
             );
             return Err(self.wrong(message));
         }
-        let error = format!("launch {}", self.instance);
-        let words = self.words.as_mut_ptr();
-        // SAFETY: every start lies within `words`, which outlives the call.
-        let at = |&start: &usize| unsafe { words.add(start).cast::<c_void>() };
-        let mut parameters: Vec<*mut c_void> = self.starts.iter().map(at).collect();
-        let [x, y, z] = grid.map(|blocks| blocks as u32);
-        self.context
-            .launches()
-            .around(self.context.stream, &self.instance, || {
-                // SAFETY: the caller's promise; the function and the stream are the context's.
-                unsafe {
-                    result::launch_kernel(
-                        self.function,
-                        (x, y, z),
-                        (block as u32, 1, 1),
-                        self.shared as u32,
-                        self.context.stream,
-                        &mut parameters,
-                    )
-                }
-                .map_err(failed(&error))
-            })
+        let mut call = self.call;
+        call.grid = grid.map(|blocks| blocks as u32);
+        (call.block, call.shared) = (block as u32, self.shared as u32);
+        // SAFETY: the caller's promise. Memory that is given back meanwhile is kept for the kernel.
+        unsafe { self.context.put(call) }
     }
 
     fn wrong(&self, message: String) -> DeviceError {
         DeviceError::Driver {
-            what: format!("launch {}", self.instance),
+            what: format!("launch {}", self.call.instance),
             message,
         }
     }

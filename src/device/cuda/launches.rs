@@ -31,6 +31,18 @@ impl Launches {
         self.repeats = repeats.max(1);
     }
 
+    /// Whether launches are timed.
+    pub fn is_timed(&self) -> bool {
+        self.spans.is_some()
+    }
+
+    /// Remembers what is launched.
+    pub fn note(&mut self, instance: &str) {
+        if !self.launched.contains(instance) {
+            self.launched.insert(instance.to_owned());
+        }
+    }
+
     /// Runs a launch; where launches are timed, then again between two events. The context has to be current.
     pub fn around(
         &mut self,
@@ -38,9 +50,7 @@ impl Launches {
         instance: &str,
         mut launch: impl FnMut() -> Result<()>,
     ) -> Result<()> {
-        if !self.launched.contains(instance) {
-            self.launched.insert(instance.to_owned());
-        }
+        self.note(instance);
         let Some(spans) = &mut self.spans else {
             return launch();
         };

@@ -2,6 +2,7 @@
 
 use super::Cuda;
 use super::context::{Context, failed};
+use super::download::CudaDownload;
 use crate::device::{Buffer, Memory, Real, Result, at_least};
 use bytemuck::Pod;
 use cudarc::driver::{result, sys};
@@ -39,6 +40,19 @@ impl<E> CudaBuffer<E> {
     fn bytes(&self) -> usize {
         self.len * size_of::<E>()
     }
+
+    /// Sets the first `len` elements, which it has, to zero; `E` is `Pod`.
+    fn fill_with_zeros(&self, len: usize) -> Result<()> {
+        let bytes = len * size_of::<E>();
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.context.bind()?;
+        self.context.count_copy();
+        // SAFETY: the buffer has `len` elements, and all-zero bytes are one.
+        unsafe { result::memset_d8_async(self.address, 0, bytes, self.context.stream) }
+            .map_err(failed("clear"))
+    }
 }
 
 impl<E> Drop for CudaBuffer<E> {
@@ -65,10 +79,12 @@ impl<T: Real> Cuda<T> {
 impl<T: Real> Memory for Cuda<T> {
     type Real = T;
     type Buffer<E: Pod + Send + Sync> = CudaBuffer<E>;
+    type Download<E: Pod + Send + Sync> = CudaDownload<E>;
 
     fn zeros<E: Pod + Send + Sync>(&self, len: usize) -> Result<CudaBuffer<E>> {
-        let mut buffer = self.scratch(len)?;
-        self.clear(&mut buffer, len)?;
+        let buffer = self.scratch(len)?;
+        // Nothing that was put off knows it.
+        buffer.fill_with_zeros(len)?;
         Ok(buffer)
     }
 
@@ -88,13 +104,27 @@ impl<T: Real> Memory for Cuda<T> {
         at_least("download", "buffer", buffer.len, len)?;
         let mut data = vec![E::zeroed(); len];
         if size_of_val(&data[..]) > 0 {
+            self.context.flush()?;
             self.context.bind()?;
+            self.context.count_copy();
             // SAFETY: the buffer has `len` elements, and `data` outlives the copy.
             unsafe { result::memcpy_dtoh_async(&mut data, buffer.address, self.context.stream) }
                 .map_err(failed("copy from the GPU"))?;
         }
         self.context.synchronize()?;
         Ok(data)
+    }
+
+    fn start_download<E: Pod + Send + Sync>(
+        &self,
+        buffer: &CudaBuffer<E>,
+        len: usize,
+    ) -> Result<CudaDownload<E>> {
+        CudaDownload::start(&self.context, buffer, len)
+    }
+
+    fn finish_download<E: Pod + Send + Sync>(&self, download: CudaDownload<E>) -> Result<Vec<E>> {
+        download.finish()
     }
 
     fn copy<E: Pod + Send + Sync>(
@@ -111,7 +141,9 @@ impl<T: Real> Memory for Cuda<T> {
         if bytes == 0 {
             return Ok(());
         }
+        self.context.flush()?;
         self.context.bind()?;
+        self.context.count_copy();
         let (from, to) = (src.address(src_at), dst.address(dst_at));
         // SAFETY: both ranges were checked above; a borrow keeps them apart.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.context.stream) }
@@ -120,17 +152,20 @@ impl<T: Real> Memory for Cuda<T> {
 
     fn clear<E: Pod + Send + Sync>(&self, buffer: &mut CudaBuffer<E>, len: usize) -> Result<()> {
         at_least("clear", "buffer", buffer.len, len)?;
-        let bytes = len * size_of::<E>();
-        if bytes == 0 {
-            return Ok(());
-        }
-        self.context.bind()?;
-        // SAFETY: the buffer has `len` elements, and all-zero bytes are one (`Pod`).
-        unsafe { result::memset_d8_async(buffer.address, 0, bytes, self.context.stream) }
-            .map_err(failed("clear"))
+        self.context.flush()?;
+        buffer.fill_with_zeros(len)
     }
 
     fn wait(&self) -> Result<()> {
         self.context.synchronize()
+    }
+
+    fn recorded<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        let recording = self.context.record();
+        let done = work();
+        let sent = recording.end();
+        self.lists.forget();
+        self.plans.forget();
+        done.and_then(|result| sent.map(|()| result))
     }
 }

@@ -2,17 +2,24 @@
 //! GPU's driver, which is the same path to the last bit.
 //!
 //! An op's launch code is in the file of its name. It checks the shapes, then launches; nothing waits
-//! for the GPU but `download`.
+//! for the GPU but `download`. What is launched within [`Memory::recorded`](super::Memory::recorded) goes to
+//! the driver together, as a graph.
 
 mod allocator;
 mod context;
+mod download;
 mod driver;
 mod edited;
+mod graph;
+mod graphs;
+mod kernel_call;
 mod kernels;
 mod launch;
 mod launches;
+mod lists;
 mod memory;
 mod modules;
+mod recorder;
 mod staging;
 
 mod adamw;
@@ -39,6 +46,7 @@ mod weight;
 
 pub use allocator::Usage;
 pub use context::Context;
+pub use download::CudaDownload;
 pub use driver::Driver;
 pub use edited::{
     Edited, FOLDER as KERNEL_FOLDER, architecture, assemble, machine_code, sass, use_kernels_of,
@@ -48,6 +56,7 @@ pub use kernels::{Cubin, Kernel, compiler, kernel, kernels, sources};
 pub(crate) use linear_cross_entropy::strip_columns;
 pub use memory::CudaBuffer;
 pub use peaks::Multiplier;
+pub use recorder::Calls;
 pub use weight::CudaWeight;
 
 use super::{Device, Real, Result};
@@ -62,6 +71,7 @@ pub struct Cuda<T> {
     context: Arc<Context>,
     /// Of attention.
     plans: attention::Plans,
+    lists: lists::Lists,
     real: PhantomData<T>,
 }
 
@@ -82,6 +92,7 @@ impl<T: Real> Cuda<T> {
         Ok(Cuda {
             context: Arc::new(Context::open(driver, ordinal)?),
             plans: attention::Plans::default(),
+            lists: lists::Lists::default(),
             real: PhantomData,
         })
     }

@@ -35,11 +35,16 @@ impl Modules {
         }
     }
 
+    /// The function of `instance` where it has been asked for before.
+    pub fn loaded(&self, instance: &str) -> Option<sys::CUfunction> {
+        self.functions.get(instance).copied()
+    }
+
     /// The function of `instance`, whose blocks may use all shared memory there is. The context has to
     /// be current.
     pub fn function(&mut self, instance: &str) -> Result<sys::CUfunction> {
-        if let Some(function) = self.functions.get(instance) {
-            return Ok(*function);
+        if let Some(function) = self.loaded(instance) {
+            return Ok(function);
         }
         if let Some(edited) = edited::compile(instance)? {
             self.load_edited(edited)?;

@@ -2,7 +2,7 @@
 
 use super::memory::CudaBuffer;
 use super::{Cuda, Packs, rows_per_block};
-use crate::device::{Buffer, Memory, Real, Result, at_least};
+use crate::device::{Buffer, Real, Result, at_least};
 use crate::ops::attention::Heads;
 use crate::ops::rope::*;
 
@@ -106,7 +106,7 @@ impl<T: Real> Cuda<T> {
         let half = Packs::of::<T>(&[heads.head_dim / 2]);
         let units = Packs::split(positions.len() * rotated * half.count);
         let tokens = positions.len();
-        let positions = self.upload(positions)?;
+        let positions = self.list(positions)?;
         let kernel = self.kernel("rope")?.output(qkv).input(&table.cos);
         let kernel = kernel.input(&table.sin).input(&positions).int(tokens)?;
         let kernel = kernel.int(heads.qkv_dim())?.int(rotated)?;

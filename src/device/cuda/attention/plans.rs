@@ -59,6 +59,12 @@ struct Kept<P> {
 }
 
 impl Plans {
+    /// Forgets both, so that the lists of a next forest lie at the same addresses.
+    pub fn forget(&self) {
+        forget(&self.forward);
+        forget(&self.backward);
+    }
+
     pub fn forward<T: Real>(
         &self,
         device: &Cuda<T>,
@@ -130,6 +136,10 @@ fn key_tiles(heads: &Heads, forest: &Forest, rows: usize) -> KeyTiles {
     } else {
         whole
     }
+}
+
+fn forget<P>(slot: &Mutex<Option<Kept<P>>>) {
+    *slot.lock().unwrap_or_else(PoisonError::into_inner) = None;
 }
 
 fn kept<P>(
