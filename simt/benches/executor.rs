@@ -65,7 +65,7 @@ impl Bench {
             LIMITS,
         );
         if self.counters {
-            let model = Model::of(Chip::chosen());
+            let model = Model::of(Chip::of(0));
             let profile = Profile::new(model, Arc::new(Forgotten));
             launch.watches.push(Arc::new(profile));
         }

@@ -187,14 +187,14 @@ fn occupancy_and_what_limits_it() {
     use simt::driver::Chip;
     // 16,384 bytes of static shared memory and 1,024 of the driver's: 13 blocks in 228 KiB.
     let record = Machine::new().run("", 1, 128, 64);
-    let shared = Chip::chosen().shared_per_multiprocessor / (16384 + 1024);
+    let shared = Chip::of(0).shared_per_multiprocessor / (16384 + 1024);
     assert_eq!(record.static_shared, 16384);
     assert_eq!(record.occupancy.blocks, shared);
     assert_eq!(record.occupancy.warps, 4 * shared);
     let limiter = serde_json::to_value(record.occupancy.limiter).unwrap();
     assert_eq!(limiter, "shared_memory");
     let record = Machine::new().run("", 1, 1024, 64);
-    let warps = Chip::chosen().threads_per_multiprocessor / 1024;
+    let warps = Chip::of(0).threads_per_multiprocessor / 1024;
     assert_eq!(record.occupancy.blocks, warps);
     let limiter = serde_json::to_value(record.occupancy.limiter).unwrap();
     assert_eq!(limiter, "warps");

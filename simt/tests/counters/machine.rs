@@ -38,7 +38,7 @@ impl Machine {
     pub fn new() -> Machine {
         Machine {
             arena: Arena::new(1 << 26).unwrap(),
-            l2: Model::of(Chip::chosen()).l2,
+            l2: Model::of(Chip::of(0)).l2,
             threads: 1,
             cooperative: false,
             cluster: None,
@@ -67,7 +67,7 @@ impl Machine {
             dynamic_shared: setup.shared,
         };
         let limits = ChipLimits {
-            multiprocessors: Chip::chosen().multiprocessors,
+            multiprocessors: Chip::of(0).multiprocessors,
             warps_per_sm: 64,
         };
         let mut launch = Launch::new(
@@ -79,7 +79,7 @@ impl Machine {
             limits,
         );
         let kept = Arc::new(Kept::default());
-        let mut model = Model::of(Chip::chosen());
+        let mut model = Model::of(Chip::of(0));
         model.l2 = self.l2;
         let output: Arc<dyn Output> = Arc::<Kept>::clone(&kept);
         launch.watches.push(Arc::new(Profile::new(model, output)));

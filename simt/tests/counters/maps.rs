@@ -34,7 +34,7 @@ pub fn matrix(
     swizzle: u32,
 ) -> Map {
     // The function is the library's own, whose first entry point this names.
-    assert!(!simt::driver::Chip::chosen().name.is_empty());
+    assert!(!simt::driver::Chip::of(0).name.is_empty());
     let mut map = Map([0xa5; 128]);
     let extent = [columns, rows];
     let (strides, boxes, steps) = ([pitch * bytes], [box_columns, box_rows], [1; 2]);
