@@ -215,7 +215,8 @@ mod tests {
         assert_eq!(target(branch(9), 7, false), None, "before the kernel");
         assert_eq!(target(FFMA, 7, false), None);
         // As nvdisasm shows them in a cubin for sm_90a.
-        assert_eq!(target(0xffff_fff4_0084_1947, 0x13a, true), Some(0x9c));
+        let back = 0x3_ffff_ffff_fff4_0084_1947;
+        assert_eq!(target(back, 0x13a, true), Some(0x9c));
         assert_eq!(target(0x0000_0010_00a0_0947, 0x6a, true), None, "forwards");
         // An outer loop around one with products, and a loop without.
         let words = [
