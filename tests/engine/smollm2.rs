@@ -20,8 +20,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 const QUERY: &str = "puppy peed in the living room how to stop the smell";
-/// Pairs of a step of training, as many as a small GPU's batch has.
-const PAIRS: usize = 16;
+/// Pairs of a step of training. The base model's embeddings are nearly the same for every text, so that InfoNCE's
+/// gradient is of small differences: of two pairs its cosine with the CPU's is 0.992.
+const PAIRS: usize = 24;
 const CONTEXT: usize = 256;
 const THOUGHT: usize = 8;
 
@@ -148,7 +149,6 @@ fn it_learns_as_on_the_cpu() {
     let Some((opened, prompts)) = open() else {
         return;
     };
-    let start = std::time::Instant::now();
     let (want, gradient) = step(&opened, &prompts, Arc::new(Cpu::new(Multiply::F32)));
     for gpu in gpus() {
         let name = gpu.context().name.clone();
@@ -158,8 +158,6 @@ fn it_learns_as_on_the_cpu() {
             "{name}: {loss} {want}"
         );
         let likeness = cosine(&got, &gradient);
-        eprintln!("{:?}", start.elapsed());
-        eprintln!("{name}: {loss} {want} {likeness}");
-        assert!(likeness >= 0.997, "{name}: {likeness}");
+        assert!(likeness >= 0.999, "{name}: {likeness}");
     }
 }
