@@ -2,10 +2,12 @@
 //!
 //! `cargo bench --bench kernels -- rms_norm` runs one op. `LREM_BENCH_DEVICE` says where: `simt`, the virtual
 //! GPU, where the figure is warp instructions and the same each time, or `cuda`, where it is the kernel's time
-//! on the GPU.
+//! on the GPU; there a table of times beside what the model predicts comes last.
 
 #[path = "shared/instructions.rs"]
 mod instructions;
+#[path = "shared/predicted.rs"]
+mod predicted;
 
 use criterion::measurement::{Measurement, WallTime};
 use criterion::{BenchmarkGroup, Criterion, Throughput};
@@ -16,7 +18,9 @@ use lrem::device::cuda::{Cuda, Driver, kernels};
 use lrem::with_contract;
 use lrem::workbench::contracts::OPS;
 use lrem::workbench::{Contract, Cost, Draw, Probe, Workload, first_of_each, workload};
+use predicted::Measured;
 use simt::count::record::Record;
+use std::cell::RefCell;
 use std::time::Duration;
 
 const DEVICE: &str = "LREM_BENCH_DEVICE";
@@ -27,8 +31,10 @@ fn main() {
     match std::env::var(DEVICE).as_deref() {
         Ok("cuda") => {
             let mut criterion = Criterion::default().configure_from_args();
-            every_workload(&mut criterion, &Timed);
+            let timed = Timed::default();
+            every_workload(&mut criterion, &timed);
             criterion.final_summary();
+            predicted::print(&timed.device.take(), &timed.measured.take());
         }
         Ok("simt") | Err(_) => {
             let profile = Profile::begin();
@@ -53,10 +59,12 @@ trait Meter {
         run: &mut dyn FnMut(),
     ) -> Vec<(String, <Self::Of as Measurement>::Value)>;
 
-    /// Benchmarks an instance that had `first` before; `again` measures the mean of so many launches.
+    /// Benchmarks an instance of an op at a workload, by their names, that had `first` before; `again` measures the mean of so many launches.
     fn bench(
+        &self,
+        op: &'static str,
         group: &mut BenchmarkGroup<'_, Self::Of>,
-        name: String,
+        name: (String, &str),
         first: <Self::Of as Measurement>::Value,
         again: &mut dyn FnMut(u32) -> <Self::Of as Measurement>::Value,
     );
@@ -112,17 +120,21 @@ fn at<C: Contract, T: Real, M: Meter>(
             let found = launches.into_iter().find(|(name, _)| *name == instance);
             found.expect("the same launches each time").1
         };
-        M::bench(
-            group,
-            format!("{instance}/{}", workload.uuid),
-            first,
-            &mut again,
-        );
+        let name = (instance.clone(), workload.uuid.as_str());
+        meter.bench(C::OP, group, name, first, &mut again);
     }
 }
 
 /// Time on an NVIDIA GPU.
-struct Timed;
+#[derive(Default)]
+struct Timed {
+    /// As its driver calls it.
+    device: RefCell<String>,
+    measured: RefCell<Vec<Measured>>,
+}
+
+/// Launches whose mean stands beside the prediction.
+const REPEATS: u32 = 20;
 
 impl Meter for Timed {
     type Of = WallTime;
@@ -134,23 +146,39 @@ impl Meter for Timed {
         repeats: u32,
         run: &mut dyn FnMut(),
     ) -> Vec<(String, Duration)> {
+        self.device.replace(device.context().name.clone());
         device.context().time_launches(repeats);
         run();
         first_of_each(device.context().launch_times().expect("launches that end"))
     }
 
     fn bench(
+        &self,
+        op: &'static str,
         group: &mut BenchmarkGroup<'_, WallTime>,
-        name: String,
+        (instance, workload): (String, &str),
         _: Duration,
         again: &mut dyn FnMut(u32) -> Duration,
     ) {
-        group.bench_function(name, |b| {
+        let mut benched = false;
+        group.bench_function(format!("{instance}/{workload}"), |b| {
+            benched = true;
             b.iter_custom(|n| {
                 let n = u32::try_from(n).expect("fewer launches");
                 again(n) * n
             })
         });
+        // A filter may have left it out.
+        if benched {
+            let time = again(REPEATS);
+            let workload = workload.to_string();
+            self.measured.borrow_mut().push(Measured {
+                op,
+                instance,
+                workload,
+                time,
+            });
+        }
     }
 }
 
@@ -176,11 +204,15 @@ impl Meter for Counted {
     }
 
     fn bench(
+        &self,
+        _: &'static str,
         group: &mut BenchmarkGroup<'_, Instructions>,
-        name: String,
+        (instance, workload): (String, &str),
         first: u64,
         _: &mut dyn FnMut(u32) -> u64,
     ) {
-        group.bench_function(name, |b| b.iter_custom(|n| n * first));
+        group.bench_function(format!("{instance}/{workload}"), |b| {
+            b.iter_custom(|n| n * first)
+        });
     }
 }

@@ -35,8 +35,8 @@ pub struct Sass {
     /// Of a thread.
     pub registers: u32,
     pub mix: Mix,
-    /// The loop with the most tensor instructions, or where there are none the most of any kind; the
-    /// innermost of those that share them.
+    /// Of the loops around no other with tensor instructions, the one with most of them, or where there are none
+    /// with most of any kind.
     pub main_loop: Option<Mix>,
 }
 
@@ -167,17 +167,29 @@ fn kind(operation: u16) -> usize {
 
 fn main_loop(words: &[u128], splits: bool) -> Option<Mix> {
     // What waits for long stands behind the end of the kernel and branches back from there: no loop.
-    let goes_on = |words: &&[u128]| words.iter().all(|&word| operation(word) != EXIT);
-    let loops = (0..words.len())
-        .filter_map(|at| Some(&words[target(words[at], at, splits)?..=at]))
-        .filter(goes_on)
-        .map(mix);
+    let goes_on = |words: &[u128]| words.iter().all(|&word| operation(word) != EXIT);
+    let found = |at: usize| {
+        let start = target(words[at], at, splits)?;
+        goes_on(&words[start..=at]).then_some((start, at))
+    };
+    let loops: Vec<(usize, usize)> = (0..words.len()).filter_map(found).collect();
+    let mixes: Vec<Mix> = loops.iter().map(|&(a, b)| mix(&words[a..=b])).collect();
+    let inside = |inner: usize, outer: usize| {
+        let ((a, b), (c, d)) = (loops[inner], loops[outer]);
+        c <= a && b <= d && b - a < d - c
+    };
+    let has_tensor = |at: usize| mixes[at].of("tensor") > 0;
+    let all = 0..loops.len();
+    let innermost = |outer: &usize| {
+        !all.clone()
+            .any(|inner| inside(inner, *outer) && has_tensor(inner))
+    };
     // The last of equal ones by tensor instructions is the smallest.
-    loops.max_by_key(|mix| {
-        let tensor = mix.of("tensor");
-        let total = i64::from(mix.total());
+    let chosen = all.clone().filter(innermost).max_by_key(|at| {
+        let (tensor, total) = (mixes[*at].of("tensor"), i64::from(mixes[*at].total()));
         (tensor, if tensor > 0 { -total } else { total })
-    })
+    });
+    chosen.map(|at| mixes[at])
 }
 
 /// Where a branch backwards leads; the distance is counted in words of 4 bytes from the next instruction.
@@ -233,6 +245,19 @@ mod tests {
         assert_eq!(mix(&words).total(), 8);
         let inner = main_loop(&words, false).unwrap();
         assert_eq!((inner.of("tensor"), inner.total()), (1, 3));
+        // Two loops with products in one: the one with more.
+        let two = [
+            HMMA,
+            branch(1),
+            FFMA,
+            HMMA,
+            HMMA,
+            branch(3),
+            FFMA,
+            branch(7),
+        ];
+        let larger = main_loop(&two, false).unwrap();
+        assert_eq!((larger.of("tensor"), larger.total()), (2, 4));
         let plain = main_loop(&words[..3], false).unwrap();
         assert_eq!((plain.of("f32"), plain.of("control")), (2, 1));
         assert_eq!(

@@ -11,8 +11,9 @@
 // Launch    grid: (items, num_kv_heads), block: 32 · WARPS, dynamic shared memory: 512 · D bytes, and
 //           64 · WARPS · M · (D + 8) more where M > 1.
 // Tiling    A block holds WARPS · M · 16 rows (attention.cuh: tokens times heads of a group), each warp
-//           M · 16, and streams the tiles of 64 keys of its runs past them. A warp whose rows see
-//           nothing of a tile only helps to load it.
+//           M · 16, and streams the tiles of 64 keys of its runs past them. Tiles that all of them see
+//           have a loop of their own, without masks and ends. A warp whose rows see nothing of a tile
+//           only helps to load it.
 // Registers Queries as fragments, scores of a tile, the output of a piece; folded pieces as well where
 //           M = 1, in shared memory otherwise.
 // Shared    Two stages of a key and a value tile: while one is multiplied, the next is on its way. The
@@ -69,7 +70,14 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     piece.clear();
     Folded<D, M, kThreads, (M > 1)> total(reinterpret_cast<float*>(stage(2)));
 
-    int visible[M][2];
+    const auto attend = [&](int stage_of, int here, bool hides, const int (&visible)[M][2]) {
+        float scores[M][kKeys / 8][4] = {};
+        multiply_transposed<M, kKeys>(scores, q, Tile<D>{stage(stage_of)});
+        if (hides) mask(scores, visible, here);
+        piece.soften(scores, log2_scale);
+        multiply<M, kKeys>(piece.values, scores, Tile<D>{stage(stage_of) + kKeys * D});
+    };
+    int visible[M][2], whole = 0;
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
         if (at == 0) {
             const Run run = runs[item.run + index];
@@ -77,6 +85,23 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
             for (int m = 0; m < M; ++m)
 #pragma unroll
                 for (int half = 0; half < 2; ++half) visible[m][half] = visible_to(h, run, row_of(m, half));
+            // Keys that all rows of the block see, where every warp has rows.
+            const bool all = run.first <= item.first && item.first + item.rows <= run.last;
+            whole = all && item.rows > kRows - 16 * M ? visible_to(h, run, item.first) : 0;
+        }
+
+        // Tiles of them with a whole tile of the same run behind, up to the last of a piece: nothing is hidden, and
+        // no end has to be looked for.
+        const int piece_end = (at / kPiece + 1) * kPiece - kKeys;
+        const int plain = min(min(whole, count - kKeys) / kKeys * kKeys, piece_end);
+        for (; at < plain; at += kKeys, now ^= 1) {
+            await_copies<0>();
+            __syncthreads();  // as below
+            const bf16* next = keys + static_cast<size_t>(key + at + kKeys) * kv_stride + kv_head * D;
+            fetch<kKeys, kThreads, true>(Tile<D>{stage(now ^ 1)}, kKeys, next, kv_stride);
+            fetch<kKeys, kThreads, true>(Tile<D>{stage(now ^ 1) + kKeys * D}, kKeys, values + (next - keys), kv_stride);
+            commit_copies();
+            attend(now, at, false, visible);
         }
 
         await_copies<0>();
@@ -95,13 +120,8 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
 #pragma unroll
             for (int half = 0; half < 2; ++half)
                 least = min(least, visible[m][half]), most = max(most, visible[m][half]);
-        if (__any_sync(0xffffffffu, most > here)) {
-            float scores[M][kKeys / 8][4] = {};
-            multiply_transposed<M, kKeys>(scores, q, Tile<D>{stage(now)});
-            if (__any_sync(0xffffffffu, least < here + kKeys)) mask(scores, visible, here);
-            piece.soften(scores, log2_scale);
-            multiply<M, kKeys>(piece.values, scores, Tile<D>{stage(now) + kKeys * D});
-        }
+        if (__any_sync(0xffffffffu, most > here))
+            attend(now, here, __any_sync(0xffffffffu, least < here + kKeys), visible);
 
         if (at % kPiece == 0 && __any_sync(0xffffffffu, piece.seen())) {
             total.add(piece, log2_scale);

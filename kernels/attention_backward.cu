@@ -12,7 +12,8 @@
 // Launch    attention_delta: grid (rows / 4 rounded up, num_kv_heads), block 128. attention_backward:
 //           grid (items, num_kv_heads), block 32 · WARPS, dynamic shared memory 512 · D bytes.
 // Tiling    A block holds WARPS · 16 rows, each warp 16, and streams the tiles of 64 keys of its runs past
-//           them. A warp whose rows see nothing of a tile only helps to load it.
+//           them. Tiles that all of them see have a loop of their own, without masks and ends. A warp whose
+//           rows see nothing of a tile only helps to load it.
 // Registers Queries and output gradients as fragments, scores and ds of a tile, the gradient.
 // Shared    Two stages of a key and a value tile; queries and output gradients pass through the second
 //           at the start, the gradient through the first at the end.
@@ -92,9 +93,40 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
     }
 
     float dq[1][D / 8][4] = {};
-    int visible[1][2];
+    const auto add_tile = [&](int stage, int here, bool hides, const int (&visible)[1][2]) {
+        float p[1][kKeys / 8][4] = {}, ds[1][kKeys / 8][4] = {};
+        multiply_transposed<1, kKeys>(p, q, tile(stage, 0));
+        multiply_transposed<1, kKeys>(ds, g, tile(stage, 1));
+        if (hides) mask(p, visible, here);
+#pragma unroll
+        for (int n = 0; n < kKeys / 8; ++n)
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                const float weight = exp2_of(fmaf(p[0][n][i], log2_scale, -stat[i / 2].x));
+                ds[0][n][i] = weight * (ds[0][n][i] - stat[i / 2].y);
+            }
+        multiply<1, kKeys>(dq, ds, tile(stage, 0));
+    };
+    int visible[1][2], whole = 0;
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
-        if (at == 0) visible[0][0] = visible_to(h, run, row0), visible[0][1] = visible_to(h, run, row0 + 8);
+        if (at == 0) {
+            visible[0][0] = visible_to(h, run, row0), visible[0][1] = visible_to(h, run, row0 + 8);
+            // Keys that all rows of the block see, where every warp has rows.
+            const bool all = run.first <= item.first && item.first + item.rows <= run.last;
+            whole = all && item.rows > kRows - 16 ? visible_to(h, run, item.first) : 0;
+        }
+
+        // Tiles of them with a whole tile of the same run behind: nothing is hidden, and no end has to be looked for.
+        const int plain = min(whole, run.keys - kKeys) / kKeys * kKeys;
+        for (; at < plain; at += kKeys, now ^= 1) {
+            await_copies<0>();
+            __syncthreads();  // as below
+            const bf16* next = keys + static_cast<size_t>(run.key + at + kKeys) * stride;
+            fetch<kKeys, kThreads, true>(tile(now ^ 1, 0), kKeys, next, stride);
+            fetch<kKeys, kThreads, true>(tile(now ^ 1, 1), kKeys, values + (next - keys), stride);
+            commit_copies();
+            add_tile(now, at, false, visible);
+        }
 
         await_copies<0>();
         __syncthreads();  // the tile is there, and the other stage has been read
@@ -106,20 +138,8 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
         }
         if (index < item.runs) fetch_tile(now ^ 1, run, at);
 
-        if (__any_sync(0xffffffffu, max(visible[0][0], visible[0][1]) > here)) {
-            float p[1][kKeys / 8][4] = {}, ds[1][kKeys / 8][4] = {};
-            multiply_transposed<1, kKeys>(p, q, tile(now, 0));
-            multiply_transposed<1, kKeys>(ds, g, tile(now, 1));
-            if (__any_sync(0xffffffffu, min(visible[0][0], visible[0][1]) < here + kKeys)) mask(p, visible, here);
-#pragma unroll
-            for (int n = 0; n < kKeys / 8; ++n)
-#pragma unroll
-                for (int i = 0; i < 4; ++i) {
-                    const float weight = exp2_of(fmaf(p[0][n][i], log2_scale, -stat[i / 2].x));
-                    ds[0][n][i] = weight * (ds[0][n][i] - stat[i / 2].y);
-                }
-            multiply<1, kKeys>(dq, ds, tile(now, 0));
-        }
+        if (__any_sync(0xffffffffu, max(visible[0][0], visible[0][1]) > here))
+            add_tile(now, here, __any_sync(0xffffffffu, min(visible[0][0], visible[0][1]) < here + kKeys), visible);
     }
 
 #pragma unroll

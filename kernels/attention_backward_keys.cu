@@ -13,7 +13,7 @@
 // Launch    grid (items, num_kv_heads), block 128, dynamic shared memory 256 · D + 8 · ROWS · (D + 2) bytes.
 //           attention_backward_keys_fold: grid (folds, num_kv_heads, any), block 128.
 // Tiling    A block holds 64 keys of a segment, each warp 16, and streams visits of ROWS query rows past
-//           them. Products are transposed, keys by rows, so that p and ds are left factors as they are.
+//           them; those that see all of the keys have a loop of their own, without masks. Products are transposed, keys by rows, so that p and ds are left factors as they are.
 //           Keys that very many rows see, or many where tiles are too few for the GPU, are given to several
 //           blocks, each with a share of the visits, whose sums are folded by a second kernel.
 // Registers p and ds of a visit and both gradients; keys and values as fragments where D = 64.
@@ -99,20 +99,12 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
     const Left<D, ROWS> k(keys, warp_key), v(values, warp_key);
 
     float dk[1][D / 8][4] = {}, dv[1][D / 8][4] = {};
-    for (int index = 0, now = 0; index < item.visits; ++index, now ^= 1) {
-        await_copies<0>();
-        __syncthreads();  // the visit is there, and the other stage has been read
-        Visit next = visit;
-        if (index + 1 < item.visits) {
-            next = visits[item.visit + index + 1];
-            fetch_visit(now ^ 1, next);
-        }
-
-        // Rows past the visit's end are zeros, and so are their stats: they add nothing.
+    // Rows past a visit's end are zeros, and so are their stats: they add nothing.
+    const auto add_visit = [&](const Visit& visit, int now, bool hides) {
         float p[1][ROWS / 8][4] = {}, ds[1][ROWS / 8][4] = {};
         k.times(p, tile(now, 0));
         v.times(ds, tile(now, 1));
-        if (visit.causal) {
+        if (hides) {
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
                 // The first row whose token sees the key, counted from this thread's first.
@@ -137,6 +129,25 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
         }
         multiply<1, ROWS>(dv, p, tile(now, 1));
         multiply<1, ROWS>(dk, ds, tile(now, 0));
+    };
+    for (int index = 0, now = 0; index < item.visits; ++index, now ^= 1) {
+        // Visits whose rows see all of the keys, with another behind: nothing is hidden.
+        for (; index + 1 < item.visits && !(visit.causal && visit.seen < item.keys); ++index, now ^= 1) {
+            await_copies<0>();
+            __syncthreads();  // as below
+            const Visit next = visits[item.visit + index + 1];
+            fetch_visit(now ^ 1, next);
+            add_visit(visit, now, false);
+            visit = next;
+        }
+        await_copies<0>();
+        __syncthreads();  // the visit is there, and the other stage has been read
+        Visit next = visit;
+        if (index + 1 < item.visits) {
+            next = visits[item.visit + index + 1];
+            fetch_visit(now ^ 1, next);
+        }
+        add_visit(visit, now, visit.causal);
         visit = next;
     }
 

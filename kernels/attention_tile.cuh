@@ -37,8 +37,9 @@ struct Tile {
 };
 
 // Copies rows of a matrix into a tile: row r from `row_start(r)`, zeros from row `count` on, which are not
-// read. A thread keeps to one column of chunks, so that its addresses differ by whole rows.
-template <int ROWS, int THREADS, int D, typename RowStart>
+// read; none where all are there (WHOLE). A thread keeps to one column of chunks, so that its addresses differ by
+// whole rows.
+template <int ROWS, int THREADS, bool WHOLE = false, int D, typename RowStart>
 __device__ void fetch(Tile<D> tile, int count, const RowStart& row_start) {
     constexpr int chunks = Tile<D>::kChunks, step = THREADS / chunks;
     const int c = threadIdx.x % chunks, first = threadIdx.x / chunks;
@@ -47,18 +48,18 @@ __device__ void fetch(Tile<D> tile, int count, const RowStart& row_start) {
     for (int i = 0; i < (ROWS + step - 1) / step; ++i) {
         const int row = first + i * step;
         if (ROWS % step == 0 || row < ROWS) {
-            copy_async(shared_address(tile.chunk(row, c)), row_start(row) + c * 8, row < count);
+            copy_async(shared_address(tile.chunk(row, c)), row_start(row) + c * 8, WHOLE || row < count);
         }
     }
 }
 
 // The same for rows that are `stride` elements apart.
-template <int ROWS, int THREADS, int D>
+template <int ROWS, int THREADS, bool WHOLE = false, int D>
 __device__ void fetch(Tile<D> tile, int count, const bf16* rows, int stride) {
     constexpr int chunks = Tile<D>::kChunks, step = THREADS / chunks;
     const char* at = reinterpret_cast<const char*>(rows + static_cast<size_t>(threadIdx.x / chunks) * stride);
     const size_t bytes = static_cast<size_t>(step) * stride * sizeof(bf16);
-    fetch<ROWS, THREADS>(tile, count, [&](int row) {
+    fetch<ROWS, THREADS, WHOLE>(tile, count, [&](int row) {
         return reinterpret_cast<const bf16*>(at + (row - static_cast<int>(threadIdx.x / chunks)) / step * bytes);
     });
 }

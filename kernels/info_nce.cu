@@ -15,7 +15,7 @@
 // Shapes    unit queries q [queries, hidden], unit items d [items, hidden], f32: 1/τ multiplies the
 //           error of a product, so nothing is rounded to bf16. Masks: items
 //           masked[mask_offsets[i] .. mask_offsets[i + 1]], ascending; mask_offsets null: none.
-//           partial [slices][queries]; g [rows of a strip, items].
+//           partial [3][slices][queries], maxima, sums and ranks − 1; g [rows of a strip, items].
 // Launch    info_nce: grid (ceil(queries / kM), slices); info_nce_gradient: grid ceil(rows / kM) ·
 //           ceil(items / kN); info_nce_target: grid ceil(queries / kM); block P::kThreads; dynamic
 //           shared memory: the stages, and 512 bytes for masks. info_nce_finish: 32 queries, block 256.
@@ -181,7 +181,7 @@ __device__ void mark_masked(unsigned long long* bits, const int* mask_offsets, c
 template <class P>
 __global__ void __launch_bounds__(P::kThreads)
     info_nce(const float* q, const float* d, const float* target_score, const int* mask_offsets,
-             const unsigned* masked, Standing* partial, int queries, int items, int hidden, int slice,
+             const unsigned* masked, float* partial, int queries, int items, int hidden, int slice,
              float inverse_temperature) {
     extern __shared__ __align__(128) char shared[];
     auto* bits = reinterpret_cast<unsigned long long*>(shared + P::kStages * P::kStageBytes);
@@ -218,19 +218,29 @@ __global__ void __launch_bounds__(P::kThreads)
     merge_rows<P>(
         shared, states, [&](Standing a, Standing b) { return joined(a, b, scale); },
         [&](int r, Standing state) {
-            if (row + r < queries) partial[static_cast<size_t>(blockIdx.y) * queries + row + r] = state;
+            if (row + r >= queries) return;
+            const size_t plane = static_cast<size_t>(gridDim.y) * queries;
+            float* to = partial + static_cast<size_t>(blockIdx.y) * queries + row + r;
+            to[0] = state.scores.max;
+            to[plane] = state.scores.sum;
+            to[2 * plane] = __uint_as_float(state.above);
         });
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kFinishWarps * kWarp)
-    info_nce_finish(const Standing* partial, const T* target_score, T* loss, T* lse, unsigned* rank,
+    info_nce_finish(const float* partial, const T* target_score, T* loss, T* lse, unsigned* rank,
                     int queries, int slices, float inverse_temperature) {
     const int query = blockIdx.x * kWarp + threadIdx.x % kWarp;
     const float scale = kLog2E * inverse_temperature;
     const Standing state = merge_slices<kFinishWarps>(
-        partial, query, queries, slices, Standing{{minus_infinity(), 0.0f}, 0},
-        [&](Standing a, Standing b) { return joined(a, b, scale); });
+        query < queries, slices, Standing{{minus_infinity(), 0.0f}, 0},
+        [&](Standing a, Standing b) { return joined(a, b, scale); },
+        [&](int slice) {
+            const size_t plane = static_cast<size_t>(slices) * queries;
+            const float* from = partial + static_cast<size_t>(slice) * queries + query;
+            return Standing{{from[0], from[plane]}, __float_as_uint(from[2 * plane])};
+        });
     if (threadIdx.x >= kWarp || query >= queries) return;
     const float tail = logf(state.scores.sum);
     lse[query] = state.scores.max * inverse_temperature + tail;

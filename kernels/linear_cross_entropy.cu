@@ -65,7 +65,7 @@ constexpr int kFinishWarps = 8;
 template <class P>
 __global__ void __launch_bounds__(P::kThreads)
     lce_forward(const typename P::A::Element* hidden, const typename P::A::Element* w,
-                const unsigned* target, LogSum* partial, float* target_logit, int m, int n, int k,
+                const unsigned* target, float2* partial, float* target_logit, int m, int n, int k,
                 int slice) {
     extern __shared__ __align__(128) char shared[];
     const int row = blockIdx.x * P::kM, begin = blockIdx.y * slice;
@@ -99,17 +99,21 @@ __global__ void __launch_bounds__(P::kThreads)
     merge_rows<P>(
         shared, states, [](LogSum a, LogSum b) { return merged(a, b, kLog2E); },
         [&](int r, LogSum state) {
-            if (row + r < m) partial[static_cast<size_t>(blockIdx.y) * m + row + r] = state;
+            if (row + r < m) partial[static_cast<size_t>(blockIdx.y) * m + row + r] = {state.max, state.sum};
         });
 }
 
 template <typename T>
 __global__ void __launch_bounds__(kFinishWarps * kWarp)
-    lce_finish(const LogSum* partial, const T* target_logit, T* nll, T* lse, int m, int slices) {
+    lce_finish(const float2* partial, const T* target_logit, T* nll, T* lse, int m, int slices) {
     const int row = blockIdx.x * kWarp + threadIdx.x % kWarp;
-    const LogSum state =
-        merge_slices<kFinishWarps>(partial, row, m, slices, LogSum{minus_infinity(), 0.0f},
-                                   [](LogSum a, LogSum b) { return merged(a, b, kLog2E); });
+    const LogSum state = merge_slices<kFinishWarps>(
+        row < m, slices, LogSum{minus_infinity(), 0.0f},
+        [](LogSum a, LogSum b) { return merged(a, b, kLog2E); },
+        [&](int slice) {
+            const float2 of = partial[static_cast<size_t>(slice) * m + row];
+            return LogSum{of.x, of.y};
+        });
     if (threadIdx.x >= kWarp || row >= m) return;
     const float tail = logf(state.sum);
     lse[row] = state.max + tail;

@@ -86,21 +86,29 @@ __device__ void merge_rows(char* shared, State (&states)[P::kI], Merge merge, Wr
     }
 }
 
-// A row's state from those of its slices, partial[slices][rows], by a block whose lanes are rows and whose
+// A row's state from those of its slices, which `of_slice` gives, by a block whose lanes are rows and whose
 // warps take every kWarps-th slice: the slices of a warp in rising order, then the warps. The first warp
-// gets it. `none` is the state of no score. All threads must call it.
-template <int kWarps, class State, class Merge>
-__device__ State merge_slices(const State* partial, int row, int rows, int slices, State none, Merge merge) {
-    __shared__ State states[kWarps][kWarp];
+// gets it. State is any struct of 4-byte members; `none` is the state of no score, and of a lane that is not `there`. All threads must call it.
+template <int kWarps, class State, class Merge, class OfSlice>
+__device__ State merge_slices(bool there, int slices, State none, Merge merge, OfSlice of_slice) {
+    constexpr int kWords = sizeof(State) / 4;
+    __shared__ unsigned words[kWarps][kWords][kWarp];
     const int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
     State state = none;
-    if (row < rows)
-        for (int slice = warp; slice < slices; slice += kWarps)
-            state = merge(state, partial[static_cast<size_t>(slice) * rows + row]);
-    states[warp][lane] = state;
-    __syncthreads();
-    state = states[0][lane];
+    if (there)
+        for (int slice = warp; slice < slices; slice += kWarps) state = merge(state, of_slice(slice));
 #pragma unroll
-    for (int other = 1; other < kWarps; ++other) state = merge(state, states[other][lane]);
+    for (int word = 0; word < kWords; ++word)
+        words[warp][word][lane] = reinterpret_cast<const unsigned*>(&state)[word];
+    __syncthreads();
+    if (warp > 0) return state;
+#pragma unroll
+    for (int other = 1; other < kWarps; ++other) {
+        State more;
+#pragma unroll
+        for (int word = 0; word < kWords; ++word)
+            reinterpret_cast<unsigned*>(&more)[word] = words[other][word][lane];
+        state = merge(state, more);
+    }
     return state;
 }

@@ -3,27 +3,32 @@
 //
 //   rms_norm            y = x / sqrt(mean(x²) + eps) · w
 //   add_rms_norm        sum = x + delta;  y = rms_norm(sum) · w
-//   rms_norm_backward   dx += r·w·dy − x·r³·Σ(w·dy·x)/dim with r = 1 / sqrt(mean(x²) + eps), and the
-//                       rows' dy·x·r summed by block; column_sums adds the blocks' sums to dw
+//   rms_norm_backward   dx += r·w·dy − x·r³·Σ(w·dy·x)/dim with r = 1 / sqrt(mean(x²) + eps),
+//                       dw += Σ dy·x·r over the rows
 //
 // Source: Zhang & Sennrich, "Root Mean Square Layer Normalization", arXiv 1910.07467, eq. 4.
 //
 // Shapes    x, delta, sum, y, dy, dx: [rows, dim], row-major, of type T; w, dw: [dim], f32; partials:
 //           [blocks, dim], f32. Arithmetic in f32. sum may be x. In bf16 the norm is that of sum as it
 //           is stored, rounded, so that fused and unfused give the same bits.
-// Launch    forward: grid rows; backward: grid ceil(rows / rows_per_block). Block: any multiple of 32
-//           up to 1024 threads; the packs of a row, at most 1024, suit.
-// Tiling    One block a row (backward: some rows, one after the other). A thread takes packs of 16 bytes,
-//           neighbouring threads neighbouring packs; where rows do not start at multiples of 16 bytes,
-//           packs are of one element. A row has a pack for each thread, or is gone over twice.
-// Registers A pack of each operand, w's among them, the running sums, and of dw the sums of a pack.
-// Shared    Two floats a warp; backward of rows that are gone over twice: dim floats as well.
+// Launch    forward: grid rows, block: any multiple of 32 up to 1024 threads; one for each 16 bytes of a row suit.
+//           Backward: grid ceil(rows / rows_per_block), block: `lanes`, a multiple of 32, for each of the
+//           rows that it takes at once, up to 512; on one stream, as the blocks count who is last.
+// Tiling    One block a row (backward: some rows, several at once, and the last block to end adds the
+//           blocks' sums to dw). A thread takes packs of four
+//           elements, neighbouring threads neighbouring packs, so that the weights' 16 bytes a thread lie
+//           side by side as well; where rows are not whole packs, packs are of one element. A thread holds
+//           up to two packs of a row, backward four, or the row is gone over twice.
+// Registers Packs of each operand, w's among them, the running sums, and of dw the sums of the packs.
+// Shared    Two floats a warp; backward: dim floats for each row at once but the first, and for rows that
+//           are gone over twice dim floats.
 // Global    In elements: rms_norm (2 · rows + 1) · dim, add_rms_norm (4 · rows + 1) · dim, backward
-//           (4 · rows + 1) · dim and 2 · dim f32 for each block. What is gone over twice comes from L1
-//           the second time.
+//           (4 · rows + 3) · dim and dim f32 for each block, where there are several, written and read
+//           again from L2. What is gone over twice comes from L1 the second time.
 // Flops     4 · rows · dim, add_rms_norm 5, backward 14: bound by memory.
-// Order     Each thread adds its elements in rising order, then the warps', by warp_sum; dw by rows
-//           within a block, then by blocks: bits repeat for one block size.
+// Order     Each thread adds its elements in rising order, then the warps', by warp_sum; dw by every
+//           n-th row of a block, n being its rows at once, these n, then by blocks, whichever is last: bits
+//           repeat for one block size.
 //
 // instance: rms_norm_f32 = rms_norm<float>
 // instance: rms_norm_bf16 = rms_norm<__nv_bfloat16>
@@ -34,11 +39,16 @@
 
 #include "common.cuh"
 
+// Elements of a pack: 16 bytes of w, and as many or half as many of a row.
+constexpr int kPack = 4;
+// Packs of a row that a thread holds at most.
+constexpr int kForward = 2, kBackward = 4;
 // Of a block: without a bound the compiler may give a thread more registers than so many can have.
-constexpr int kMostThreads = 1024;
+constexpr int kMostThreads = 1024, kMostBackward = 512;
 
-// The sums of a and of b over the block, in every thread; the order is that of block_sum.
-__device__ void block_sums(float& a, float& b) {
+// The sums of a and of b over the `lanes` threads of a row, in each of them; the order is that of
+// block_sum. All threads of the block must call it.
+__device__ void row_sums(float& a, float& b, int lanes) {
     __shared__ float2 sums[kWarp];
     a = warp_sum(a);
     b = warp_sum(b);
@@ -46,15 +56,16 @@ __device__ void block_sums(float& a, float& b) {
     if (threadIdx.x % kWarp == 0) sums[threadIdx.x / kWarp] = {a, b};
     __syncthreads();
     a = b = 0.0f;
-    for (int warp = 0; warp < blockDim.x / kWarp; ++warp) {
-        a += sums[warp].x;
-        b += sums[warp].y;
+    const float2* of_row = sums + threadIdx.x / lanes * (lanes / kWarp);
+    for (int warp = 0; warp < lanes / kWarp; ++warp) {
+        a += of_row[warp].x;
+        b += of_row[warp].y;
     }
 }
 
-// The factor 1 / sqrt(mean square + eps) of a row from the sum of its squares.
-__device__ float inverse_rms(float squares, int dim, float eps) {
-    return 1.0f / sqrtf(squares / dim + eps);
+// The factor 1 / sqrt(mean square + eps) of a row from the sum of its squares, to within 4 ulp.
+__device__ float inverse_rms(float squares, float inverse_dim, float eps) {
+    return rsqrtf(fmaf(squares, inverse_dim, eps));
 }
 
 template <int N, typename T>
@@ -81,23 +92,35 @@ __device__ Pack<T, N> scaled(const Pack<T, N>& x, const Pack<float, N>& w, float
     return y;
 }
 
-// A row with a pack for each thread; delta and sum may be null.
-template <int N, typename T>
+// A row with up to K packs for each thread; delta and sum may be null.
+template <int K, typename T>
 __device__ void norm_packs(const T* x, const T* delta, const float* w, T* sum, T* y, int dim, float eps) {
-    const int at = threadIdx.x * N;
-    Pack<T, N> row = {};
-    Pack<float, N> weight = {};
-    if (at < dim) {
-        row = load<N>(x + at);
-        // Before the block waits for its sum, so that the two latencies are one.
-        weight = load_f32<N>(w + at);
-        if (delta != nullptr) {
-            row = sum_of(row, load<N>(delta + at));
-            store<N>(sum + at, row);
+    const float inverse_dim = 1.0f / dim;
+    Pack<T, kPack> row[K] = {};
+    Pack<float, kPack> weight[K] = {};
+    float squares = 0.0f;
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        const int at = (threadIdx.x + k * blockDim.x) * kPack;
+        if (at < dim) {
+            row[k] = load<kPack>(x + at);
+            // Before the block waits for its sum, so that the two latencies are one.
+            weight[k] = load<kPack>(w + at);
+            if (delta != nullptr) row[k] = sum_of(row[k], load<kPack>(delta + at));
         }
     }
-    const float r = inverse_rms(block_sum(sum_of_squares(row)), dim, eps);
-    if (at < dim) store<N>(y + at, scaled(row, weight, r));
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        const int at = (threadIdx.x + k * blockDim.x) * kPack;
+        if (delta != nullptr && at < dim) store<kPack>(sum + at, row[k]);
+        squares += sum_of_squares(row[k]);
+    }
+    const float r = inverse_rms(block_sum(squares), inverse_dim, eps);
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        const int at = (threadIdx.x + k * blockDim.x) * kPack;
+        if (at < dim) store<kPack>(y + at, scaled(row[k], weight[k], r));
+    }
 }
 
 // A row of any length, gone over twice. A thread reads back only what it wrote itself.
@@ -112,7 +135,7 @@ __device__ void norm_row(const T* x, const T* delta, const float* w, T* sum, T* 
         }
         squares += sum_of_squares(row);
     }
-    const float r = inverse_rms(block_sum(squares), dim, eps);
+    const float r = inverse_rms(block_sum(squares), 1.0f / dim, eps);
     const T* row = delta == nullptr ? x : sum;
     for (int at = threadIdx.x * N; at < dim; at += blockDim.x * N)
         store<N>(y + at, scaled(load<N>(row + at), load_f32<N>(w + at), r));
@@ -126,7 +149,12 @@ __device__ float weighted_dot(const Pack<T, N>& x, const Pack<T, N>& dy, const P
     return dot;
 }
 
-// dx += r·w·dy − back·x for a pack, and dy·x·r onto sums[0], sums[stride], …
+__device__ void add_pack(Pack<float, kPack>& to, const Pack<float, kPack>& more) {
+#pragma unroll
+    for (int i = 0; i < kPack; ++i) to.at[i] += more.at[i];
+}
+
+// dx += r · (w·dy − back·x) for a pack, with back = r²·Σ(w·dy·x)/dim, and dy·x·r onto sums[0], sums[stride], …
 template <int N, typename T>
 __device__ void backward_pack(const Pack<T, N>& x, const Pack<T, N>& dy, const Pack<float, N>& w, T* dx,
                               float* sums, int stride, float r, float back) {
@@ -134,40 +162,68 @@ __device__ void backward_pack(const Pack<T, N>& x, const Pack<T, N>& dy, const P
 #pragma unroll
     for (int i = 0; i < N; ++i) {
         const float g = to_f32(dy.at[i]), v = to_f32(x.at[i]);
-        out.at[i] = from_f32<T>(to_f32(out.at[i]) + (g * w.at[i] * r - back * v));
-        sums[i * stride] += g * v * r;
+        out.at[i] = from_f32<T>(fmaf(r, fmaf(-back, v, g * w.at[i]), to_f32(out.at[i])));
+        sums[i * stride] = fmaf(g, v * r, sums[i * stride]);
     }
     store<N>(dx, out);
 }
 
-// Rows with a pack for each thread, which keeps its sums.
-template <int N, typename T>
-__device__ void backward_packs(const T* x, const float* w, const T* dy, T* dx, float* partial, int rows,
-                               int dim, float eps) {
-    const int at = threadIdx.x * N;
-    const bool mine = at < dim;
-    Pack<float, N> weight = {}, sums = {};
-    if (mine) weight = load_f32<N>(w + at);
-    for (int row = 0; row < rows; ++row, x += dim, dy += dim, dx += dim) {
-        Pack<T, N> value = {}, gradient = {};
-        if (mine) {
-            value = load<N>(x + at);
-            gradient = load<N>(dy + at);
-        }
-        float squares = sum_of_squares(value), dot = weighted_dot(value, gradient, weight);
-        block_sums(squares, dot);
-        const float r = inverse_rms(squares, dim, eps), back = dot * r * r * r / dim;
-        if (mine) backward_pack(value, gradient, weight, dx + at, sums.at, 1, r, back);
-    }
-    if (!mine) return;
+// Rows with up to K packs for each thread, which keeps its sums; those of the block go to `total`, or are added
+// to it.
+template <int K, typename T>
+__device__ void backward_packs(const T* x, const float* w, const T* dy, T* dx, float* total, bool add, int rows,
+                               int lanes, int dim, float eps) {
+    extern __shared__ float shared[];
+    const float inverse_dim = 1.0f / dim;
+    const int lane = threadIdx.x % lanes, first = threadIdx.x / lanes, at_once = blockDim.x / lanes;
+    const auto place = [&](int k) { return (lane + k * lanes) * kPack; };
+    Pack<float, kPack> weight[K] = {}, sums[K] = {};
 #pragma unroll
-    for (int i = 0; i < N; ++i) partial[at + i] = sums.at[i];
+    for (int k = 0; k < K; ++k)
+        if (place(k) < dim) weight[k] = load<kPack>(w + place(k));
+    for (int begin = 0; begin < rows; begin += at_once) {
+        const size_t from = static_cast<size_t>(begin + first) * dim;
+        const int here = begin + first < rows ? dim : 0;
+        Pack<T, kPack> value[K] = {}, gradient[K] = {};
+#pragma unroll
+        for (int k = 0; k < K; ++k)
+            if (place(k) < here) {
+                value[k] = load<kPack>(x + from + place(k));
+                gradient[k] = load<kPack>(dy + from + place(k));
+            }
+        float squares = 0.0f, dot = 0.0f;
+#pragma unroll
+        for (int k = 0; k < K; ++k)
+            if (place(k) < here) {
+                squares += sum_of_squares(value[k]);
+                dot += weighted_dot(value[k], gradient[k], weight[k]);
+            }
+        row_sums(squares, dot, lanes);
+        const float r = inverse_rms(squares, inverse_dim, eps), back = dot * r * r * inverse_dim;
+#pragma unroll
+        for (int k = 0; k < K; ++k)
+            if (place(k) < here)
+                backward_pack(value[k], gradient[k], weight[k], dx + from + place(k), sums[k].at, 1, r, back);
+    }
+#pragma unroll
+    for (int k = 0; k < K; ++k)
+        if (first > 0 && place(k) < dim) store<kPack>(shared + (first - 1) * dim + place(k), sums[k]);
+    __syncthreads();
+    if (first > 0) return;
+#pragma unroll
+    for (int k = 0; k < K; ++k) {
+        if (place(k) >= dim) break;
+        for (int other = 1; other < at_once; ++other)
+            add_pack(sums[k], load<kPack>(shared + (other - 1) * dim + place(k)));
+        if (add) add_pack(sums[k], load<kPack>(static_cast<const float*>(total + place(k))));
+        store<kPack>(total + place(k), sums[k]);
+    }
 }
 
 // Rows of any length, each gone over twice. Element i of pack p has its sum at sums[i · packs + p], where
 // neighbouring threads meet neighbouring banks, and a thread its own packs alone.
 template <int N, typename T>
-__device__ void backward_rows(const T* x, const float* w, const T* dy, T* dx, float* partial, int rows,
+__device__ void backward_rows(const T* x, const float* w, const T* dy, T* dx, float* total, bool add, int rows,
                               int dim, float eps) {
     extern __shared__ float sums[];
     const int packs = dim / N;
@@ -180,8 +236,8 @@ __device__ void backward_rows(const T* x, const float* w, const T* dy, T* dx, fl
             squares += sum_of_squares(value);
             dot += weighted_dot(value, load<N>(dy + at), load_f32<N>(w + at));
         }
-        block_sums(squares, dot);
-        const float r = inverse_rms(squares, dim, eps), back = dot * r * r * r / dim;
+        row_sums(squares, dot, blockDim.x);
+        const float r = inverse_rms(squares, 1.0f / dim, eps), back = dot * r * r / dim;
         for (int pack = threadIdx.x; pack < packs; pack += blockDim.x) {
             const int at = pack * N;
             backward_pack(load<N>(x + at), load<N>(dy + at), load_f32<N>(w + at), dx + at, sums + pack,
@@ -189,7 +245,37 @@ __device__ void backward_rows(const T* x, const float* w, const T* dy, T* dx, fl
         }
     }
     for (int pack = threadIdx.x; pack < packs; pack += blockDim.x)
-        for (int i = 0; i < N; ++i) partial[pack * N + i] = sums[i * packs + pack];
+        for (int i = 0; i < N; ++i) {
+            const float before = add ? total[pack * N + i] : 0.0f;
+            total[pack * N + i] = before + sums[i * packs + pack];
+        }
+}
+
+// Blocks of the running launch that have written their sums.
+__device__ unsigned finished;
+
+// Whether all other blocks have written what they had to, and this one may read it. All threads must call it.
+__device__ bool is_last() {
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        last = atomicAdd(&finished, 1) == gridDim.x - 1;
+        if (last) finished = 0;
+    }
+    __syncthreads();
+    __threadfence();
+    return last;
+}
+
+// total += Σ over the rows of partials[blocks, dim].
+__device__ void add_rows(const float* partials, float* total, int blocks, int dim) {
+    for (int at = threadIdx.x; at < dim; at += blockDim.x) {
+        float sum = 0.0f;
+#pragma unroll 16
+        for (int block = 0; block < blocks; ++block) sum += partials[static_cast<size_t>(block) * dim + at];
+        total[at] += sum;
+    }
 }
 
 template <typename T>
@@ -201,13 +287,12 @@ __device__ void norm(const T* x, const T* delta, const float* w, T* sum, T* y, i
         delta += row;
         sum += row;
     }
-    constexpr int kN = kWidest<T>;
-    if (dim % kN != 0)
+    if (dim % kPack != 0)
         norm_row<1>(x, delta, w, sum, y, dim, eps);
-    else if (dim / kN > blockDim.x)
-        norm_row<kN>(x, delta, w, sum, y, dim, eps);
+    else if (dim > kForward * kPack * blockDim.x)
+        norm_row<kPack>(x, delta, w, sum, y, dim, eps);
     else
-        norm_packs<kN>(x, delta, w, sum, y, dim, eps);
+        norm_packs<kForward>(x, delta, w, sum, y, dim, eps);
 }
 
 template <typename T>
@@ -222,18 +307,19 @@ __global__ void __launch_bounds__(kMostThreads)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kMostThreads)
-    rms_norm_backward(const T* x, const float* w, const T* dy, T* dx, float* partials, int rows,
-                      int rows_per_block, int dim, float eps) {
+__global__ void __launch_bounds__(kMostBackward)
+    rms_norm_backward(const T* x, const float* w, const T* dy, T* dx, float* dw, float* partials, int rows,
+                      int rows_per_block, int lanes, int dim, float eps) {
     const int first = blockIdx.x * rows_per_block;
     const int count = min(rows_per_block, rows - first);
     const size_t at = static_cast<size_t>(first) * dim;
-    float* partial = partials + static_cast<size_t>(blockIdx.x) * dim;
-    constexpr int kN = kWidest<T>;
-    if (dim % kN != 0)
-        backward_rows<1>(x + at, w, dy + at, dx + at, partial, count, dim, eps);
-    else if (dim / kN > blockDim.x)
-        backward_rows<kN>(x + at, w, dy + at, dx + at, partial, count, dim, eps);
+    const bool alone = gridDim.x == 1;
+    float* total = alone ? dw : partials + static_cast<size_t>(blockIdx.x) * dim;
+    if (dim % kPack != 0)
+        backward_rows<1>(x + at, w, dy + at, dx + at, total, alone, count, dim, eps);
+    else if (dim > kBackward * kPack * lanes)
+        backward_rows<kPack>(x + at, w, dy + at, dx + at, total, alone, count, dim, eps);
     else
-        backward_packs<kN>(x + at, w, dy + at, dx + at, partial, count, dim, eps);
+        backward_packs<kBackward>(x + at, w, dy + at, dx + at, total, alone, count, lanes, dim, eps);
+    if (!alone && is_last()) add_rows(partials, dw, gridDim.x, dim);
 }

@@ -10,8 +10,8 @@
 //
 // Shapes    qkv: [tokens, width] of type T; cosines, sines: [positions, head_dim/2], f32; positions:
 //           [tokens]. Arithmetic in f32.
-// Launch    grid: ceil(units / block) with units = tokens · rotated · packs, packs = head_dim/2 elements
-//           in 16 bytes each, or head_dim/2 where that is no whole number; block: any.
+// Launch    grid: ceil(units / block) with units = tokens · rotated · packs, packs of four of head_dim/2
+//           elements, or of one where that is no whole number; block: any.
 // Tiling    A thread turns one pack of a head's first half with its partner in the second: neighbouring
 //           threads along a head, then along the heads.
 // Registers Two packs, and their cosines and sines.
@@ -24,6 +24,8 @@
 // instance: rope_bf16 = rope<__nv_bfloat16>
 
 #include "common.cuh"
+
+constexpr int kPack = 4;
 
 template <int N, typename T>
 __device__ void rotate(T* first, int half, const float* cosines, const float* sines, float sign) {
@@ -43,8 +45,8 @@ template <typename T>
 __global__ void rope(T* qkv, const float* cosines, const float* sines, const unsigned* positions,
                      int tokens, int width, int rotated, int head_dim, float sign) {
     const int half = head_dim / 2;
-    const bool wide = half % kWidest<T> == 0;
-    const int packs = wide ? half / kWidest<T> : half;
+    const bool wide = half % kPack == 0;
+    const int packs = wide ? half / kPack : half;
     const int unit = blockIdx.x * blockDim.x + threadIdx.x;
     const int token = unit / (rotated * packs);
     if (token >= tokens) return;
@@ -52,8 +54,8 @@ __global__ void rope(T* qkv, const float* cosines, const float* sines, const uns
     T* first = qkv + static_cast<size_t>(token) * width + head * head_dim;
     const size_t angle = static_cast<size_t>(positions[token]) * half;
     if (wide) {
-        const int at = pack * kWidest<T>;
-        rotate<kWidest<T>>(first + at, half, cosines + angle + at, sines + angle + at, sign);
+        const int at = pack * kPack;
+        rotate<kPack>(first + at, half, cosines + angle + at, sines + angle + at, sign);
     } else {
         rotate<1>(first + pack, half, cosines + angle + pack, sines + angle + pack, sign);
     }

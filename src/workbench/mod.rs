@@ -23,7 +23,7 @@ pub use check::{Checked, Ran, Runs, check};
 pub use diagnose::{Reason, Verdict, diagnose};
 pub use errors::Errors;
 pub use inspect::{Inspection, first_of_each, inspect, measure};
-pub use predict::{CHIPS, Chip, Limit, Prediction, Work, predict};
+pub use predict::{CHIPS, Chip, Limit, Prediction, Waits, Work, predict};
 pub use probe::{Output, Probe};
 pub use workload::Workload;
 pub use workspace::{ARCH, MachineCode, Workspace, WorkspaceError, sources};

@@ -1,10 +1,14 @@
-//! From counts to a time on a real GPU: the slowest of what it has to do, and what launching costs.
+//! From counts to a time on a real GPU: the slowest of what it has to do, what it waits for, and what launching
+//! costs.
 //!
 //! A roofline with more than two roofs (Williams et al., CACM 2009): a launch takes as long as the most
 //! loaded of its resources, if the others overlap with it, which is what a well-made kernel reaches and no
-//! kernel beats.
+//! kernel beats. Small launches load no resource much: they take as long as a block's longest chain of
+//! instructions that wait for one another (`simt/src/count/chain.rs`), and where blocks are more than the GPU holds at
+//! once, as long as their chains one after another.
 
 use serde::{Deserialize, Serialize};
+use simt::count::record::Record;
 
 /// What a chip does in a second, as its maker says.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,8 @@ pub struct Chip {
     pub tensor: f64,
     /// f32 flops a second.
     pub single: f64,
+    /// Cycles of a load from HBM.
+    pub latency: f64,
     /// Where the numbers come from.
     pub source: &'static str,
 }
@@ -30,8 +36,9 @@ const WAVEFRONTS: f64 = 1.0;
 /// What an empty kernel takes, one after another in a stream (NVIDIA, "Getting Started with CUDA Graphs").
 const LAUNCH: f64 = 2.2e-6;
 
-/// The chips that times are predicted for.
-pub const CHIPS: [Chip; 3] = [
+/// The chips that times are predicted for. Latencies of A100 and H100: Luo et al., "Benchmarking and Dissecting the
+/// Nvidia Hopper GPU Architecture via Microbenchmarking", arXiv 2402.13499; of the later ones H100's.
+pub const CHIPS: [Chip; 4] = [
     Chip {
         name: "A100",
         multiprocessors: 108.0,
@@ -39,6 +46,7 @@ pub const CHIPS: [Chip; 3] = [
         memory: 2.039e12,
         tensor: 312e12,
         single: 19.5e12,
+        latency: 466.0,
         source: "NVIDIA A100 80 GB SXM datasheet; GA100 whitepaper, table 1",
     },
     Chip {
@@ -48,7 +56,18 @@ pub const CHIPS: [Chip; 3] = [
         memory: 3.35e12,
         tensor: 989.4e12,
         single: 66.9e12,
+        latency: 479.0,
         source: "NVIDIA H100 SXM datasheet; GH100 whitepaper, table 2",
+    },
+    Chip {
+        name: "H200",
+        multiprocessors: 132.0,
+        clock: 1.83e9,
+        memory: 4.8e12,
+        tensor: 989.4e12,
+        single: 66.9e12,
+        latency: 479.0,
+        source: "NVIDIA H200 SXM datasheet; else as H100",
     },
     Chip {
         name: "B200",
@@ -57,6 +76,7 @@ pub const CHIPS: [Chip; 3] = [
         memory: 8.0e12,
         tensor: 2250e12,
         single: 75e12,
+        latency: 479.0,
         source: "NVIDIA DGX B200 datasheet, an eighth of it; clock from CUDA's device properties",
     },
 ];
@@ -73,6 +93,59 @@ pub struct Work {
     /// Shared-memory wavefronts.
     pub wavefronts: f64,
     pub blocks: f64,
+    /// The longest chain of a block: cycles, and loads from HBM that wait for one another.
+    pub longest: Waits,
+    /// That of a block on average.
+    pub average: Waits,
+    /// Blocks that a multiprocessor holds at once.
+    pub resident: f64,
+}
+
+impl Work {
+    /// What the virtual GPU counted of a launch.
+    pub fn of(record: &Record) -> Work {
+        let shared = &record.shared;
+        let wavefronts = [&shared.loads, &shared.stores, &shared.atomics].map(|s| s.wavefronts);
+        let chain = &record.chain;
+        Work {
+            bytes: (record.unique.read_bytes + record.unique.written_bytes) as f64,
+            tensor_flops: record.flops.tensor as f64,
+            single_flops: record.flops.f32 as f64,
+            instructions: record.instructions.warp as f64,
+            wavefronts: wavefronts.iter().sum::<u64>() as f64,
+            blocks: record.grid.iter().map(|n| f64::from(*n)).product(),
+            longest: Waits {
+                cycles: chain.cycles as f64,
+                loads: chain.loads as f64,
+            },
+            average: Waits {
+                cycles: chain.mean_cycles,
+                loads: chain.mean_loads,
+            },
+            resident: record.occupancy.blocks.into(),
+        }
+    }
+}
+
+impl Chip {
+    /// The chip that a device is, by its name as its driver says it.
+    pub fn named(device: &str) -> Option<&'static Chip> {
+        CHIPS.iter().find(|chip| device.contains(chip.name))
+    }
+}
+
+/// What a block waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Waits {
+    /// But for loads from HBM.
+    pub cycles: f64,
+    pub loads: f64,
+}
+
+impl Waits {
+    fn seconds(self, chip: &Chip) -> f64 {
+        (self.cycles + self.loads * chip.latency) / chip.clock
+    }
 }
 
 /// What a time is made of.
@@ -84,6 +157,7 @@ pub enum Limit {
     Single,
     Issue,
     Shared,
+    Latency,
 }
 
 impl Limit {
@@ -95,6 +169,7 @@ impl Limit {
             Limit::Single => "f32 arithmetic",
             Limit::Issue => "instruction issue",
             Limit::Shared => "shared memory",
+            Limit::Latency => "latency",
         }
     }
 }
@@ -102,39 +177,62 @@ impl Limit {
 /// A predicted time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// Of the work alone.
+    /// Of the work alone, all waiting hidden, and the resource that takes as long.
     pub work: f64,
-    /// From one launch to the next in a stream: at least what launching takes.
+    pub busiest: Limit,
+    /// Of the chains alone.
+    pub latency: f64,
+    /// Of a launch by itself: launching, and work behind its first load from HBM or the chains.
     pub seconds: f64,
-    /// What the work's time is made of.
+    /// What the time behind launching is made of.
     pub limit: Limit,
 }
 
+impl Prediction {
+    /// Without launching.
+    pub fn running(&self) -> f64 {
+        self.seconds - LAUNCH
+    }
+}
+
 /// The time of a launch on `chip`, and what limits it.
-pub fn predict(chip: &Chip, work: &Work) -> Prediction {
+pub fn predict(chip: &Chip, of: &Work) -> Prediction {
     // A grid of few blocks leaves multiprocessors idle; memory is shared by all.
-    let busy = work.blocks.clamp(1.0, chip.multiprocessors);
+    let busy = of.blocks.clamp(1.0, chip.multiprocessors);
     let share = busy / chip.multiprocessors;
     let cycles = chip.clock * busy;
     let times = [
-        (Limit::Memory, work.bytes / chip.memory),
-        (Limit::Tensor, work.tensor_flops / (chip.tensor * share)),
-        (Limit::Single, work.single_flops / (chip.single * share)),
-        (Limit::Issue, work.instructions / (ISSUE * cycles)),
-        (Limit::Shared, work.wavefronts / (WAVEFRONTS * cycles)),
+        (Limit::Memory, of.bytes / chip.memory),
+        (Limit::Tensor, of.tensor_flops / (chip.tensor * share)),
+        (Limit::Single, of.single_flops / (chip.single * share)),
+        (Limit::Issue, of.instructions / (ISSUE * cycles)),
+        (Limit::Shared, of.wavefronts / (WAVEFRONTS * cycles)),
     ];
     let slowest = times.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    let (limit, work) = slowest.unwrap_or((Limit::Memory, 0.0));
+    let (busiest, work) = slowest.unwrap_or((Limit::Memory, 0.0));
+    let rounds = of.blocks / (chip.multiprocessors * of.resident.max(1.0));
+    let latency = of
+        .longest
+        .seconds(chip)
+        .max(rounds * of.average.seconds(chip));
+    // Nothing begins before the first load is there.
+    let first = of.longest.loads.min(1.0) * chip.latency / chip.clock;
+    let limit = match latency > first + work {
+        true => Limit::Latency,
+        false => busiest,
+    };
     Prediction {
         work,
-        seconds: work.max(LAUNCH),
+        busiest,
+        latency,
+        seconds: LAUNCH + latency.max(first + work),
         limit,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CHIPS, Limit, Work, predict};
+    use super::{CHIPS, Chip, Limit, Waits, Work, predict};
 
     #[test]
     fn the_slowest_resource_decides() {
@@ -147,7 +245,8 @@ mod tests {
         };
         let predicted = predict(chip, &copy);
         assert_eq!(predicted.limit, Limit::Memory);
-        assert!((predicted.seconds - 1e-3).abs() < 1e-9);
+        assert!((predicted.work - 1e-3).abs() < 1e-9);
+        assert!((predicted.seconds - super::LAUNCH - 1e-3).abs() < 1e-9);
         let empty = predict(chip, &Work::default());
         assert_eq!((empty.work, empty.seconds), (0.0, super::LAUNCH));
         // One block uses one of 108 multiprocessors.
@@ -158,6 +257,47 @@ mod tests {
         };
         let lonely = predict(chip, &lonely);
         assert_eq!(lonely.limit, Limit::Tensor);
-        assert!((lonely.seconds - 0.108).abs() < 1e-6);
+        assert!((lonely.work - 0.108).abs() < 1e-6);
+    }
+
+    #[test]
+    fn small_launches_take_as_long_as_their_chains() {
+        let chip = &CHIPS[0];
+        let chain = Waits {
+            cycles: 1410.0 - 2.0 * 466.0,
+            loads: 2.0,
+        };
+        let small = Work {
+            bytes: 2.039e5,
+            blocks: 108.0,
+            longest: chain,
+            average: chain,
+            resident: 2.0,
+            ..Work::default()
+        };
+        let of = |work: &Work| {
+            let p = predict(chip, work);
+            assert!((p.running() - (p.seconds - super::LAUNCH)).abs() < 1e-12);
+            (
+                p.limit,
+                (1e9 * p.latency).round(),
+                (1e9 * p.running()).round(),
+            )
+        };
+        assert_eq!(of(&small), (Limit::Latency, 1000.0, 1000.0));
+        // Blocks that take turns take their chains one after another.
+        let many = Work {
+            blocks: 10.0 * 216.0,
+            ..small
+        };
+        assert_eq!(of(&many), (Limit::Latency, 10000.0, 10000.0));
+        assert_eq!(Chip::named("NVIDIA H200").map(|c| c.name), Some("H200"));
+        assert!(Chip::named("NVIDIA L4").is_none());
+        // Enough bytes hide all but the first load.
+        let large = Work {
+            bytes: 2.039e7,
+            ..small
+        };
+        assert_eq!(of(&large), (Limit::Memory, 1000.0, 10330.0));
     }
 }

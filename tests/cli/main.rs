@@ -9,6 +9,7 @@ mod gate;
 mod gpu;
 mod jobs;
 mod kernel;
+mod kernel_table;
 mod latency;
 mod predict;
 mod resume;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs lrem's kernels and its peers' at the same shapes and prints what each does, as Markdown.
 
-usage: compare.py [--chip A100|H100|B200] [--only TEXT]    (after benches/peers/kernels/setup.sh)
+usage: compare.py [--chip A100|H100|H200|B200] [--only TEXT]    (after benches/peers/kernels/setup.sh)
        compare.py --device cuda [--only TEXT]    (an NVIDIA GPU, its profiler `ncu` on PATH)
 
 By default nothing is timed: the virtual GPU counts, for an A100's architecture (sm_80), and `lrem kernel predict`
@@ -96,7 +96,7 @@ def perfect_products(profile):
             read, written = 2 * k * (m + n), 2 * m * n
             loads = {**nothing["loads"], "sectors": (read + written) // 32, "ideal_sectors": (read + written) // 32}
             product = {"kernel": "a perfect product", "grid": [10**6, 1, 1], "global": {**nothing, "loads": loads},
-                       "shared": idle, "unique": {"read_bytes": read, "written_bytes": written},
+                       "shared": idle, "chain": dict.fromkeys(record["chain"], 0), "unique": {"read_bytes": read, "written_bytes": written},
                        "flops": {**dict.fromkeys(record["flops"], 0), "tensor": 2 * m * n * k},
                        "instructions": {**record["instructions"], "warp": 0}}
             out.write(json.dumps({**record, **product}) + "\n")
@@ -221,7 +221,7 @@ def measured(pairs):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--chip", default="A100", choices=["A100", "H100", "B200"])
+    parser.add_argument("--chip", default="A100", choices=["A100", "H100", "H200", "B200"])
     parser.add_argument("--device", default="simt", choices=["simt", "cuda"])
     parser.add_argument("--only", default="", help="rows whose name contains this")
     options = parser.parse_args()

@@ -6,6 +6,7 @@
 
 mod banks;
 mod cache;
+mod chain;
 mod footprint;
 mod intervals;
 mod lines;

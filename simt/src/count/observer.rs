@@ -2,6 +2,7 @@
 
 use super::banks::wavefronts;
 use super::cache::Want;
+use super::chain::Chains;
 use super::footprint::Footprint;
 use super::intervals::{Intervals, SECTOR, bytes, parts};
 use super::moves::Moves;
@@ -25,6 +26,7 @@ pub struct Counter {
     /// Of the block at work.
     stream: Stream,
     most_runs: usize,
+    chains: Chains,
 }
 
 impl Counter {
@@ -37,6 +39,7 @@ impl Counter {
             written: Footprint::default(),
             stream: Stream::default(),
             most_runs: session.most_runs,
+            chains: Chains::default(),
         }
     }
 
@@ -170,6 +173,10 @@ impl Counter {
 }
 
 impl Observer for Counter {
+    fn block_begins(&mut self, block: &Block) {
+        self.chains.block_begins(block.index, self.session.blocks);
+    }
+
     fn before(&mut self, issue: &Issue<'_>) {
         let facts = issue.facts();
         if facts.class == Class::Implied {
@@ -179,6 +186,7 @@ impl Observer for Counter {
         let counts: &mut Counts = &mut self.tally.0[pc];
         counts.warps += 1;
         counts.lanes += u64::from(issue.mask().count_ones());
+        self.chains.issue(&self.session.program, issue);
         if facts.touches[0].is_some() {
             issue.touches().for_each(|touched| self.touch(pc, &touched));
         }
@@ -194,12 +202,18 @@ impl Observer for Counter {
         }
     }
 
+    fn passed(&mut self, issue: &Issue<'_>) {
+        self.chains.passed(issue);
+    }
+
     fn block_ends(&mut self, block: &Block) {
+        self.chains.block_ends();
         let stream = std::mem::take(&mut self.stream);
         self.session.block(block.index, stream);
     }
 
     fn finish(self: Box<Self>) {
-        self.session.merge(&self.tally, &self.read, &self.written);
+        self.session
+            .merge(&self.tally, &self.read, &self.written, &self.chains);
     }
 }

@@ -1,5 +1,6 @@
 //! The record of a launch: a line of JSON.
 
+pub use super::chain::Chain;
 use super::lines;
 use super::lines::{PtxLine, SourceLine};
 use super::occupancy::Occupancy;
@@ -39,6 +40,9 @@ pub struct Record {
     pub unique: Unique,
     pub l2: L2,
     pub shared: SharedMemory,
+    /// How long blocks take where nothing is in their way.
+    #[serde(default)]
+    pub chain: Chain,
     pub source_lines: Vec<SourceLine>,
     pub ptx_lines: Vec<PtxLine>,
 }
@@ -190,6 +194,7 @@ impl Record {
                 complete: cache.complete,
             },
             shared: SharedMemory::default(),
+            chain: totals.chains.chain(),
             source_lines: lines::by_source(tally, program),
             ptx_lines: lines::by_ptx(tally, program),
         };

@@ -3,9 +3,12 @@
 //! A chip works on as many blocks at once as fit: a wave. The blocks of a wave are replayed side by
 //! side, one instruction's sectors of each in turn, waves one after another. Real blocks drift apart and
 //! start as others end; what of a wave is shared is shared here as well.
+//!
+//! A block that reads what another one of its wave writes has waited for it, by atomic operations, or the
+//! program has a race: such a read comes after the write, whichever block's turn it is.
 
 use super::cache::{Cache, Want};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Sectors side by side that one instruction wants: number of the first, how many, and how.
 #[derive(Clone, Copy)]
@@ -123,11 +126,17 @@ impl Replay {
         let wave: Vec<Stream> = std::mem::replace(&mut self.waiting, later)
             .into_values()
             .collect();
+        let writers = writers(&wave);
         let longest = wave.iter().map(|s| s.ends.len()).max().unwrap_or(0);
         for index in 0..longest {
-            for stream in wave.iter().filter(|s| index < s.ends.len()) {
+            let at_work = |(_, stream): &(usize, &Stream)| index < stream.ends.len();
+            for (block, stream) in wave.iter().enumerate().filter(at_work) {
                 for run in stream.instruction(index) {
                     for sector in run.sectors() {
+                        let writer = writers.get(&sector).filter(|_| run.want() == Want::Read);
+                        if writer.is_some_and(|writer| *writer != block) {
+                            self.cache.access(sector, Want::Write);
+                        }
                         self.cache.access(sector, run.want());
                     }
                 }
@@ -135,6 +144,24 @@ impl Replay {
         }
         self.next = end;
     }
+}
+
+/// Which block of a wave writes a sector; none where no block waits for another.
+fn writers(wave: &[Stream]) -> HashMap<u64, usize> {
+    let mut writers = HashMap::new();
+    if !wave
+        .iter()
+        .flat_map(|s| &s.runs)
+        .any(|r| r.want() == Want::Atomic)
+    {
+        return writers;
+    }
+    for (block, stream) in wave.iter().enumerate() {
+        for run in stream.runs.iter().filter(|r| r.want() == Want::Write) {
+            writers.extend(run.sectors().map(|sector| (sector, block)));
+        }
+    }
+    writers
 }
 
 #[cfg(test)]
@@ -197,5 +224,26 @@ mod tests {
         assert_eq!(tally(0..6, 6).fetched, 6400);
         assert_eq!(tally(0..6, 3).fetched, 2 * 6400);
         assert_eq!(tally(0..6, 1).fetched, 6 * 6400);
+    }
+
+    #[test]
+    fn what_another_block_has_written_is_read_after_it() {
+        // The first block is the last to end: it reads what the other has written.
+        let add = (0, 1, Want::Atomic);
+        let reads = |counts: &[(u64, u64, Want)]| {
+            let mut replay = Replay::new(1 << 16, 2, 2);
+            replay.block(0, stream(counts));
+            replay.block(
+                1,
+                stream(&[(200, 4, Want::Read), (100, 4, Want::Write), add]),
+            );
+            replay.finish();
+            replay.cache.tally
+        };
+        let waits = reads(&[add, (100, 4, Want::Read)]);
+        assert_eq!((waits.fetched, waits.written), (1 + 4, 1 + 4));
+        // Its own writes come when they come.
+        let own = reads(&[add, (300, 4, Want::Read), (300, 4, Want::Write)]);
+        assert_eq!((own.fetched, own.written), (1 + 4 + 4, 1 + 4 + 4));
     }
 }

@@ -1,6 +1,7 @@
 //! The counting of one launch: what its host threads share.
 
 use super::cache;
+use super::chain::Chains;
 use super::footprint::Footprint;
 use super::observer::Counter;
 use super::occupancy::Occupancy;
@@ -19,6 +20,8 @@ use std::time::Instant;
 /// What the host threads of a launch add to.
 pub struct Session {
     pub program: Arc<Program>,
+    /// Of the grid.
+    pub blocks: u64,
     /// Runs of sectors that the stream of a block may have.
     pub most_runs: usize,
     replay: Mutex<Replay>,
@@ -33,6 +36,7 @@ pub struct Totals {
     pub tally: Tally,
     pub read: Footprint,
     pub written: Footprint,
+    pub chains: Chains,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -46,6 +50,7 @@ impl Session {
         let replay = Replay::new(model.l2, blocks, wave);
         Session {
             program: Arc::clone(&launch.program),
+            blocks,
             most_runs: replay.most_runs(),
             replay: Mutex::new(replay),
             totals: Mutex::new(Totals {
@@ -67,11 +72,12 @@ impl Session {
     }
 
     /// Adds what a host thread has counted.
-    pub fn merge(&self, tally: &Tally, read: &Footprint, written: &Footprint) {
+    pub fn merge(&self, tally: &Tally, read: &Footprint, written: &Footprint, chains: &Chains) {
         let mut totals = lock(&self.totals);
         totals.tally.add(tally);
         totals.read.merge(read);
         totals.written.merge(written);
+        totals.chains.merge(chains);
     }
 }
 

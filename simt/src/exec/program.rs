@@ -70,6 +70,10 @@ pub struct Program {
     /// `.loc` of every instruction: file number and line, 0 where there is none.
     pub sources: Vec<(u32, u32)>,
     pub lists: Vec<Place>,
+    /// What instructions write, then what they read, for those who watch.
+    pub operands: Vec<Place>,
+    /// Of every instruction: where its operands begin, how many are written and how many read.
+    pub spans: Vec<(u32, u16, u16)>,
     pub constants: Vec<Line>,
     /// Tables of `brx.idx`: program counters.
     pub targets: Vec<Vec<u32>>,
@@ -119,6 +123,14 @@ impl Program {
     /// The function or entry of that name.
     pub fn function(&self, name: &str) -> Option<&Function> {
         self.functions.iter().find(|f| f.name == name)
+    }
+
+    /// The places that an instruction writes, and those that it reads, its guard's among them.
+    pub fn operands(&self, pc: usize) -> (&[Place], &[Place]) {
+        let (first, writes, reads) = self.spans[pc];
+        let (first, middle) = (first as usize, first as usize + usize::from(writes));
+        let reads = middle..middle + usize::from(reads);
+        (&self.operands[first..middle], &self.operands[reads])
     }
 
     /// Bytes of local memory that a thread needs which starts at a function. What recursion needs

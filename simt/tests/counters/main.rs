@@ -5,6 +5,7 @@
 
 mod bulk;
 mod cache;
+mod chain;
 mod command;
 mod facts;
 mod global;

@@ -27,6 +27,8 @@ pub struct Point {
     pub flops: f64,
     pub bytes: f64,
     pub seconds: f64,
+    /// Where they were measured on a GPU that the model of kernels knows, what it says.
+    pub predicted: Option<f64>,
 }
 
 impl Point {
@@ -43,6 +45,7 @@ impl Point {
             flops: measured.work.elements.unwrap_or(0.0),
             bytes: measured.work.bytes.filter(|bytes| *bytes > 0.0)?,
             seconds: measured.median() / 1e9,
+            predicted: None,
         })
     }
 
@@ -84,6 +87,11 @@ pub fn table(points: &[Point], peaks: &Peaks) -> Table {
         "share",
     ];
     let mut table = Table::new(&caption, &header);
+    let predicted = points.iter().any(|point| point.predicted.is_some());
+    if predicted {
+        let more = ["us", "predicted us", "measured / predicted"];
+        table.header.extend(more.map(String::from));
+    }
     for (number, point) in points.iter().enumerate() {
         let by = match point.work_seconds(peaks) < point.bytes / peaks.bandwidth {
             true => "memory",
@@ -98,6 +106,12 @@ pub fn table(points: &[Point], peaks: &Peaks) -> Table {
             by.to_string(),
             format!("{:.0} %", 100.0 * point.share(peaks)),
         ]);
+        if let (true, Some(row)) = (predicted, table.rows.last_mut()) {
+            row.push(format!("{:.2}", 1e6 * point.seconds));
+            let said = point.predicted;
+            row.push(said.map_or(String::new(), |s| format!("{:.2}", 1e6 * s)));
+            row.push(said.map_or(String::new(), |s| format!("{:.2}", point.seconds / s)));
+        }
     }
     table
 }
@@ -202,6 +216,18 @@ mod tests {
             table.rows[2].join("|"),
             "3|moved|0.00|0.00|8.00|memory|50 %"
         );
+        assert_eq!(table.header.len(), 7);
+        let known = Point {
+            predicted: Some(5e-4),
+            ..points[0].clone()
+        };
+        let known = super::table(&[known, points[1].clone()], &peaks);
+        assert_eq!(
+            known.header[7..],
+            ["us", "predicted us", "measured / predicted"]
+        );
+        assert_eq!(known.rows[0][7..], ["1000.00", "500.00", "2.00"]);
+        assert_eq!(known.rows[1][7..], ["1000.00", "", ""]);
         let svg = chart(&points, &peaks).svg();
         assert!(svg.contains("ops in int8") && !svg.contains("NaN"));
     }

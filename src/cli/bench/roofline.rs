@@ -46,7 +46,7 @@ pub fn run(args: &RooflineArgs) -> Result<(), Error> {
         }
         DeviceName::Simt => {
             let chip = CHIPS.iter().find(|chip| chip.name == args.chip);
-            let chip = chip.ok_or("expected A100, H100 or B200")?;
+            let chip = chip.ok_or("expected A100, H100, H200 or B200")?;
             let points = kernel::points(Gpu::Simt, chip.name, &args.filter)?;
             (points, Peaks::of_chip(chip))
         }

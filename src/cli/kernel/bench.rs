@@ -141,7 +141,7 @@ fn print(
         let (seconds, limit) = kernel
             .counts
             .predicted()
-            .map_or((0.0, "none"), |p| (p.work, p.limit.name()));
+            .map_or((0.0, "none"), |p| (p.running(), p.limit.name()));
         write!(
             out,
             "  {:<34} {:>11} {:>9} {:>8.3} {:>10.3} {:>12} {:>9.2}  {limit:<19}",

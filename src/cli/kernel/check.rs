@@ -95,7 +95,7 @@ fn examine(
         types.enumerate().map(|(i, t)| (found(i), t)).collect();
     let sanitized = found.iter().map(|(path, t)| Look::Sanitizer(path, *t));
     let mut wanted: Vec<Look<'_>> = sanitized.collect();
-    wanted.extend([Look::Falling, Look::Counts(&profile, None)]);
+    wanted.extend([Look::Falling, Look::Counts(&profile, None, None)]);
     if device == Gpu::Cuda {
         wanted.push(Look::Cuda);
     }

@@ -179,7 +179,7 @@ fn row(workload: &Workload, a: &Counted, b: &Counted) -> Row {
         limit: b
             .counts
             .predicted()
-            .map_or("", |p| p.limit.name())
+            .map_or("", |p| p.busiest.name())
             .to_string(),
     }
 }

@@ -24,6 +24,8 @@ pub struct Counted {
     pub occupancy: Option<f64>,
     /// Bytes that cross HBM over those that the op cannot do without.
     pub bytes_over_compulsory: Option<f64>,
+    /// The same by the model of the L2 cache.
+    pub hbm_over_compulsory: Option<f64>,
     /// What the op cannot do without.
     pub needed: Option<Cost>,
     /// Seconds on the GPU that it was timed on.
@@ -100,6 +102,7 @@ fn of(
             .unwrap_or_default(),
         occupancy: None,
         bytes_over_compulsory: cost.map(|c| over(counts.memory_bytes, c.bytes)),
+        hbm_over_compulsory: cost.map(|c| over(counts.hbm_bytes, c.bytes)),
         needed: cost.cloned(),
         counts,
         measured: None,
@@ -155,9 +158,10 @@ impl fmt::Display for Counted {
         for (chip, p) in &self.counts.predictions {
             writeln!(
                 f,
-                "  {chip:<12}  {:.2} us by {}, {:.2} us with launching",
-                1e6 * p.work,
+                "  {chip:<12}  {:.2} us by {}, {:.2} us of it work, {:.2} us with launching",
+                1e6 * p.running(),
                 p.limit.name(),
+                1e6 * p.work,
                 1e6 * p.seconds
             )?;
         }

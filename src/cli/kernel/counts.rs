@@ -13,6 +13,9 @@ pub struct Counts {
     /// Bytes of global memory that the launch touched, each once: what is read more than once comes from L2
     /// where it fits.
     pub memory_bytes: u64,
+    /// Bytes across HBM's pins by the model of the L2 cache, in whole sectors; those touched where it has not seen
+    /// all accesses.
+    pub hbm_bytes: u64,
     /// Global sectors of 32 bytes and shared wavefronts, and over what the same accesses need at best.
     pub sectors: u64,
     pub wavefronts: u64,
@@ -22,6 +25,9 @@ pub struct Counts {
     /// Flops of the tensor cores; 0: they do not do its products.
     pub tensor_flops: u64,
     pub lane_activity: f64,
+    /// Cycles of a block's longest chain but for loads from HBM, and these.
+    pub chain_cycles: u64,
+    pub chain_loads: u64,
     /// By chip.
     pub predictions: Vec<(String, Prediction)>,
 }
@@ -42,14 +48,12 @@ impl Counts {
         let sectors: u64 = global.iter().map(|g| g.sectors).sum();
         let wavefronts: u64 = shared.iter().map(|s| s.wavefronts).sum();
         let memory_bytes = record.unique.read_bytes + record.unique.written_bytes;
-        let work = Work {
-            bytes: memory_bytes as f64,
-            tensor_flops: record.flops.tensor as f64,
-            single_flops: record.flops.f32 as f64,
-            instructions: record.instructions.warp as f64,
-            wavefronts: wavefronts as f64,
-            blocks: blocks(record.grid) as f64,
+        let l2 = &record.l2;
+        let hbm_bytes = match l2.complete {
+            true => l2.memory_read_bytes + l2.memory_written_bytes,
+            false => memory_bytes,
         };
+        let work = Work::of(record);
         let predictions = CHIPS
             .iter()
             .map(|chip| (chip.name.to_string(), predict(chip, &work)));
@@ -58,6 +62,7 @@ impl Counts {
             block: record.block,
             shared_bytes: record.static_shared + record.dynamic_shared,
             memory_bytes,
+            hbm_bytes,
             sectors,
             wavefronts,
             sectors_over_ideal: over(sectors, global.iter().map(|g| g.ideal_sectors).sum()),
@@ -68,6 +73,8 @@ impl Counts {
             warp_instructions: record.instructions.warp,
             tensor_flops: record.flops.tensor,
             lane_activity: record.instructions.lane_activity,
+            chain_cycles: record.chain.cycles,
+            chain_loads: record.chain.loads,
             predictions: predictions.collect(),
         }
     }

@@ -2,7 +2,7 @@
 //! that takes.
 
 use super::counted::{Counted, counted};
-use super::looks::{self, Gpu, Look};
+use super::looks::{self, Activations, Gpu, Look};
 use super::source::KernelSource;
 use crate::cli::Error;
 use clap::Args;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub struct At {
     /// JSON Lines of workloads; by default shapes of SmolLM2-135M, Qwen2.5-0.5B and Qwen2.5-3B.
     #[arg(long)]
-    workloads: Option<PathBuf>,
+    pub workloads: Option<PathBuf>,
     /// Where to time; counts are the virtual GPU's.
     #[arg(long, value_enum, default_value = "simt")]
     pub device: Gpu,
@@ -82,10 +82,20 @@ impl Side {
         workload: &Workload,
         device: Gpu,
     ) -> Result<Result<Figures, String>, Error> {
+        self.figures_in(workload, device, None)
+    }
+
+    /// The same with one type of activations, which the op has; counts alone.
+    pub fn figures_in(
+        &self,
+        workload: &Workload,
+        device: Gpu,
+        activations: Option<Activations>,
+    ) -> Result<Result<Figures, String>, Error> {
         let logs = tempfile::tempdir()?;
         let profile = logs.path().join("counts.jsonl");
         let (op, seed) = (self.source.op, workload.seed()?);
-        let counts = Look::Counts(&profile, Some(workload));
+        let counts = Look::Counts(&profile, Some(workload), activations);
         let counts = looks::start(counts, op, seed, &self.workspace)?;
         let seen = match looks::finish(counts, &self.workspace)? {
             Ok(seen) => seen,

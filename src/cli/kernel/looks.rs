@@ -40,6 +40,14 @@ impl Activations {
             _ => &[Activations::F32],
         }
     }
+
+    /// As the option has it.
+    fn name(self) -> &'static str {
+        match self {
+            Activations::F32 => "f32",
+            Activations::Bf16 => "bf16",
+        }
+    }
 }
 
 /// What is looked for.
@@ -51,8 +59,8 @@ pub enum Look<'a> {
     Falling,
     /// The drawn cases on an NVIDIA GPU.
     Cuda,
-    /// One shape, counted to a file.
-    Counts(&'a Path, Option<&'a Workload>),
+    /// One shape, counted to a file, with one type of activations or with all that the op has.
+    Counts(&'a Path, Option<&'a Workload>, Option<Activations>),
     /// One shape, timed on an NVIDIA GPU.
     Times(Option<&'a Workload>),
 }
@@ -139,11 +147,7 @@ pub fn start(look: Look<'_>, op: &str, seed: u64, workspace: &Workspace) -> Resu
         .stderr(Stdio::piped());
     match look {
         Look::Sanitizer(findings, activations) => {
-            let real = match activations {
-                Activations::F32 => "f32",
-                Activations::Bf16 => "bf16",
-            };
-            command.args(["--activations", real]);
+            command.args(["--activations", activations.name()]);
             command.env("SIMT_CHECK", "all,-leakcheck");
             command.env("SIMT_CHECK_FILE", findings);
         }
@@ -154,9 +158,12 @@ pub fn start(look: Look<'_>, op: &str, seed: u64, workspace: &Workspace) -> Resu
                 .env("SIMT_ORDER", "falling")
                 .env("SIMT_THREADS", "1");
         }
-        Look::Counts(profile, workload) => {
+        Look::Counts(profile, workload, activations) => {
             command.env("SIMT_PROFILE", profile);
             command.args(["--shape", &shape(workload)?]);
+            if let Some(activations) = activations {
+                command.args(["--activations", activations.name()]);
+            }
         }
         Look::Cuda => {
             command.args(["--gpu", "cuda"]);

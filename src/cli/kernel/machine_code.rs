@@ -39,6 +39,13 @@ impl MachineCode {
             }),
         }
     }
+
+    /// Tensor-core instructions of those in the main loop; `None` where it has none.
+    pub fn tensor_share(&self) -> Option<f64> {
+        let main = self.main_loop.as_ref()?;
+        let tensor = main.by_kind.get("tensor")?;
+        Some(f64::from(*tensor) / f64::from(main.instructions))
+    }
 }
 
 /// The share of a multiprocessor's warps that can be resident: limits of compute capability 8.0 (CUDA C++

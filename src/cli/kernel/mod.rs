@@ -1,5 +1,6 @@
 //! `lrem kernel`: write a kernel, know in seconds whether it is right and what it costs.
 
+mod bars;
 mod bench;
 mod check;
 mod compare;
@@ -15,6 +16,7 @@ mod points;
 mod predict;
 mod show;
 mod source;
+mod table;
 mod trace;
 
 pub use looks::Gpu;
@@ -41,6 +43,8 @@ pub enum KernelCommand {
     Bench(bench::BenchArgs),
     /// Measure two kernel files at the same shapes, and say what the second does more or less of.
     Compare(compare::CompareArgs),
+    /// Every kernel's costs in counts, and which miss the bars of lean ones.
+    Table(table::TableArgs),
     /// Predict what a program's kernels take on real GPUs, from what the virtual one counted of them.
     Predict(predict::PredictArgs),
     /// One look at a kernel, in a process of its own.
@@ -57,6 +61,7 @@ pub fn run(command: KernelCommand) -> Result<(), Error> {
         KernelCommand::Check(args) => check::run(&args),
         KernelCommand::Bench(args) => bench::run(&args),
         KernelCommand::Compare(args) => compare::run(&args),
+        KernelCommand::Table(args) => table::run(&args),
         KernelCommand::Predict(args) => predict::run(&args),
         KernelCommand::Inspect(args) => looks::child(&args),
     }

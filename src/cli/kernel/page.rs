@@ -8,6 +8,7 @@ use super::source::KernelSource;
 use super::{built_in, head};
 use crate::cli::Error;
 use clap::Args;
+use lrem::workbench::CHIPS;
 use lrem::workbench::contracts::OPS;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -66,7 +67,7 @@ fn page(op: &str, files: &[&str]) -> Result<String, Error> {
 
 const COUNTS: &str = "Of `lrem kernel bench`, on the virtual GPU as sm_80: bytes that have to cross HBM's pins, \
 over those that the op cannot do without; sectors of global memory and wavefronts of shared memory over what the \
-same accesses need at best; the time of the work by the model, without launching, and what limits it. Local are \
+same accesses need at best; the time by the model, without launching, and what it is made of. Local are \
 loads and stores of spilled registers. Error is the largest of any output, over what the op's error analysis allows.";
 
 fn section(text: &mut String, workload: &str, figures: &Figures) -> std::fmt::Result {
@@ -78,12 +79,10 @@ fn section(text: &mut String, workload: &str, figures: &Figures) -> std::fmt::Re
     )?;
     writeln!(
         text,
-        "| kernel | blocks x threads | registers | local | shared | occupancy | HBM bytes | x needed | sectors | wavefronts | instructions | A100 | H100 | B200 | limit |"
+        "| kernel | blocks x threads | registers | local | shared | occupancy | HBM bytes | x needed | sectors | wavefronts | instructions | {} | limit |",
+        CHIPS.map(|chip| chip.name).join(" | ")
     )?;
-    writeln!(
-        text,
-        "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|"
-    )?;
+    writeln!(text, "|---|---|{}---|", "--:|".repeat(9 + CHIPS.len()))?;
     figures.kernels.iter().try_for_each(|k| row(text, k))?;
     writeln!(text)
 }
@@ -109,7 +108,7 @@ fn row(text: &mut String, k: &Counted) -> std::fmt::Result {
         k.counts.warp_instructions
     )?;
     for (_, prediction) in &k.counts.predictions {
-        write!(text, " {:.2} us |", 1e6 * prediction.work)?;
+        write!(text, " {:.2} us |", 1e6 * prediction.running())?;
     }
     writeln!(
         text,

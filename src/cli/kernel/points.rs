@@ -6,6 +6,7 @@ use super::looks::Gpu;
 use super::source::KernelSource;
 use crate::cli::{Error, common};
 use lrem::bench::roofline::{Point, Precision};
+use lrem::workbench::Chip;
 use lrem::workbench::contracts::OPS;
 
 /// Every op's kernels at the built-in workloads whose `OP/WORKLOAD` contains `filter`: measured on a GPU, or on
@@ -27,6 +28,11 @@ pub fn points(gpu: Gpu, chip: &str, filter: &str) -> Result<Vec<Point>, Error> {
         for workload in &workloads {
             let figures = side.figures(workload, gpu)?;
             let figures = figures.map_err(|said| format!("{file} at {}: {said}", workload.uuid))?;
+            // What is measured stands beside the prediction for the chip at hand, where the model knows it.
+            let chip = match gpu {
+                Gpu::Simt => Some(chip),
+                Gpu::Cuda => Chip::named(&figures.device).map(|chip| chip.name),
+            };
             let kernels = figures.kernels.iter();
             points.extend(kernels.filter_map(|k| point(k, &workload.uuid, chip)));
         }
@@ -37,16 +43,12 @@ pub fn points(gpu: Gpu, chip: &str, filter: &str) -> Result<Vec<Point>, Error> {
 }
 
 /// A kernel that the op's contract says the work of.
-fn point(kernel: &Counted, workload: &str, chip: &str) -> Option<Point> {
+fn point(kernel: &Counted, workload: &str, chip: Option<&str>) -> Option<Point> {
     let needed = kernel.needed.as_ref()?;
-    let predicted = || {
-        let of_chip = kernel
-            .counts
-            .predictions
-            .iter()
-            .find(|(name, _)| name == chip);
-        of_chip.map(|(_, prediction)| prediction.work)
-    };
+    let mut predictions = kernel.counts.predictions.iter();
+    let of_chip = predictions.find(|(name, _)| chip.is_some_and(|chip| name == chip));
+    let prediction = of_chip.map(|(_, prediction)| prediction);
+    let measured = kernel.measured;
     Some(Point {
         id: format!("{}/{workload}", kernel.instance),
         precision: match kernel.counts.tensor_flops {
@@ -55,6 +57,9 @@ fn point(kernel: &Counted, workload: &str, chip: &str) -> Option<Point> {
         },
         flops: needed.flops as f64,
         bytes: needed.bytes as f64,
-        seconds: kernel.measured.or_else(predicted).filter(|s| *s > 0.0)?,
+        seconds: measured
+            .or(prediction.map(|p| p.work))
+            .filter(|s| *s > 0.0)?,
+        predicted: measured.and(prediction).map(|p| p.seconds),
     })
 }

@@ -18,7 +18,7 @@ impl<T: Real> RmsNorm for Cuda<T> {
         let kernel = self.kernel("rms_norm")?.input(x).input(w).output(y);
         let kernel = kernel.int(s.dim)?.value(s.eps);
         // SAFETY: a block reads and writes a row of `dim` elements, and there are `rows` in each buffer.
-        unsafe { kernel.launch([s.rows, 1, 1], threads::<T>(s.dim)) }
+        unsafe { kernel.launch([s.rows, 1, 1], threads(s.dim, forward::<T>())) }
     }
 
     fn add_rms_norm(
@@ -37,7 +37,7 @@ impl<T: Real> RmsNorm for Cuda<T> {
         let kernel = self.kernel("add_rms_norm")?.input(x).input(delta).input(w);
         let kernel = kernel.output(sum).output(y).int(s.dim)?.value(s.eps);
         // SAFETY: as in `rms_norm`.
-        unsafe { kernel.launch([s.rows, 1, 1], threads::<T>(s.dim)) }
+        unsafe { kernel.launch([s.rows, 1, 1], threads(s.dim, forward::<T>())) }
     }
 
     fn rms_norm_backward(
@@ -53,25 +53,58 @@ impl<T: Real> RmsNorm for Cuda<T> {
         at_least("rms_norm_backward", "dy", dy.len(), len)?;
         at_least("rms_norm_backward", "dx", dx.len(), len)?;
         at_least("rms_norm_backward", "dw", dw.len(), s.dim)?;
-        let per = rows_per_block(s.rows);
+        let per = rows_per_block(s.rows).max(LEAST_ROWS);
         let blocks = s.rows.div_ceil(per);
-        let mut partials = self.scratch::<f32>(blocks * s.dim)?;
-        let kernel = self.kernel("rms_norm_backward")?.input(x).input(w);
-        let kernel = kernel.input(dy).output(dx).output(&mut partials);
-        let kernel = kernel.int(s.rows)?.int(per)?.int(s.dim)?.value(s.eps);
+        let lanes = threads(s.dim, BACKWARD);
         // A row that does not fit into the threads' packs keeps its sums in shared memory.
-        let pack = 16 / size_of::<T>();
-        let fits = s.dim.is_multiple_of(pack) && s.dim <= pack * threads::<T>(s.dim);
-        let kernel = kernel.shared(if fits { 0 } else { s.dim * size_of::<f32>() });
-        // SAFETY: a block stays in its rows, at most `rows` in each buffer, and in its row of
-        // `partials`; where its sums are in shared memory, that has `dim` floats.
-        unsafe { kernel.launch([blocks, 1, 1], threads::<T>(s.dim)) }?;
-        self.column_sums(blocks, s.dim, &partials, dw)
+        let (at_once, kept) =
+            match s.dim.is_multiple_of(PACK) && s.dim <= BACKWARD.packs * PACK * lanes {
+                true => ((BACKWARD.threads / lanes).min(per / 2), 0),
+                false => (1, s.dim),
+            };
+        let mut partials = self.scratch::<f32>(if blocks > 1 { blocks * s.dim } else { 1 })?;
+        let kernel = self.kernel("rms_norm_backward")?.input(x).input(w);
+        let kernel = kernel.input(dy).output(dx).output(dw).output(&mut partials);
+        let kernel = kernel.int(s.rows)?.int(per)?.int(lanes)?.int(s.dim)?;
+        let shared = (at_once - 1) * s.dim + kept;
+        let kernel = kernel.value(s.eps).shared(shared * size_of::<f32>());
+        // SAFETY: a block stays in its rows, at most `rows` in each buffer, and in its row of `partials`, which it
+        // has where there are several; its sums have their floats of shared memory.
+        unsafe { kernel.launch([blocks, 1, 1], at_once * lanes) }
     }
 }
 
-/// A thread for each 16 bytes of a row, in whole warps.
-fn threads<T>(dim: usize) -> usize {
-    let packs = dim.div_ceil(16 / size_of::<T>());
-    packs.next_multiple_of(32).min(1024)
+/// Rows of a block of the backward pass at least, so that the blocks' sums of the weight's gradient are less than a
+/// twentieth of what is moved.
+const LEAST_ROWS: usize = 12;
+
+/// Elements of a thread's pack, as in the kernel.
+const PACK: usize = 4;
+
+/// What a kernel's threads hold.
+#[derive(Clone, Copy)]
+struct Holds {
+    /// Packs of a row that a thread holds at most.
+    packs: usize,
+    /// Threads of a block at most.
+    threads: usize,
+}
+
+/// Packs that are 16 bytes of a row together.
+fn forward<T>() -> Holds {
+    Holds {
+        packs: 16 / size_of::<T>() / PACK,
+        threads: 1024,
+    }
+}
+
+const BACKWARD: Holds = Holds {
+    packs: 4,
+    threads: 512,
+};
+
+/// Threads for a row, in whole warps.
+fn threads(dim: usize, holds: Holds) -> usize {
+    let threads = dim.div_ceil(PACK * holds.packs).next_multiple_of(32);
+    threads.min(holds.threads)
 }

@@ -6,6 +6,8 @@ use crate::device::{Buffer, Real, Result, at_least};
 use crate::ops::attention::Heads;
 use crate::ops::rope::*;
 
+/// Elements of a thread's pack of RoPE, as in the kernel.
+const PACK: usize = 4;
 /// Threads of a block of the q/k norm, and its warps, as in the kernel.
 const NORM_BLOCK: usize = 128;
 const NORM_WARPS: usize = NORM_BLOCK / 32;
@@ -103,8 +105,9 @@ impl<T: Real> Cuda<T> {
             return Ok(());
         }
         let rotated = heads.num_heads + heads.num_kv_heads;
-        let half = Packs::of::<T>(&[heads.head_dim / 2]);
-        let units = Packs::split(positions.len() * rotated * half.count);
+        let half = heads.head_dim / 2;
+        let packs = half / if half.is_multiple_of(PACK) { PACK } else { 1 };
+        let units = Packs::split(positions.len() * rotated * packs);
         let tokens = positions.len();
         let positions = self.list(positions)?;
         let kernel = self.kernel("rope")?.output(qkv).input(&table.cos);

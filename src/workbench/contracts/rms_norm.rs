@@ -45,8 +45,8 @@ impl Contract for RmsNormContract {
         vec![
             Cost::new("rms_norm", 2 * n * real + weight, 4 * n),
             Cost::new("add_rms_norm", 4 * n * real + weight, 5 * n),
-            // With the weight's gradient.
-            Cost::new("rms_norm_backward", 4 * n * real + 2 * weight, 14 * n),
+            // With the weight's gradient, which is added to.
+            Cost::new("rms_norm_backward", 4 * n * real + 3 * weight, 14 * n),
         ]
     }
 

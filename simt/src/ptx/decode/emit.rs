@@ -149,6 +149,7 @@ pub fn emit(
         if is_meet[index] {
             let mark = Raw::implied(control::meet, Vec::new(), 0, raw.line);
             push(program, &mark, [NONE; 6], 0, 0, raw.source);
+            program.spans.push((0, 0, 0));
         }
         let meet = match meets[index] {
             Some(meet) => counter[meet],
@@ -184,8 +185,24 @@ pub fn emit(
         raw.guard = place(raw.guard);
         raw.facts.map_places(place);
         push(program, &raw, places, list, imm, raw.source);
+        let span = span(program, &raw, place);
+        program.spans.push(span);
     }
     Ok(())
+}
+
+/// Keeps an instruction's operands for those who watch.
+fn span(program: &mut Program, raw: &Raw, place: impl Fn(Place) -> Place) -> (u32, u16, u16) {
+    let first = program.operands.len();
+    let of = |is_write| raw.uses.iter().filter(move |u| u.is_write == is_write);
+    program.operands.extend(of(true).map(|u| place(u.place)));
+    let middle = program.operands.len();
+    program.operands.extend(of(false).map(|u| place(u.place)));
+    program
+        .operands
+        .extend(Some(raw.guard).filter(|g| *g != NONE));
+    let end = program.operands.len();
+    (first as u32, (middle - first) as u16, (end - middle) as u16)
 }
 
 fn push(

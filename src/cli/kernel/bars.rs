@@ -1,0 +1,118 @@
+//! What a lean kernel keeps to, and where one does not.
+
+use super::counted::Counted;
+use serde::Serialize;
+
+/// What is bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bar {
+    /// Bytes across HBM's pins by the model of the L2 cache, over what the op cannot do without.
+    Memory,
+    /// Sectors of global memory over what the same accesses need at best.
+    Sectors,
+    /// Wavefronts of shared memory, likewise.
+    Wavefronts,
+    /// Loads and stores of local memory in the machine code.
+    Local,
+    /// The share of tensor-core instructions in the main loop.
+    Tensor,
+}
+
+impl Bar {
+    pub const ALL: [Bar; 5] = [
+        Bar::Memory,
+        Bar::Sectors,
+        Bar::Wavefronts,
+        Bar::Local,
+        Bar::Tensor,
+    ];
+
+    /// What the bar asks for, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Bar::Memory => "HBM bytes at most 1.05 x compulsory, of products and attention 1.2 x",
+            Bar::Sectors => "global sectors at most 1.02 x ideal",
+            Bar::Wavefronts => "shared wavefronts at most 1.02 x ideal",
+            Bar::Local => "no spills and no local memory",
+            Bar::Tensor => {
+                "tensor-core instructions in the main loop as in those of CuTe and FlashAttention-2"
+            }
+        }
+    }
+}
+
+/// A bar that a kernel misses.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct Miss {
+    pub bar: Bar,
+    pub kernel: String,
+    pub workload: String,
+    pub is: f64,
+    /// The most that it may be, of a share the least.
+    pub bound: f64,
+}
+
+/// Ops that are products, whose operands several blocks read.
+const PRODUCTS: [&str; 7] = [
+    "attention",
+    "attention_combine",
+    "info_nce",
+    "linear",
+    "linear_cross_entropy",
+    "linear_int8",
+    "top_k",
+];
+
+/// What sectors and wavefronts may be of the ideal.
+const EXCESS: f64 = 1.02;
+
+/// The share of tensor-core instructions in the main loops of others, for sm_80, counted as ours are
+/// (`benches/peers/kernels/main_loops.py`): what a kernel's name begins with, how it goes on, and the share.
+///
+/// FlashAttention-2 2.5.7 for causal rows of any length, as compiled in xformers 0.0.27, by the elements of a head;
+/// products by CuTe in tiles of 128 x 128, `simt/tests/ptx/cute_sm80_gemm.cu`.
+const TENSOR: [(&str, &str, f64); 5] = [
+    ("attention_backward", "_64", 320.0 / 1303.0),
+    ("attention_backward", "", 320.0 / 983.0),
+    ("attention", "_64", 256.0 / 1118.0),
+    ("attention", "", 256.0 / 884.0),
+    ("", "", 64.0 / 129.0),
+];
+
+/// The bars that `kernel` misses at a workload of `op`.
+pub fn misses(op: &str, workload: &str, kernel: &Counted) -> Vec<Miss> {
+    let most = match PRODUCTS.contains(&op) {
+        true => 1.2,
+        false => 1.05,
+    };
+    let counts = &kernel.counts;
+    let code = kernel.machine_code.as_ref();
+    let above = [
+        (Bar::Memory, kernel.hbm_over_compulsory.unwrap_or(1.0), most),
+        (Bar::Sectors, counts.sectors_over_ideal, EXCESS),
+        (Bar::Wavefronts, counts.wavefronts_over_ideal, EXCESS),
+        (Bar::Local, code.map_or(0.0, |c| f64::from(c.local)), 0.0),
+    ];
+    let above = above.into_iter().filter(|(_, is, most)| is > most);
+    let share = code.and_then(|code| code.tensor_share());
+    let below = share.zip(tensor_share(&kernel.instance));
+    let below = below.filter(|(is, least)| is < least);
+    let below = below.map(|(is, least)| (Bar::Tensor, is, least));
+    let miss = |(bar, is, bound)| Miss {
+        bar,
+        kernel: kernel.instance.clone(),
+        workload: workload.to_string(),
+        is,
+        bound,
+    };
+    above.chain(below).map(miss).collect()
+}
+
+/// That of a kernel as others write it.
+fn tensor_share(instance: &str) -> Option<f64> {
+    let alike = |(begin, end, _): &&(&str, &str, f64)| {
+        instance.starts_with(begin) && instance.ends_with(end)
+    };
+    TENSOR.iter().find(alike).map(|(_, _, share)| *share)
+}
