@@ -88,10 +88,15 @@ impl<T: Real> Cuda<T> {
         self.multiply_in_parts("linear_tn", Majors::Tn, Self::wide(&[p.m, p.n]), p)
     }
 
-    /// The tile for this GPU. Tensor maps have no empty dimensions.
+    /// Whether warpgroups may multiply it. Tensor maps have no empty dimensions.
+    fn suits_groups(&self, p: &Product) -> bool {
+        self.context.is_hopper() && size_of::<T>() == 2 && p.k > 0
+    }
+
+    /// The tile for this GPU.
     fn fitting(&self, tiling: Tiling, p: &Product) -> Tiling {
-        match self.context.is_hopper() && size_of::<T>() == 2 && p.k > 0 {
-            true => tiling.on_hopper(),
+        match self.suits_groups(p) {
+            true => tiling.on_hopper(p.m, p.n),
             false => tiling,
         }
     }
@@ -158,7 +163,11 @@ impl<T: Real> Cuda<T> {
     /// shape alone, and their sums are added in their order.
     fn multiply_in_parts(&self, kind: &str, majors: Majors, wide: bool, p: &Product) -> Result<()> {
         let size = size_of::<T>();
-        let tiling = self.fitting(Tiling::largest(size, wide), p);
+        let largest = Tiling::largest(size, wide);
+        let tiling = match self.suits_groups(p) {
+            true => largest.largest_on_hopper(),
+            false => largest,
+        };
         let (blocks, steps) = (tiling.blocks(p.m, p.n), tiling.steps(p.k).max(1));
         if blocks == 0 {
             return Ok(());

@@ -36,8 +36,9 @@ const FEW_LOGITS_F32: Tiling = tiling("few", 16, 64, 32, 3, 64);
 
 /// Rows up to which a product is bound by its weights.
 const SKINNY_ROWS: usize = 64;
-/// Of an A100. Not a matter of the GPU at hand: other choices would be a little better there.
+/// Of an A100 and of an H100. Not a matter of the GPU at hand: on others another choice may be a little better.
 const MULTIPROCESSORS: usize = 108;
+const HOPPER_MULTIPROCESSORS: usize = 132;
 /// Blocks of large tiles below which a GPU is not filled.
 const LARGE_BLOCKS: usize = 64;
 
@@ -59,6 +60,16 @@ const fn tiling(
     }
 }
 
+/// The tile whose waves of blocks take least for a product `[m, n]`, of some with the cycles of a block each.
+fn shortest(tiles: &[(Tiling, usize)], multiprocessors: usize, m: usize, n: usize) -> Tiling {
+    let time =
+        |(tile, cycles): &&(Tiling, usize)| tile.blocks(m, n).div_ceil(multiprocessors) * cycles;
+    tiles
+        .iter()
+        .min_by_key(time)
+        .map_or(MEDIUM, |(tile, _)| *tile)
+}
+
 impl Tiling {
     /// For a product `[m, n]` of elements of `size` bytes. `wide`: rows start at multiples of 16 bytes.
     /// Of bf16 there are all instances, of f32 one in two widths.
@@ -68,14 +79,8 @@ impl Tiling {
     pub fn new(size: usize, wide: bool, m: usize, n: usize) -> Tiling {
         match (size, wide) {
             (2, true) => {
-                let time = |(tile, cycles): &(Tiling, usize)| {
-                    tile.blocks(m, n).div_ceil(MULTIPROCESSORS) * cycles
-                };
                 let tiles = [(LARGE, 256), (TALL, 144), (MEDIUM, 96)];
-                tiles
-                    .into_iter()
-                    .min_by_key(time)
-                    .map_or(MEDIUM, |(tile, _)| tile)
+                shortest(&tiles, MULTIPROCESSORS, m, n)
             }
             (2, false) => ANY,
             (_, true) => Tiling {
@@ -94,11 +99,20 @@ impl Tiling {
         }
     }
 
-    /// What Hopper has in this one's place.
-    pub fn on_hopper(self) -> Tiling {
+    /// What Hopper has in this one's place for a product `[m, n]`, by the same rule: of both, 16 steps of a block
+    /// keep an H100's shared memory busy longest, for 160 and 64 cycles.
+    pub fn on_hopper(self, m: usize, n: usize) -> Tiling {
+        if !["large", "tall", "medium"].contains(&self.name) {
+            return self;
+        }
+        let tiles = [(WARPGROUPS, 160), (WARPGROUP, 64)];
+        shortest(&tiles, HOPPER_MULTIPROCESSORS, m, n)
+    }
+
+    /// The largest tile that Hopper has in this one's place.
+    pub fn largest_on_hopper(self) -> Tiling {
         match self.name {
             "large" => WARPGROUPS,
-            "tall" | "medium" => WARPGROUP,
             _ => self,
         }
     }

@@ -9,7 +9,7 @@ use crate::workbench::{Draw, Probe};
 const ULP: f64 = f32::EPSILON as f64;
 
 /// Tiles of 128 × 128 and of 128 × 64 that fill a GPU: half of each of them, and little behind every element.
-const LARGE: [LinearShape; 2] = [with_columns(8072), with_columns(6392)];
+const LARGE: [LinearShape; 2] = [with_columns(8568), with_columns(6392)];
 
 const fn with_columns(n: usize) -> LinearShape {
     LinearShape { m: 65, n, k: 8 }
