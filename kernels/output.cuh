@@ -33,15 +33,14 @@ __device__ Pack<float, kPack> read_sums(const float* sums) {
     }
 }
 
-// Adds bias and what is there to kPack sums and writes them.
+// Adds bias, if there is one, and what is there to kPack sums and writes them.
 template <int kPack, typename O>
-__device__ void write_pack(const float* sums, const float* bias, O* y, bool accumulate) {
+__device__ void write_pack(const float* sums, const Pack<float, kPack>& bias, bool has_bias, O* y,
+                           bool accumulate) {
     auto value = read_sums<kPack>(sums);
-    if (bias) {
-        const auto more = load_f32<kPack>(bias);
+    if (has_bias)
 #pragma unroll
-        for (int e = 0; e < kPack; ++e) value.at[e] += more.at[e];
-    }
+        for (int e = 0; e < kPack; ++e) value.at[e] += bias.at[e];
     Pack<O, kPack> out;
     if (accumulate) out = load<kPack>(y);
 #pragma unroll
@@ -55,11 +54,18 @@ template <class P, int kPack, int kStride, typename O>
 __device__ void write_tile(const float* tile, const float* bias, O* y, int row, int column, int m,
                            int n, bool accumulate) {
     constexpr int kPacks = P::kN / kPack;
+    // Whether a thread meets the same columns in every row, and so their bias once.
+    constexpr bool kSame = P::kThreads % kPacks == 0;
+    Pack<float, kPack> more = {};
+    const int own = column + threadIdx.x % kPacks * kPack;
+    if (kSame && bias && own < n) more = load_f32<kPack>(bias + own);
+#pragma unroll 4
     for (int at = threadIdx.x; at < P::kM * kPacks; at += P::kThreads) {
         const int r = at / kPacks, c = at % kPacks * kPack;
-        if (row + r < m && column + c < n)
-            write_pack<kPack>(tile + r * kStride + c, bias ? bias + column + c : nullptr,
-                              y + static_cast<size_t>(row + r) * n + column + c, accumulate);
+        if (row + r >= m || column + c >= n) continue;
+        if (!kSame && bias) more = load_f32<kPack>(bias + column + c);
+        write_pack<kPack>(tile + r * kStride + c, more, bias != nullptr,
+                          y + static_cast<size_t>(row + r) * n + column + c, accumulate);
     }
 }
 

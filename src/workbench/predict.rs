@@ -7,6 +7,7 @@
 //! instructions that wait for one another (`simt/src/count/chain.rs`), and where blocks are more than the GPU holds at
 //! once, as long as their chains one after another.
 
+use super::ARCH;
 use serde::{Deserialize, Serialize};
 use simt::count::record::Record;
 
@@ -14,6 +15,8 @@ use simt::count::record::Record;
 #[derive(Clone, Copy, Debug)]
 pub struct Chip {
     pub name: &'static str,
+    /// The architecture whose machine code alone it runs.
+    pub arch: &'static str,
     pub multiprocessors: f64,
     /// Boost clock, Hz.
     pub clock: f64,
@@ -36,11 +39,12 @@ const WAVEFRONTS: f64 = 1.0;
 /// What an empty kernel takes, one after another in a stream (NVIDIA, "Getting Started with CUDA Graphs").
 const LAUNCH: f64 = 2.2e-6;
 
-/// The chips that times are predicted for. Latencies of A100 and H100: Luo et al., "Benchmarking and Dissecting the
+/// The chips that times are predicted for. Latencies of an A100 and of an H800, for H100: Luo et al., "Benchmarking and Dissecting the
 /// Nvidia Hopper GPU Architecture via Microbenchmarking", arXiv 2402.13499; of the later ones H100's.
 pub const CHIPS: [Chip; 4] = [
     Chip {
         name: "A100",
+        arch: "sm_80",
         multiprocessors: 108.0,
         clock: 1.41e9,
         memory: 2.039e12,
@@ -51,6 +55,7 @@ pub const CHIPS: [Chip; 4] = [
     },
     Chip {
         name: "H100",
+        arch: "sm_90a",
         multiprocessors: 132.0,
         clock: 1.83e9,
         memory: 3.35e12,
@@ -61,6 +66,7 @@ pub const CHIPS: [Chip; 4] = [
     },
     Chip {
         name: "H200",
+        arch: "sm_90a",
         multiprocessors: 132.0,
         clock: 1.83e9,
         memory: 4.8e12,
@@ -71,6 +77,7 @@ pub const CHIPS: [Chip; 4] = [
     },
     Chip {
         name: "B200",
+        arch: "sm_100a",
         multiprocessors: 148.0,
         clock: 1.965e9,
         memory: 8.0e12,
@@ -131,6 +138,11 @@ impl Chip {
     /// The chip that a device is, by its name as its driver says it.
     pub fn named(device: &str) -> Option<&'static Chip> {
         CHIPS.iter().find(|chip| device.contains(chip.name))
+    }
+
+    /// Whether it runs kernels of an architecture: those for every GPU, or for its own alone.
+    pub fn runs(&self, arch: &str) -> bool {
+        [ARCH, self.arch].contains(&arch)
     }
 }
 

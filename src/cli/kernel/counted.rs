@@ -4,7 +4,7 @@
 use super::counts::{Counts, over};
 use super::machine_code::{MachineCode, occupancy};
 use lrem::device::cuda::sass::Sass;
-use lrem::workbench::{Cost, Inspection, Workspace};
+use lrem::workbench::{Chip, Cost, Inspection, Workspace};
 use serde::Serialize;
 use simt::count::record::Record;
 use std::fmt;
@@ -79,7 +79,9 @@ fn of(
     lines: &[&str],
     workspace: &Workspace,
 ) -> Counted {
-    let counts = Counts::of(record);
+    let mut counts = Counts::of(record);
+    let runs = |name: &str| Chip::named(name).is_some_and(|chip| chip.runs(workspace.arch()));
+    counts.predictions.retain(|(chip, _)| runs(chip));
     let mut costly: Vec<_> = record.source_lines.iter().collect();
     costly.sort_by_key(|line| std::cmp::Reverse(line.counts.instructions));
     let own = |file: &str| workspace.is_file(file);
@@ -115,7 +117,8 @@ impl Counted {
     /// Takes what stands in the machine code.
     fn assembled(&mut self, code: Option<MachineCode>) {
         let threads = self.counts.block.iter().product();
-        let occupied = |c: &MachineCode| occupancy(c.registers, threads, self.counts.shared_bytes);
+        let occupied =
+            |c: &MachineCode| occupancy(&c.arch, c.registers, threads, self.counts.shared_bytes);
         self.occupancy = code.as_ref().map(occupied);
         self.machine_code = code;
     }

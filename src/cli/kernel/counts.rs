@@ -1,6 +1,6 @@
 //! What a launch was counted to do, and how long that takes on real GPUs.
 
-use lrem::workbench::{CHIPS, Prediction, Work, predict};
+use lrem::workbench::{CHIPS, Chip, Prediction, Work, predict};
 use serde::Serialize;
 use simt::count::record::Record;
 
@@ -82,6 +82,12 @@ impl Counts {
     /// Blocks of the launch.
     pub fn blocks(&self) -> u64 {
         blocks(self.grid)
+    }
+
+    /// The prediction for a chip; `None` for one that does not run the kernel.
+    pub fn on(&self, chip: &Chip) -> Option<&Prediction> {
+        let found = self.predictions.iter().find(|(name, _)| name == chip.name);
+        found.map(|(_, prediction)| prediction)
     }
 
     /// The prediction for the first of the chips, that of the architecture which the counts are of.

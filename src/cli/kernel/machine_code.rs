@@ -1,6 +1,7 @@
 //! What stands in a kernel's machine code.
 
 use lrem::device::cuda::sass::{KINDS, Mix, Sass};
+use lrem::workbench::ARCH;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -40,28 +41,32 @@ impl MachineCode {
         }
     }
 
-    /// Tensor-core instructions of those in the main loop; `None` where it has none.
+    /// Tensor-core instructions of those in the main loop; `None` where it has none, and for Hopper, where one does
+    /// the work of dozens.
     pub fn tensor_share(&self) -> Option<f64> {
-        let main = self.main_loop.as_ref()?;
+        let main = self.main_loop.as_ref().filter(|_| self.arch == ARCH)?;
         let tensor = main.by_kind.get("tensor")?;
         Some(f64::from(*tensor) / f64::from(main.instructions))
     }
 }
 
-/// The share of a multiprocessor's warps that can be resident: limits of compute capability 8.0 (CUDA C++
+/// The share of a multiprocessor's warps that can be resident: limits of compute capability 8.0 and 9.0 (CUDA C++
 /// Programming Guide, "Technical Specifications per Compute Capability"; allocation units of the CUDA
 /// Occupancy Calculator).
-pub fn occupancy(registers: u32, threads: u32, shared_bytes: u32) -> f64 {
+pub fn occupancy(arch: &str, registers: u32, threads: u32, shared_bytes: u32) -> f64 {
     const WARPS: u32 = 64;
     const BLOCKS: u32 = 32;
     const REGISTERS: u32 = 65_536;
-    const SHARED: u32 = 164 << 10;
     // What the system keeps of each block's.
     const RESERVED: u32 = 1 << 10;
+    let shared = match arch {
+        "sm_90a" => 228 << 10,
+        _ => 164 << 10,
+    };
     let warps = threads.div_ceil(32).max(1);
     // A multiprocessor's four parts each hold whole warps.
     let of_registers = REGISTERS / 4 / (32 * registers.max(1)).next_multiple_of(256) * 4 / warps;
-    let of_shared = SHARED / (shared_bytes.next_multiple_of(128) + RESERVED);
+    let of_shared = shared / (shared_bytes.next_multiple_of(128) + RESERVED);
     let blocks = BLOCKS.min(WARPS / warps).min(of_registers).min(of_shared);
     f64::from(blocks * warps) / f64::from(WARPS)
 }
@@ -96,20 +101,20 @@ impl fmt::Display for MachineCode {
 
 #[cfg(test)]
 mod tests {
-    use super::occupancy;
+    use super::{ARCH, occupancy};
 
     #[test]
     fn the_scarcest_resource_limits_the_blocks() {
         // As the CUDA Occupancy Calculator has it for 8.0.
-        assert_eq!(occupancy(32, 256, 0), 1.0);
-        assert_eq!(occupancy(64, 256, 0), 0.5);
-        assert_eq!(occupancy(255, 128, 0), 0.125);
-        assert_eq!(occupancy(32, 32, 0), 0.5, "32 blocks");
+        assert_eq!(occupancy(ARCH, 32, 256, 0), 1.0);
+        assert_eq!(occupancy(ARCH, 64, 256, 0), 0.5);
+        assert_eq!(occupancy(ARCH, 255, 128, 0), 0.125);
+        assert_eq!(occupancy(ARCH, 32, 32, 0), 0.5, "32 blocks");
         assert_eq!(
-            occupancy(32, 128, 81 << 10),
+            occupancy(ARCH, 32, 128, 81 << 10),
             0.125,
             "two blocks' shared memory"
         );
-        assert_eq!(occupancy(32, 1024, 163 << 10), 0.5);
+        assert_eq!(occupancy(ARCH, 32, 1024, 163 << 10), 0.5);
     }
 }

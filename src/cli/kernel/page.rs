@@ -107,8 +107,11 @@ fn row(text: &mut String, k: &Counted) -> std::fmt::Result {
         k.counts.wavefronts_over_ideal,
         k.counts.warp_instructions
     )?;
-    for (_, prediction) in &k.counts.predictions {
-        write!(text, " {:.2} us |", 1e6 * prediction.running())?;
+    for chip in &CHIPS {
+        match k.counts.on(chip) {
+            Some(prediction) => write!(text, " {:.2} us |", 1e6 * prediction.running())?,
+            None => write!(text, " |")?,
+        }
     }
     writeln!(
         text,

@@ -189,7 +189,8 @@ fn shown(bar: Bar, is: f64) -> String {
 const CAPTION: &str = "Of one launch on the virtual GPU as sm_80: bytes across HBM's pins by the model of the L2 \
 cache, over what the op cannot do without; sectors of global memory and wavefronts of shared memory over what the same \
 accesses need at best; registers, loads and stores of local memory, and tensor-core instructions of those in the main \
-loop in the machine code; microseconds by the model, without launching, and what they are made of on an A100.";
+loop in the machine code; microseconds by the model, without launching, and what they are made of on an A100. Kernels \
+for one architecture are counted on it, and their times are its chips'.";
 
 fn table(rows: &[Row]) -> Table {
     let mut header = vec![
@@ -226,8 +227,11 @@ fn cells(row: &Row) -> Vec<String> {
         code.and_then(|c| c.tensor_share())
             .map_or(String::new(), |share| format!("{:.0} %", 100.0 * share)),
     ];
-    let times = kernel.counts.predictions.iter();
-    cells.extend(times.map(|(_, p)| format!("{:.2}", 1e6 * p.running())));
+    let time = |chip| {
+        let predicted = kernel.counts.on(chip);
+        predicted.map_or(String::new(), |p| format!("{:.2}", 1e6 * p.running()))
+    };
+    cells.extend(CHIPS.iter().map(time));
     let limit = kernel.counts.predicted().map_or("", |p| p.limit.name());
     cells.push(limit.into());
     cells
