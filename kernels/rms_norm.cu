@@ -38,6 +38,7 @@
 // instance: rms_norm_backward_bf16 = rms_norm_backward<__nv_bfloat16>
 
 #include "common.cuh"
+#include "last_block.cuh"
 
 // Elements of a pack: 16 bytes of w, and as many or half as many of a row.
 constexpr int kPack = 4;
@@ -249,33 +250,6 @@ __device__ void backward_rows(const T* x, const float* w, const T* dy, T* dx, fl
             const float before = add ? total[pack * N + i] : 0.0f;
             total[pack * N + i] = before + sums[i * packs + pack];
         }
-}
-
-// Blocks of the running launch that have written their sums.
-__device__ unsigned finished;
-
-// Whether all other blocks have written what they had to, and this one may read it. All threads must call it.
-__device__ bool is_last() {
-    __shared__ bool last;
-    __threadfence();
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        last = atomicAdd(&finished, 1) == gridDim.x - 1;
-        if (last) finished = 0;
-    }
-    __syncthreads();
-    __threadfence();
-    return last;
-}
-
-// total += Σ over the rows of partials[blocks, dim].
-__device__ void add_rows(const float* partials, float* total, int blocks, int dim) {
-    for (int at = threadIdx.x; at < dim; at += blockDim.x) {
-        float sum = 0.0f;
-#pragma unroll 16
-        for (int block = 0; block < blocks; ++block) sum += partials[static_cast<size_t>(block) * dim + at];
-        total[at] += sum;
-    }
 }
 
 template <typename T>

@@ -16,6 +16,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// memory.
 const OLDEST: (u32, u32) = (8, 0);
 
+/// Compute capability of sm_90a.
+const HOPPER: (u32, u32) = (9, 0);
+/// Set: Hopper runs the kernels that every GPU runs.
+const NO_HOPPER: &str = "LREM_NO_HOPPER";
+
 /// A GPU with everything that lives on it. All work goes to one stream in the order of the calls, so
 /// memory that was given back can be handed out again at once, or when the launches that were put off are
 /// sent.
@@ -27,6 +32,7 @@ pub struct Context {
     pub multiprocessors: u32,
     /// Most bytes of shared memory that a block may ask for.
     pub shared_memory: usize,
+    is_hopper: bool,
     pub(super) stream: sys::CUstream,
     context: sys::CUcontext,
     device: sys::CUdevice,
@@ -94,6 +100,7 @@ impl Context {
             capability,
             multiprocessors: number(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?,
             shared_memory: shared,
+            is_hopper: capability == HOPPER && std::env::var_os(NO_HOPPER).is_none(),
             stream,
             context,
             device,
@@ -106,9 +113,9 @@ impl Context {
         })
     }
 
-    /// Whether it has what sm_90a alone has: products of warpgroups, copies by tensor maps.
+    /// Whether its kernels are those of sm_90a where there are some: products of warpgroups, copies by tensor maps.
     pub fn is_hopper(&self) -> bool {
-        self.capability == (9, 0)
+        self.is_hopper
     }
 
     /// Makes the context current on this thread, which every call of the driver needs.
