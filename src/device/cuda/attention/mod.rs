@@ -135,9 +135,10 @@ impl<T: Real> Attention for Cuda<T> {
         let (d, kv_heads) = (h.head_dim, h.num_kv_heads);
         let grid = [plan.items.len(), kv_heads, 1];
 
+        let by_groups = plan.rows_per_block > Some(KEYS) && self.context.is_hopper();
         let kernel = match plan.rows_per_block {
             None => self.kernel("attention_plain")?,
-            Some(rows) if rows > KEYS && self.context.is_hopper() => {
+            Some(rows) if by_groups => {
                 let kernel = self.context.kernel(&format!("attention_groups_{d}"))?;
                 kernel.shared(groups_shared(rows, d))
             }
@@ -166,7 +167,7 @@ impl<T: Real> Attention for Cuda<T> {
             return unsafe { kernel.launch(grid, THREADS) };
         }
 
-        if plan.rows_per_block > Some(KEYS) && self.context.is_hopper() {
+        if by_groups {
             let boxes = |data| Boxes {
                 data,
                 rows: kv_rows,
