@@ -59,7 +59,8 @@ trait Meter {
         run: &mut dyn FnMut(),
     ) -> Vec<(String, <Self::Of as Measurement>::Value)>;
 
-    /// Benchmarks an instance of an op at a workload, by their names, that had `first` before; `again` measures the mean of so many launches.
+    /// Benchmarks an instance of an op at a workload, by their names, that had `first` before; `again` measures the
+    /// mean of so many launches.
     fn bench(
         &self,
         op: &'static str,

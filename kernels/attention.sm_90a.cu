@@ -39,17 +39,8 @@ struct Layout {
     static constexpr int kQueryBytes = kBoxes * kRowBoxBytes;
     static constexpr int kBarriers = kQueryBytes + kStages * kStageBytes;
     // What the pieces so far have come to, of larger heads.
-    static constexpr int kFolded = kBarriers + 16 * kStages;
+    static constexpr int kFolded = kBarriers + Ring<kStages>::kBytes;
     static constexpr int kBytes = kFolded + (D > 64 ? kRows * 2 * (D / 2 + 4) * 4 : 0);
-};
-
-// Where the fetching warp and the others are in the stages.
-template <int STAGES>
-struct Turn {
-    int stage = 0, parity = 0;
-    __device__ void next() {
-        if (++stage == STAGES) stage = 0, parity ^= 1;
-    }
 };
 
 // The tile of a matrix from row `key` on, of which `count` rows are a run's: its `boxes` boxes of 64 columns from
@@ -83,29 +74,18 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
     constexpr int kThreads = GROUPS * 128;  // those that multiply
     extern __shared__ __align__(1024) char shared[];
     const auto stage_at = [&](int stage) { return shared + L::kQueryBytes + stage * L::kStageBytes; };
-    const auto full = [&](int stage) { return shared_address(shared) + L::kBarriers + 16 * stage; };
-    const auto empty = [&](int stage) { return full(stage) + 8; };
     const Item item = items[blockIdx.x];
     const int kv_head = blockIdx.y, lane = threadIdx.x % kWarp;
 
-    if (threadIdx.x == 0) {
-        for (int stage = 0; stage < L::kStages; ++stage) {
-            make_barrier(full(stage), 1);
-            make_barrier(empty(stage), kThreads / kWarp);
-        }
-        publish_barriers();
-    }
-    __syncthreads();
-    Turn<L::kStages> turn;
-
+    Ring<L::kStages> ring(shared_address(shared) + L::kBarriers, kThreads / kWarp);
     if (threadIdx.x >= kThreads) {
         for (int index = 0; index < item.runs; ++index) {
             const Run run = runs[item.run + index];
-            for (int at = 0; at < run.keys; at += kKeys, turn.next()) {
+            for (int at = 0; at < run.keys; at += kKeys, ring.next()) {
                 const int count = run.keys - at;
-                char* to = stage_at(turn.stage);
-                const unsigned barrier = full(turn.stage);
-                await(empty(turn.stage), turn.parity ^ 1);
+                char* to = stage_at(ring.stage);
+                const unsigned barrier = ring.full();
+                await(ring.empty(), ring.parity ^ 1);
                 if (lane == 0 && count >= kKeys) arrive_expecting(barrier, L::kStageBytes);
                 fetch_boxes<L::kBoxes>(to, key_boxes, keys, kv_stride, run.key + at, kv_head * D, count, barrier);
                 fetch_boxes<L::kBoxes>(to + L::kTileBytes, value_boxes, values, kv_stride, run.key + at, kv_head * D,
@@ -144,7 +124,7 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
     piece.clear();
     Folded<D, 1, kThreads, (D > 64)> total(reinterpret_cast<float*>(shared + L::kFolded));
     int visible[1][2], least, group_most;
-    for (int index = 0, at = 0, keys_of_run; index < item.runs; turn.next()) {
+    for (int index = 0, at = 0, keys_of_run; index < item.runs; ring.next()) {
         if (at == 0) {
             const Run run = runs[item.run + index];
             keys_of_run = run.keys;
@@ -159,9 +139,9 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
         at += kKeys;
         if (at >= keys_of_run) at = 0, ++index;
 
-        await(full(turn.stage), turn.parity);
+        await(ring.full(), ring.parity);
         if (group_most > here) {
-            const unsigned tile = shared_address(stage_at(turn.stage));
+            const unsigned tile = shared_address(stage_at(ring.stage));
             float scores[1][kKeys / 8][4] = {};
             begin_products();
 #pragma unroll
@@ -184,7 +164,7 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
             commit_products();
             await_products<0>();
         }
-        if (lane == 0) arrive(empty(turn.stage));
+        if (lane == 0) arrive(ring.empty());
 
         if (at % kPiece == 0 && __any_sync(0xffffffffu, piece.seen())) {
             total.add(piece, log2_scale);

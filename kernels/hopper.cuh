@@ -38,6 +38,34 @@ __device__ inline void await(unsigned at, int parity) {
         "@!done bra again;\n}\n" ::"r"(at), "r"(parity) : "memory");
 }
 
+// A ring of stages in shared memory, and where a warp is in it. Each stage has two barriers: `full`, for what is fetched
+// to it, and `empty`, for the warps that have read it.
+template <int STAGES>
+struct Ring {
+    static constexpr int kBytes = 16 * STAGES;  // of the barriers
+    unsigned barriers;
+    int stage = 0, parity = 0;
+
+    // With barriers from an address on and so many warps that read. All threads of the block must make it.
+    __device__ Ring(unsigned barriers, int readers) : barriers(barriers) {
+        if (threadIdx.x == 0) {
+            for (int stage = 0; stage < STAGES; ++stage) {
+                make_barrier(barriers + 16 * stage, 1);
+                make_barrier(barriers + 16 * stage + 8, readers);
+            }
+            publish_barriers();
+        }
+        __syncthreads();
+    }
+    __device__ unsigned full() const { return barriers + 16 * stage; }
+    __device__ unsigned empty() const { return full() + 8; }
+    // That of the stage before.
+    __device__ unsigned empty_before() const { return barriers + 16 * (stage == 0 ? STAGES - 1 : stage - 1) + 8; }
+    __device__ void next() {
+        if (++stage == STAGES) stage = 0, parity ^= 1;
+    }
+};
+
 // Starts the copy of a box of a matrix, from column x and row y on, whose bytes `barrier` counts. What lies outside
 // of the matrix is zero.
 __device__ inline void copy_box(unsigned to, const TensorMap& from, int x, int y, unsigned barrier) {

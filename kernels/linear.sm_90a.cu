@@ -47,7 +47,7 @@ struct GroupProduct {
     static constexpr int kWarps = kM / 16, kThreads = (kWarps + 1) * kWarp;
     static constexpr int kABytes = kM * kBoxRowBytes, kStageBytes = (kM + kN) * kBoxRowBytes;
     // With the barriers behind the stages.
-    static constexpr int kBytes = kStages * (kStageBytes + 16);
+    static constexpr int kBytes = kStages * kStageBytes + Ring<kStages>::kBytes;
     static constexpr int kI = 2, kJ = kN / 4;
 
     using Sums = GroupSums<kN / 8>;
@@ -102,43 +102,29 @@ __global__ void __launch_bounds__(P::kThreads)
     linear_by_groups(const __grid_constant__ TensorMap a, const __grid_constant__ TensorMap b, const float* bias, O* y,
                      int m, int n, int part_steps, int accumulate) {
     extern __shared__ __align__(1024) char shared[];
-    const unsigned stages = shared_address(shared), barriers = stages + P::kStages * P::kStageBytes;
-    const auto full = [&](int stage) { return barriers + stage * 16; };
-    const auto empty = [&](int stage) { return barriers + stage * 16 + 8; };
+    const unsigned stages = shared_address(shared);
     int tile_m, tile_n;
     place(blockIdx.x, ceil_div(m, P::kM), ceil_div(n, P::kN), tile_m, tile_n);
     const int row = tile_m * P::kM, column = tile_n * P::kN;
     y += static_cast<size_t>(blockIdx.y) * m * n;
 
-    if (threadIdx.x == 0) {
-        for (int stage = 0; stage < P::kStages; ++stage) {
-            make_barrier(full(stage), 1);
-            make_barrier(empty(stage), P::kWarps);
-        }
-        publish_barriers();
-    }
-    __syncthreads();
-
+    Ring<P::kStages> ring(stages + P::kStages * P::kStageBytes, P::kWarps);
     typename P::Sums sums = {};
     const int lane = threadIdx.x % kWarp;
-    int stage = 0, parity = 0;
-    const auto next = [&] {
-        if (++stage == P::kStages) stage = 0, parity ^= 1;
-    };
     if (P::multiplies()) {
-        for (int step = 0; step < part_steps; ++step, next()) {
-            await(full(stage), parity);
-            P::multiply(sums, stages + stage * P::kStageBytes);
+        for (int step = 0; step < part_steps; ++step, ring.next()) {
+            await(ring.full(), ring.parity);
+            P::multiply(sums, stages + ring.stage * P::kStageBytes);
             await_products<1>();
-            if (lane == 0 && step > 0) arrive(empty(stage == 0 ? P::kStages - 1 : stage - 1));
+            if (lane == 0 && step > 0) arrive(ring.empty_before());
         }
         await_products<0>();
     } else {
         if (lane == 0)
-            for (int step = 0; step < part_steps; ++step, next()) {
-                await(empty(stage), parity ^ 1);
+            for (int step = 0; step < part_steps; ++step, ring.next()) {
+                await(ring.empty(), ring.parity ^ 1);
                 const int depth = (blockIdx.y * part_steps + step) * P::kStep;
-                P::fetch(stages + stage * P::kStageBytes, a, b, row, column, depth, full(stage));
+                P::fetch(stages + ring.stage * P::kStageBytes, a, b, row, column, depth, ring.full());
             }
         __syncwarp();
     }

@@ -39,8 +39,8 @@ const WAVEFRONTS: f64 = 1.0;
 /// What an empty kernel takes, one after another in a stream (NVIDIA, "Getting Started with CUDA Graphs").
 const LAUNCH: f64 = 2.2e-6;
 
-/// The chips that times are predicted for. Latencies of an A100 and of an H800, for H100: Luo et al., "Benchmarking and Dissecting the
-/// Nvidia Hopper GPU Architecture via Microbenchmarking", arXiv 2402.13499; of the later ones H100's.
+/// The chips that times are predicted for. Latencies of an A100 and of an H800, for H100: Luo et al., "Benchmarking
+/// and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499; of the later ones H100's.
 pub const CHIPS: [Chip; 4] = [
     Chip {
         name: "A100",

@@ -4,78 +4,51 @@ use super::fault::Fault;
 use super::matrix_queue::{Product, Source};
 use super::warp::Warp;
 use super::warpgroup::{ROWS, Shape};
-use crate::numeric::matrix::descriptor::{Descriptor, Major};
+use crate::numeric::matrix::descriptor::{Descriptor, Major, Unit};
 use crate::numeric::matrix::fragment;
 use crate::ptx::types::Space;
 
-/// Every 16 bytes of an operand of `rows` (m of A, n of B) from row `first` on, in shared memory: which ones along
-/// the contiguous dimension, the index in the other one, the words.
-fn units(
-    w: &Warp,
-    descriptor: u64,
-    major: Major,
-    bits: usize,
-    first: usize,
-    rows: usize,
-    mut take: impl FnMut(usize, usize, [u32; 4]),
-) -> Result<(), Fault> {
-    let descriptor = Descriptor::decode(descriptor);
-    let shared = w.block().shared();
-    let (per_unit, steps) = (128 / bits, 256 / bits);
-    let (units, others) = match major {
-        Major::K => (0..steps / per_unit, first..first + rows),
-        Major::Mn => (first / per_unit..(first + rows) / per_unit, 0..steps),
-    };
-    for other in others {
-        for unit in units.clone() {
-            let address = descriptor.unit_address(major, unit as u32, other as u32);
-            if address + 16 > w.block().shared_bytes {
-                return Err(Fault::IllegalAddress {
-                    space: Space::Shared,
-                    address: address.into(),
-                    bytes: 16,
-                });
-            }
-            // SAFETY: the sixteen bytes are in the block's shared memory.
-            let words: [u32; 4] = unsafe {
-                let at = shared.add(address as usize);
-                at.cast::<[u32; 4]>().read_unaligned()
-            };
-            take(unit, other, words);
-        }
+/// The sixteen bytes of a unit.
+fn words(w: &Warp, unit: Unit) -> Result<[u32; 4], Fault> {
+    let address = unit.address;
+    if address + 16 > w.block().shared_bytes {
+        return Err(Fault::IllegalAddress {
+            space: Space::Shared,
+            address: address.into(),
+            bytes: 16,
+        });
     }
-    Ok(())
+    // SAFETY: the sixteen bytes are in the block's shared memory.
+    Ok(unsafe {
+        let at = w.block().shared().add(address as usize);
+        at.cast::<[u32; 4]>().read_unaligned()
+    })
 }
 
-/// An operand, into `put(row, k, word, element of the word)`.
+/// An operand of `rows` (m of A, n of B) from row `first` on, in shared memory, into `put(row, k, word, element of the
+/// word)`.
 fn fetch(
     w: &Warp,
     descriptor: u64,
     major: Major,
     bits: usize,
-    first: usize,
-    rows: usize,
+    (first, rows): (usize, usize),
     mut put: impl FnMut(usize, usize, u32, usize),
 ) -> Result<(), Fault> {
     let (per_unit, per_word) = (128 / bits, 32 / bits);
-    units(
-        w,
-        descriptor,
-        major,
-        bits,
-        first,
-        rows,
-        |unit, other, words| {
-            for at in 0..per_unit {
-                let (word, element) = (words[at / per_word], at % per_word);
-                let along = unit * per_unit + at;
-                match major {
-                    Major::K => put(other - first, along, word, element),
-                    Major::Mn => put(along - first, other, word, element),
-                }
+    for unit in Descriptor::decode(descriptor).units(major, bits as u32, first as u32, rows as u32)
+    {
+        let (words, other) = (words(w, unit)?, unit.other as usize);
+        for at in 0..per_unit {
+            let (word, element) = (words[at / per_word], at % per_word);
+            let along = unit.along as usize * per_unit + at;
+            match major {
+                Major::K => put(other - first, along, word, element),
+                Major::Mn => put(along - first, other, word, element),
             }
-        },
-    )
+        }
+    }
+    Ok(())
 }
 
 /// Both operands, element by element: `a(row, k, word, element)`, `b(column, k, word, element)`.
@@ -89,7 +62,7 @@ pub fn operands(
 ) -> Result<(), Fault> {
     match &p.a {
         Source::Descriptor(descriptor) => {
-            fetch(w, *descriptor, shape.a_major, bits, own_rows(w), ROWS, a)?;
+            fetch(w, *descriptor, shape.a_major, bits, (own_rows(w), ROWS), a)?;
         }
         Source::Registers(registers) => {
             let per_register = 32 / bits;
@@ -105,7 +78,7 @@ pub fn operands(
             }
         }
     }
-    fetch(w, p.b, shape.b_major, bits, 0, shape.n, b)
+    fetch(w, p.b, shape.b_major, bits, (0, shape.n), b)
 }
 
 /// The first row of A that is this warp's.
@@ -126,7 +99,7 @@ fn widened(words: [u32; 4]) -> [f32; 8] {
 }
 
 /// Steps along k of a product of bf16.
-pub const STEPS: usize = 16;
+pub const BF16_STEPS: usize = 16;
 
 /// Both operands of bf16, what most products are of: A by rows, `[ROWS][16]`, B in strips of eight columns,
 /// `[n / 8][16][8]`.
@@ -134,30 +107,24 @@ pub fn bf16_operands(
     w: &Warp,
     p: &Product,
     shape: &Shape,
-    a: &mut [[f32; STEPS]; ROWS],
-    b: &mut [[[f32; 8]; STEPS]],
+    a: &mut [[f32; BF16_STEPS]; ROWS],
+    b: &mut [[[f32; 8]; BF16_STEPS]],
 ) -> Result<(), Fault> {
     match &p.a {
         Source::Descriptor(descriptor) => {
             let (first, major) = (own_rows(w), shape.a_major);
-            units(
-                w,
-                *descriptor,
-                major,
-                16,
-                first,
-                ROWS,
-                |unit, other, words| {
-                    let eight = widened(words);
-                    match major {
-                        Major::K => a[other - first][8 * unit..][..8].copy_from_slice(&eight),
-                        Major::Mn => {
-                            let rows = a[8 * unit - first..].iter_mut();
-                            rows.zip(eight).for_each(|(row, x)| row[other] = x);
-                        }
+            for unit in Descriptor::decode(*descriptor).units(major, 16, first as u32, ROWS as u32)
+            {
+                let eight = widened(words(w, unit)?);
+                let (along, other) = (8 * unit.along as usize, unit.other as usize);
+                match major {
+                    Major::K => a[other - first][along..][..8].copy_from_slice(&eight),
+                    Major::Mn => {
+                        let rows = a[along - first..].iter_mut();
+                        rows.zip(eight).for_each(|(row, x)| row[other] = x);
                     }
-                },
-            )?;
+                }
+            }
         }
         Source::Registers(registers) => {
             for (at, register) in registers.iter().enumerate() {
@@ -170,14 +137,16 @@ pub fn bf16_operands(
         }
     }
     let major = shape.b_major;
-    units(w, p.b, major, 16, 0, shape.n, |unit, other, words| {
-        let eight = widened(words);
+    for unit in Descriptor::decode(p.b).units(major, 16, 0, shape.n as u32) {
+        let eight = widened(words(w, unit)?);
+        let (along, other) = (unit.along as usize, unit.other as usize);
         match major {
-            Major::Mn => b[unit][other] = eight,
+            Major::Mn => b[along][other] = eight,
             Major::K => {
-                let steps = b[other / 8][8 * unit..].iter_mut();
+                let steps = b[other / 8][8 * along..].iter_mut();
                 steps.zip(eight).for_each(|(step, x)| step[other % 8] = x);
             }
         }
-    })
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 //! that overwrites operands too early wrong ones.
 
 use super::fault::Fault;
-use super::matrix_operand::{self, bf16_operands, operands};
+use super::matrix_operand::{BF16_STEPS, bf16_operands, operands};
 use super::program::Inst;
 use super::warp::Warp;
 use super::warpgroup::{ROWS, Shape};
@@ -15,7 +15,6 @@ use crate::numeric::matrix::product;
 /// Most columns, and most steps along k, of a product.
 const COLUMNS: usize = 256;
 const STEPS: usize = 32;
-const STEPS_OF_BF16: usize = matrix_operand::STEPS;
 
 /// Where A comes from.
 #[derive(Debug, Clone)]
@@ -44,7 +43,7 @@ pub struct Products {
     pending: Vec<(u32, Product)>,
     group: u32,
     /// Room for an operand.
-    strips: Vec<[[f32; 8]; STEPS_OF_BF16]>,
+    strips: Vec<[[f32; 8]; BF16_STEPS]>,
 }
 
 impl Products {
@@ -172,9 +171,9 @@ unsafe fn floats(w: &mut Warp, p: &Product, shape: &Shape) -> Result<(), Fault> 
 /// The same of bf16. Where lanes hold a pair of accumulators is where eight rows and eight columns of D lie side by
 /// side, row by row: no element is looked for.
 unsafe fn brain_floats(w: &mut Warp, p: &Product, shape: &Shape) -> Result<(), Fault> {
-    let mut a = [[0.0; STEPS_OF_BF16]; ROWS];
+    let mut a = [[0.0; BF16_STEPS]; ROWS];
     let mut strips = std::mem::take(&mut w.products.strips);
-    strips.resize(shape.n / 8, [[0.0; 8]; STEPS_OF_BF16]);
+    strips.resize(shape.n / 8, [[0.0; 8]; BF16_STEPS]);
     let found = bf16_operands(w, p, shape, &mut a, &mut strips);
     // SAFETY: the caller's promise.
     let d = unsafe { w.list(&p.inst, shape.accumulators()) };

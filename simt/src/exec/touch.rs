@@ -314,15 +314,7 @@ impl<'a> Touched<'a> {
         } else {
             0
         };
-        let (per_unit, steps) = (128 / bits, 256 / bits);
-        let (units, others) = match major {
-            Major::K => (0..steps / per_unit, first..first + rows),
-            Major::Mn => (first / per_unit..(first + rows) / per_unit, 0..steps),
-        };
-        for other in others {
-            for unit in units.clone() {
-                f(descriptor.unit_address(major, unit, other));
-            }
-        }
+        let units = descriptor.units(major, bits, first, rows);
+        units.for_each(|unit| f(unit.address));
     }
 }

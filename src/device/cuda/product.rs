@@ -14,6 +14,7 @@ const FILLING_BLOCKS: usize = 128;
 
 /// Operands and sizes of `c[m, n] = a · b` over a depth of `k`, as the kernels count them. The
 /// addresses are those of whole matrices.
+#[derive(Clone, Copy)]
 pub(super) struct Product {
     pub a: CUdeviceptr,
     pub b: CUdeviceptr,
@@ -59,9 +60,9 @@ impl<T: Real> Cuda<T> {
             _ => Tiling::new(widest, wide, p.m, p.n),
         };
         let name = format!("{kind}_nt_{}{by}_{}", T::NAME, tiling.name);
-        let kernel = self.operands(&name, tiling, Majors::Nt, p)?;
-        let kernel = kernel.shared(tiling.shared(size_of::<T>(), size));
-        self.multiply(kernel, tiling, p, bias)
+        let kernel = self.operands(&name, tiling, Majors::Nt, p)?.value(bias);
+        let shared = tiling.shared(size_of::<T>(), size);
+        multiply(kernel.shared(shared), tiling, p, (1, tiling.steps(p.k)))
     }
 
     /// `c = a[m, k] · b[k, n]`.
@@ -70,8 +71,9 @@ impl<T: Real> Cuda<T> {
         let tiling = Tiling::new(size, Self::wide(&[p.k, p.n]), p.m, p.n);
         let tiling = self.fitting(tiling, p);
         let name = format!("linear_nn_{}_{}", T::NAME, tiling.name);
-        let kernel = self.operands(&name, tiling, Majors::Nn, p)?;
-        self.multiply(kernel.shared(tiling.shared(size, size)), tiling, p, 0)
+        let kernel = self.operands(&name, tiling, Majors::Nn, p)?.value(0u64);
+        let shared = tiling.shared(size, size);
+        multiply(kernel.shared(shared), tiling, p, (1, tiling.steps(p.k)))
     }
 
     /// `c = a[m, k] · b[k, n]` in f32, the depth in parts where the result has few tiles.
@@ -90,7 +92,7 @@ impl<T: Real> Cuda<T> {
 
     /// Whether warpgroups may multiply it. Tensor maps have no empty dimensions.
     fn suits_groups(&self, p: &Product) -> bool {
-        self.context.is_hopper() && size_of::<T>() == 2 && p.k > 0
+        self.context.is_hopper() && size_of::<T>() == 2 && ![p.m, p.n, p.k].contains(&0)
     }
 
     /// The tile for this GPU.
@@ -110,7 +112,7 @@ impl<T: Real> Cuda<T> {
         p: &Product,
     ) -> Result<Launch<'_>> {
         let kernel = self.context.kernel(name)?;
-        if !tiling.by_groups() || p.m == 0 || p.n == 0 {
+        if !tiling.by_groups() {
             return Ok(kernel.value(p.a).value(p.b));
         }
         let along_depth = |data, outer, tile| Boxes {
@@ -136,27 +138,6 @@ impl<T: Real> Cuda<T> {
             Majors::Nn | Majors::Tn => along_outer(p.b, p.n),
         };
         Ok(kernel.value(a.map()?).value(b.map()?))
-    }
-
-    /// Launches a kernel that has its operands, for the whole depth.
-    fn multiply(
-        &self,
-        kernel: Launch<'_>,
-        tiling: Tiling,
-        p: &Product,
-        bias: CUdeviceptr,
-    ) -> Result<()> {
-        let kernel = kernel.value(bias).value(p.c).int(p.m)?.int(p.n)?;
-        let kernel = match tiling.by_groups() {
-            true => kernel,
-            false => kernel.int(p.k)?,
-        };
-        let kernel = kernel
-            .int(tiling.steps(p.k))?
-            .value(i32::from(p.accumulate));
-        // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to
-        // hold.
-        unsafe { kernel.launch([tiling.blocks(p.m, p.n), 1, 1], tiling.threads) }
     }
 
     /// A product in f32. Where the result has few tiles, the depth is cut into parts, by a rule that knows the
@@ -185,18 +166,13 @@ impl<T: Real> Cuda<T> {
             .map_or(p.c, |partials| partials.address(0));
         let name = format!("{kind}_{}_{}", T::NAME, tiling.name);
         let kernel = self.operands(&name, tiling, majors, p)?;
-        let kernel = kernel.value(0u64).value(to).int(p.m)?.int(p.n)?;
-        let kernel = match tiling.by_groups() {
-            true => kernel,
-            false => kernel.int(p.k)?,
+        let kernel = kernel.value(0u64).shared(tiling.shared(size, size));
+        let part = Product {
+            c: to,
+            accumulate: partials.is_none() && p.accumulate,
+            ..*p
         };
-        let kernel = kernel
-            .int(part_steps)?
-            .value(i32::from(partials.is_none() && p.accumulate));
-        let kernel = kernel.shared(tiling.shared(size, size));
-        // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to
-        // hold; every part has its own m · n sums.
-        unsafe { kernel.launch([blocks, parts, 1], tiling.threads) }?;
+        multiply(kernel, tiling, &part, (parts, part_steps))?;
         let Some(partials) = partials else {
             return Ok(());
         };
@@ -206,4 +182,24 @@ impl<T: Real> Cuda<T> {
         // SAFETY: threads stay below the m · n elements of the result and of each part.
         unsafe { kernel.launch([count.div_ceil(256), 1, 1], 256) }
     }
+}
+
+/// Launches a kernel that has its operands and the bias, for so many parts of the depth of so many steps each, whose
+/// results lie `m · n` apart.
+fn multiply(
+    kernel: Launch<'_>,
+    tiling: Tiling,
+    p: &Product,
+    (parts, steps): (usize, usize),
+) -> Result<()> {
+    let kernel = kernel.value(p.c).int(p.m)?.int(p.n)?;
+    let kernel = match tiling.by_groups() {
+        // The tensor maps know the depth.
+        true => kernel,
+        false => kernel.int(p.k)?,
+    };
+    let kernel = kernel.int(steps)?.value(i32::from(p.accumulate));
+    // SAFETY: reads and writes are guarded by m, n and k, which the caller checked the buffers to hold; every part
+    // has its own m · n sums.
+    unsafe { kernel.launch([tiling.blocks(p.m, p.n), parts, 1], tiling.threads) }
 }

@@ -130,3 +130,37 @@ impl Descriptor {
         plain ^ self.swizzle.apply(phase) ^ phase
     }
 }
+
+/// Sixteen bytes of an operand: which ones along its contiguous dimension, the index in the other one, and where they
+/// lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unit {
+    pub along: u32,
+    pub other: u32,
+    pub address: u32,
+}
+
+impl Descriptor {
+    /// Every unit of `rows` rows (m of A, n of B) from `first` on, of elements of `bits` each, for one product's
+    /// steps along k.
+    pub fn units(
+        self,
+        major: Major,
+        bits: u32,
+        first: u32,
+        rows: u32,
+    ) -> impl Iterator<Item = Unit> {
+        let (per_unit, steps) = (128 / bits, 256 / bits);
+        let (units, others) = match major {
+            Major::K => (0..steps / per_unit, first..first + rows),
+            Major::Mn => (first / per_unit..(first + rows) / per_unit, 0..steps),
+        };
+        others.flat_map(move |other| {
+            units.clone().map(move |along| Unit {
+                along,
+                other,
+                address: self.unit_address(major, along, other),
+            })
+        })
+    }
+}
