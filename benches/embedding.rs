@@ -21,19 +21,20 @@ fn of(c: &mut Criterion, model: &Model) {
     let mut table = plain(vocab * hidden);
     let ids: Vec<u32> = (0..512).map(|_| random.below(vocab) as u32).collect();
     let mut out = vec![0.0; ids.len() * hidden];
-    let packed = [WeightFormat::Bf16, WeightFormat::Int8]
+    let packed = [WeightFormat::Bf16, WeightFormat::Int8, WeightFormat::Int4]
         .map(|format| device.pack(&table, vocab, hidden, format).unwrap());
     let mut group = c.benchmark_group(format!("embedding/{}", model.name));
     for tokens in [1, 512] {
         let ids = &ids[..tokens];
         let tables = [
-            ("F32", 4, Weight::Master(&table)),
-            ("Bf16", 2, Weight::Packed(&packed[0])),
-            ("Int8", 1, Weight::Packed(&packed[1])),
+            ("F32", 4.0, Weight::Master(&table)),
+            ("Bf16", 2.0, Weight::Packed(&packed[0])),
+            ("Int8", 1.125, Weight::Packed(&packed[1])),
+            ("Int4", 0.625, Weight::Packed(&packed[2])),
         ];
         for (name, read, table) in tables {
-            let written = 4;
-            let bytes = (read + written) * tokens * hidden;
+            let written = 4.0;
+            let bytes = (read + written) * (tokens * hidden) as f64;
             group.throughput(Throughput::Bytes(bytes as u64));
             group.bench_function(format!("{name} {tokens}"), |b| {
                 b.iter(|| {

@@ -33,13 +33,14 @@ fn inference(c: &mut Criterion) {
             &[1, 64, 512]
         };
         let w = normals(n * k);
-        for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+        for format in WeightFormat::ALL {
             let packed = device.pack(&w, n, k, format).unwrap();
             let weight = match format {
                 WeightFormat::F32 => 4.0,
                 WeightFormat::Bf16 => 2.0,
-                // A byte, and a scale for 32 of them.
+                // And a scale for 32 of them.
                 WeightFormat::Int8 => 1.125,
+                WeightFormat::Int4 => 0.625,
             };
             let mut group = c.benchmark_group(format!("linear/{name}/{format:?}"));
             for &m in rows {

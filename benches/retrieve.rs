@@ -36,7 +36,7 @@ fn retrieve(c: &mut Criterion) {
     let queries = rows(&mut random, QUERIES, &centres);
     let mut group = c.benchmark_group("retrieve");
     group.throughput(Throughput::Elements(QUERIES as u64));
-    for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+    for format in WeightFormat::ALL {
         let index = ExactIndex::new(&device, HIDDEN, &items, format).unwrap();
         group.bench_function(format!("exact {format:?}"), |b| {
             b.iter(|| index.search(&device, &queries, TOP).unwrap());

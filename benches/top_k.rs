@@ -16,13 +16,14 @@ fn of(c: &mut Criterion, model: &Model) {
     let device = Cpu::new(Multiply::F32);
     let (items, hidden) = (20_000, model.hidden);
     let (rows, queries) = (normals(items * hidden), normals(64 * hidden));
-    for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+    for format in WeightFormat::ALL {
         let packed = device.pack(&rows, items, hidden, format).unwrap();
         let element = match format {
             WeightFormat::F32 => 4.0,
             WeightFormat::Bf16 => 2.0,
-            // A byte, and a scale for 32 of them.
+            // And a scale for 32 of them.
             WeightFormat::Int8 => 1.125,
+            WeightFormat::Int4 => 0.625,
         };
         let mut group = c.benchmark_group(format!("top_k/{}/{format:?}", model.name));
         for n in [1, 64] {

@@ -20,39 +20,17 @@
 // Order     Groups in the order of k, within a group as mma sums (or one by one in f32): a row of y has
 //           the same bits whatever m is and from each instance.
 //
-// instance: linear_int8_bf16_medium = linear_int8<Medium<__nv_bfloat16, true>, __nv_bfloat16>
-// instance: linear_int8_bf16_skinny = linear_int8<Skinny<__nv_bfloat16>, __nv_bfloat16>
-// instance: linear_int8_bf16_any = linear_int8<Medium<__nv_bfloat16, false>, __nv_bfloat16>
-// instance: logits_int8_bf16_medium = linear_int8<Medium<__nv_bfloat16, true>, float>
-// instance: logits_int8_bf16_skinny = linear_int8<Skinny<__nv_bfloat16>, float>
-// instance: logits_int8_bf16_any = linear_int8<Medium<__nv_bfloat16, false>, float>
-// instance: linear_int8_f32_medium = linear_int8<Medium<float, true>, float>
-// instance: linear_int8_f32_any = linear_int8<Medium<float, false>, float>
+// instance: linear_int8_bf16_medium = linear_quantised<Medium<Int8, __nv_bfloat16, true>, __nv_bfloat16>
+// instance: linear_int8_bf16_skinny = linear_quantised<Skinny<Int8>, __nv_bfloat16>
+// instance: linear_int8_bf16_any = linear_quantised<Medium<Int8, __nv_bfloat16, false>, __nv_bfloat16>
+// instance: logits_int8_bf16_medium = linear_quantised<Medium<Int8, __nv_bfloat16, true>, float>
+// instance: logits_int8_bf16_skinny = linear_quantised<Skinny<Int8>, float>
+// instance: logits_int8_bf16_any = linear_quantised<Medium<Int8, __nv_bfloat16, false>, float>
+// instance: linear_int8_f32_medium = linear_quantised<Medium<Int8, float, true>, float>
+// instance: linear_int8_f32_any = linear_quantised<Medium<Int8, float, false>, float>
 // instance: quantise_int8 = quantise_int8<float>
 
-#include "int8.cuh"
-#include "output.cuh"
-
-template <typename T, bool wide>
-using Medium = Int8Product<T, 64, 64, 64, 2, 2, 3, wide>;
-template <typename T>
-using Skinny = Int8Product<T, 16, 16, 64, 1, 1, 8, true>;
-
-template <class P, typename O>
-__global__ void __launch_bounds__(P::kThreads)
-    linear_int8(const typename P::A::Element* x, const unsigned char* q, const float* scales,
-                const float* bias, O* y, int m, int n, int k, int scale_columns, int accumulate) {
-    extern __shared__ __align__(128) char shared[];
-    const int groups = ceil_div(k, kGroup);
-    const Int8Matrix w = {{q, n, groups * kGroup}, {scales, groups, scale_columns}};
-    int tile_m, tile_n;
-    place(blockIdx.x, ceil_div(m, P::kM), ceil_div(n, P::kN), tile_m, tile_n);
-    const int row = tile_m * P::kM;
-    multiply_tiles<P>(shared, {x, m, k}, w, row, tile_n * P::kN, 1, 0, ceil_div(k, P::kDepth),
-                      [&](const typename P::Sums& sums, int column) {
-                          write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
-                      });
-}
+#include "linear_quantised.cuh"
 
 // The largest magnitude, where a NaN counts as the largest.
 __device__ inline float larger(float a, float b) { return a > b || a != a ? a : b; }
@@ -60,22 +38,15 @@ __device__ inline float larger(float a, float b) { return a > b || a != a ? a : 
 template <typename T>
 __global__ void quantise_int8(const T* w, unsigned char* q, float* scales, int n, int k,
                               int scale_columns) {
-    const int groups = ceil_div(k, kGroup), lane = threadIdx.x % kWarp;
-    const long long at = static_cast<long long>(blockIdx.x) * (blockDim.x / kWarp) + threadIdx.x / kWarp;
-    if (at >= static_cast<long long>(n) * groups) return;
-    const int row = static_cast<int>(at / groups), group = static_cast<int>(at % groups);
-    const int column = group * kGroup + lane;
-    const float value = column < k ? to_f32(w[static_cast<size_t>(row) * k + column]) : 0.0f;
-    float most = fabsf(value);
+    const GroupOfRow at(w, n, k);
+    if (!at.exists) return;
+    float most = fabsf(at.weight);
 #pragma unroll
     for (int distance = kWarp / 2; distance > 0; distance /= 2)
         most = larger(most, __shfl_xor_sync(0xffffffffu, most, distance));
     const float scale = most / 127.0f;
-    float inverse = 1.0f / scale;
-    // Where there is no inverse, all are zero; what is not a number has made the scale so.
-    if (!(inverse <= 3.402823466e38f)) inverse = 0.0f;
-    const float steps = value * inverse;
-    const float rounded = steps == steps ? rintf(fminf(fmaxf(steps, -127.0f), 127.0f)) : 0.0f;
-    q[at * kGroup + lane] = static_cast<unsigned char>(rounded + 128.0f);
-    if (lane == 0) scales[static_cast<size_t>(group) * scale_columns + row] = scale;
+    const float whole = rounded(at.weight, scale, -127.0f, 127.0f);
+    const size_t group = static_cast<size_t>(at.row) * ceil_div(k, kGroup) + at.group;
+    q[group * kGroup + at.lane] = static_cast<unsigned char>(whole + 128.0f);
+    if (at.lane == 0) scales[static_cast<size_t>(at.group) * scale_columns + at.row] = scale;
 }

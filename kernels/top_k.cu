@@ -4,8 +4,8 @@
 //   top_k         a block's queries against a slice of the items: the k best of each, best first
 //   top_k_merge   the k best of all slices
 //
-// Shapes    queries [queries, hidden] f32; items [items, hidden] f32, bf16 or int8 with scales
-//           (int8.cuh). A hit is a key: the score's bits, made to order as whole numbers do, above the
+// Shapes    queries [queries, hidden] f32; items [items, hidden] f32, bf16, or int8 or int4 with
+//           scales (quantised.cuh). A hit is a key: the score's bits, made to order as whole numbers do, above the
 //           complement of the index. So the highest key is the best score, of equals the lowest index;
 //           0 is no hit. kept [queries][slices][capacity], parts [queries][slices][k], hits
 //           [queries][most], below [queries], all keys.
@@ -13,8 +13,8 @@
 //           stages, capacity keys, kM thresholds and counts. top_k_merge: grid queries, block 128,
 //           capacity keys. capacity: a power of two, at least k + kN and 2 · k. For more hits than a
 //           block sorts, another round takes only keys below the last one.
-// Tiling    many 64 × 64 by 4 warps of 32 × 32; few 8 × 128 by 4 warps of 8 × 32; steps of 32 (int8:
-//           64), 3 stages; `any`: many, for rows that do not start at multiples of 16 bytes.
+// Tiling    many 64 × 64 by 4 warps of 32 × 32; few 8 × 128 by 4 warps of 8 × 32; steps of 32 (int8
+//           and int4: 64), 3 stages; `any`: many, for rows that do not start at multiples of 16 bytes.
 // Registers The sums.
 // Shared    Operands (tile.cuh); one query's keys while they are sorted (bitonic).
 // Global    Items ceil(queries / kM) times, the first time from HBM; queries once for each slice. A
@@ -30,12 +30,15 @@
 // instance: top_k_bf16_many = top_k<Many<__nv_bfloat16, true>>
 // instance: top_k_bf16_few = top_k<Few<__nv_bfloat16>>
 // instance: top_k_bf16_any = top_k<Many<__nv_bfloat16, false>>
-// instance: top_k_int8_many = top_k<Int8Product<float, 64, 64, 64, 2, 2, 3, true>>
-// instance: top_k_int8_few = top_k<Int8Product<float, 8, 128, 64, 1, 4, 3, true>>
-// instance: top_k_int8_any = top_k<Int8Product<float, 64, 64, 64, 2, 2, 3, false>>
+// instance: top_k_int8_many = top_k<QuantisedMany<Int8, true>>
+// instance: top_k_int8_few = top_k<QuantisedFew<Int8>>
+// instance: top_k_int8_any = top_k<QuantisedMany<Int8, false>>
+// instance: top_k_int4_many = top_k<QuantisedMany<Int4, true>>
+// instance: top_k_int4_few = top_k<QuantisedFew<Int4>>
+// instance: top_k_int4_any = top_k<QuantisedMany<Int4, false>>
 // instance: top_k_merge = top_k_merge<unsigned long long>
 
-#include "int8.cuh"
+#include "quantised.cuh"
 
 using Key = unsigned long long;
 
@@ -43,6 +46,10 @@ template <typename T, bool wide>
 using Many = Product<float, T, 64, 64, 32, 2, 2, 3, wide, Major::kDepth, Major::kDepth>;
 template <typename T>
 using Few = Product<float, T, 8, 128, 32, 1, 4, 3, true, Major::kDepth, Major::kDepth>;
+template <class Weights, bool wide>
+using QuantisedMany = QuantisedProduct<Weights, float, 64, 64, 64, 2, 2, 3, wide>;
+template <class Weights>
+using QuantisedFew = QuantisedProduct<Weights, float, 8, 128, 64, 1, 4, 3, true>;
 
 __device__ inline Key key_of(float score, int index) {
     const unsigned bits = __float_as_uint(score + 0.0f);  // −0 counts as 0
@@ -113,21 +120,19 @@ __device__ inline void shrink(const Kept& kept, int row) {
 }
 
 template <class P>
-__device__ typename P::FromB items_of(const void* rows, const float* scales, int items, int hidden,
+__device__ typename P::FromB items_of(const void* rows, const void* scales, int items, int hidden,
                                       int scale_columns) {
-    using T = typename P::B::Element;
-    if constexpr (sizeof(T) == 1) {
-        const int groups = ceil_div(hidden, kGroup);
-        return {{static_cast<const T*>(rows), items, groups * kGroup}, {scales, groups, scale_columns}};
-    } else {
-        return {static_cast<const T*>(rows), items, hidden};
-    }
+    const auto at = static_cast<const typename P::B::Element*>(rows);
+    if constexpr (sizeof(*at) == 1)
+        return {at, static_cast<const typename P::Scale*>(scales), items, hidden, scale_columns};
+    else
+        return {at, items, hidden};
 }
 
 // `slice` items, a multiple of kN, for each blockIdx.y.
 template <class P>
 __global__ void __launch_bounds__(P::kThreads)
-    top_k(const float* queries, const void* item_rows, const float* scales, const Key* below,
+    top_k(const float* queries, const void* item_rows, const void* scales, const Key* below,
           Key* kept_keys, Key* parts, int query_count, int items, int hidden, int scale_columns,
           int slice, int k, int capacity) {
     extern __shared__ __align__(128) char shared[];

@@ -10,7 +10,6 @@ use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
 
 const ULP: f64 = f32::EPSILON as f64;
-const FORMATS: [WeightFormat; 3] = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
 
 /// Ids in any order, most of them several times where there are few.
 fn ids(tokens: usize, vocab: usize, seed: u64) -> Vec<u32> {
@@ -27,15 +26,15 @@ proptest! {
         let (table, ids) = (normals(seed, 0, vocab * hidden), ids(tokens, vocab, seed));
         let len = tokens * hidden;
         let want = reference::embedding(hidden, &wide(&table), &ids);
-        // Int8 is off by half a step of 1/127 of the largest of a group of 32.
-        let step = |i: usize| {
+        // The largest of a group of 32.
+        let largest = |i: usize| {
             let row = i / hidden * hidden;
             let start = row + (i - row) / 32 * 32;
             let group = &want[start..(start + 32).min(row + hidden)];
-            group.iter().fold(0.0f64, |a, v| a.max(v.abs())) / 127.0
+            group.iter().fold(0.0f64, |a, v| a.max(v.abs()))
         };
         on_every_device!(|device| {
-            let packed = FORMATS.map(|format| device.pack(&table, vocab, hidden, format).unwrap());
+            let packed = WeightFormat::ALL.map(|format| device.pack(&table, vocab, hidden, format).unwrap());
             let look_up = |table: Weight<'_, _>| {
                 let mut out = poisoned_reals(device, len);
                 device.embedding(vocab, hidden, table, &ids, &mut out).unwrap();
@@ -46,9 +45,12 @@ proptest! {
             for exact in [Weight::Master(&master), Weight::Packed(&packed[0]), Weight::Packed(&packed[1])] {
                 assert_close("out", &look_up(exact), &want, |_| 0.0);
             }
+            // Off by half a step; in int4 by a whole one, opposite the largest, and by the scale's rounding.
             let int8 = look_up(Weight::Packed(&packed[2]));
-            assert_close_reals(device, "out", &int8, &want, |i| 0.501 * step(i));
-            bits(&int8)
+            assert_close_reals(device, "out", &int8, &want, |i| 0.501 / 127.0 * largest(i));
+            let int4 = look_up(Weight::Packed(&packed[3]));
+            assert_close_reals(device, "out", &int4, &want, |i| 1.032 / 8.0 * largest(i));
+            (bits(&int8), bits(&int4))
         });
     }
 

@@ -89,28 +89,26 @@ fn many_hits_come_in_order() {
     check(3, 8, 2600, 2500, 4, 17);
 }
 
-/// Scores of int8 items are those of the numbers that the format keeps.
+/// Scores of quantised items are those of the numbers that the format keeps.
 #[test]
-fn int8_items_score_as_they_are_kept() {
-    for (queries, hidden) in [(5, 64), (70, 96), (20, 37)] {
+fn quantised_items_score_as_they_are_kept() {
+    let sizes = [(5, 64), (70, 96), (20, 37)];
+    let formats = [WeightFormat::Int8, WeightFormat::Int4];
+    for ((queries, hidden), format) in sizes.iter().flat_map(|s| formats.map(|f| (*s, f))) {
         let items = 500;
         let (query_rows, item_rows) = (
             normals(3, 0, queries * hidden),
             normals(3, 1, items * hidden),
         );
         let host = &devices()[0];
-        let kept = host
-            .pack(&item_rows, items, hidden, WeightFormat::Int8)
-            .unwrap();
+        let kept = host.pack(&item_rows, items, hidden, format).unwrap();
         let mut rows = vec![0.0; items * hidden];
         for (i, row) in rows.chunks_exact_mut(hidden).enumerate() {
             kept.row_into(i, row);
         }
         let want = reference::top_k(hidden, &wide(&query_rows), &wide(&rows), items);
         on_each_device!(|device| {
-            let packed = device
-                .pack(&item_rows, items, hidden, WeightFormat::Int8)
-                .unwrap();
+            let packed = device.pack(&item_rows, items, hidden, format).unwrap();
             let query_rows = floats(device, &query_rows);
             let hits = device
                 .top_k(queries, hidden, &query_rows, items, &packed, 40)

@@ -104,7 +104,11 @@ pub fn each<D: Device, E: From<FolderError> + From<DeviceError>>(
     wanted: &dyn Fn(&str) -> bool,
     mut measure: impl FnMut(&Named, &mut dyn Work) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
-    for (label, format) in [("bf16", WeightFormat::Bf16), ("int8", WeightFormat::Int8)] {
+    for (label, format) in [
+        ("bf16", WeightFormat::Bf16),
+        ("int8", WeightFormat::Int8),
+        ("int4", WeightFormat::Int4),
+    ] {
         let mut workloads = Inference::of(format, label, sizes);
         workloads.retain(|(named, _)| wanted(&named.name));
         if workloads.is_empty() {
@@ -149,7 +153,7 @@ enum Inference {
 }
 
 impl Inference {
-    /// Those of a format; int8 serves decoding, where reading weights is the work.
+    /// Those of a format; int8 and int4 serve decoding, where reading weights is the work.
     fn of(format: WeightFormat, label: &str, sizes: &Sizes) -> Vec<(Named, Inference)> {
         let (embedded, len) = sizes.embed;
         let mut workloads = Vec::new();
@@ -160,7 +164,7 @@ impl Inference {
             workloads.push((embed, Inference::Encode(embedded, len)));
         }
         let batches = match format {
-            WeightFormat::Int8 => &sizes.decode[..1],
+            WeightFormat::Int8 | WeightFormat::Int4 => &sizes.decode[..1],
             _ => sizes.decode,
         };
         for &batch in batches {

@@ -36,6 +36,7 @@ pub enum Weights {
     F32,
     Bf16,
     Int8,
+    Int4,
 }
 
 impl From<Weights> for WeightFormat {
@@ -44,6 +45,7 @@ impl From<Weights> for WeightFormat {
             Weights::F32 => WeightFormat::F32,
             Weights::Bf16 => WeightFormat::Bf16,
             Weights::Int8 => WeightFormat::Int8,
+            Weights::Int4 => WeightFormat::Int4,
         }
     }
 }

@@ -12,6 +12,19 @@ pub enum WeightFormat {
     Bf16,
     /// 1 byte a weight, symmetric, one scale per output row and group of 32 inputs.
     Int8,
+    /// Half a byte a weight, from -8 to 7, one scale per output row and group of 32 inputs in bf16: the weight
+    /// of largest magnitude / -8 (Q4_0 of GGML).
+    Int4,
+}
+
+impl WeightFormat {
+    /// All formats, from the widest.
+    pub const ALL: [WeightFormat; 4] = [
+        WeightFormat::F32,
+        WeightFormat::Bf16,
+        WeightFormat::Int8,
+        WeightFormat::Int4,
+    ];
 }
 
 /// A weight matrix `[n, k]` as an op's argument.

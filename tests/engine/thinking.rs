@@ -117,7 +117,7 @@ fn a_row_does_not_depend_on_what_else_is_in_the_batch() {
     let (opened, masters) = tiny::open(folder.path());
     let prompts = opened.prompts().unwrap();
     let questions = questions(9);
-    for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+    for format in WeightFormat::ALL {
         let model = masters.packed(format).unwrap();
         let together = think(&model, &prompts, &questions, &options(7, 2, 64));
         for batch in [1, 3, 5] {

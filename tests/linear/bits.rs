@@ -1,8 +1,8 @@
 //! What changes no bit: other rows, another type of the result, the threads.
 
 use crate::common::*;
-use crate::{Case, FORMATS, shapes};
-use lrem::ops::linear::{Linear, LinearShape, Weight};
+use crate::{Case, shapes};
+use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat};
 use proptest::prelude::*;
 
 proptest! {
@@ -20,7 +20,7 @@ proptest! {
         };
         on_each_device!(|device| {
             let master = floats(device, &case.w);
-            let packed = FORMATS.map(|format| device.pack(&case.w, n, k, format).unwrap());
+            let packed = WeightFormat::ALL.map(|format| device.pack(&case.w, n, k, format).unwrap());
             let weights = packed.iter().map(Weight::Packed).chain([Weight::Master(&master)]);
             for w in weights {
                 let (all, one) = (
@@ -39,7 +39,7 @@ proptest! {
         let LinearShape { m, n, k } = shape;
         on_each_device!(|device| {
             let master = floats(device, &case.w);
-            let packed = FORMATS.map(|format| device.pack(&case.w, n, k, format).unwrap());
+            let packed = WeightFormat::ALL.map(|format| device.pack(&case.w, n, k, format).unwrap());
             for w in packed.iter().map(Weight::Packed).chain([Weight::Master(&master)]) {
                 let mut logits = poisoned_floats(device, m * n);
                 let x = reals(device, &case.x);
@@ -63,7 +63,7 @@ fn the_threads_do_not_change_a_bit() {
         1,
     );
     for device in devices() {
-        let packed = FORMATS.map(|format| device.pack(&case.w, 300, 77, format).unwrap());
+        let packed = WeightFormat::ALL.map(|format| device.pack(&case.w, 300, 77, format).unwrap());
         same_on_one_thread(|| {
             let mut results = Vec::new();
             for w in packed

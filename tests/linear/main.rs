@@ -17,7 +17,6 @@ use proptest::prelude::*;
 const ULP: f64 = f32::EPSILON as f64;
 /// What rounding to the 8 bits of bf16 changes at most.
 const BF16: f64 = 1.0 / 256.0;
-const FORMATS: [WeightFormat; 3] = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
 
 /// Sizes around the tiles (12 rows, 32 columns, groups of 32 along k, pairs of bf16).
 fn shapes() -> impl Strategy<Value = LinearShape> {

@@ -1,7 +1,7 @@
 //! Packed weights: what a format keeps, and products with it.
 
 use crate::common::*;
-use crate::{Case, FORMATS, ULP, shapes, sum_errors, sums};
+use crate::{Case, ULP, shapes, sum_errors, sums};
 use lrem::device::Memory;
 use lrem::device::cpu::Cpu;
 use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat, reference};
@@ -17,11 +17,11 @@ fn unpacked(packed: &<Cpu as Linear>::Packed) -> Vec<f32> {
     w
 }
 
-/// For every element of a row the step that int8 rounds its group of 32 to.
-fn group_steps(row: &[f32]) -> Vec<f32> {
+/// For every element of a row the largest magnitude of its group of 32, over `steps`.
+fn group_steps(row: &[f32], steps: f32) -> Vec<f32> {
     let groups = row.chunks(32).map(|group| {
         let largest = group.iter().fold(0.0f32, |a, v| a.max(v.abs()));
-        vec![largest / 127.0; group.len()]
+        vec![largest / steps; group.len()]
     });
     groups.flatten().collect()
 }
@@ -30,18 +30,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     /// What lay there before leaves no trace, in the products either.
     #[test]
-    fn repacked_is_packed_anew(shape in shapes(), format in 0usize..3, seed: u64) {
+    fn repacked_is_packed_anew(shape in shapes(), format in 0usize..4, seed: u64) {
         let (case, other) = (Case::new(shape, seed), Case::new(shape, !seed));
         let LinearShape { n, k, .. } = shape;
         for device in devices() {
-            let new = device.pack(&case.w, n, k, FORMATS[format]).unwrap();
-            let mut again = device.pack(&other.w, n, k, FORMATS[format]).unwrap();
+            let new = device.pack(&case.w, n, k, WeightFormat::ALL[format]).unwrap();
+            let mut again = device.pack(&other.w, n, k, WeightFormat::ALL[format]).unwrap();
             device.repack(&case.w, &mut again).unwrap();
             prop_assert_eq!(bits(&unpacked(&again)), bits(&unpacked(&new)));
         }
         on_each_device!(|device| {
-            let new = device.pack(&case.w, n, k, FORMATS[format]).unwrap();
-            let mut again = device.pack(&other.w, n, k, FORMATS[format]).unwrap();
+            let new = device.pack(&case.w, n, k, WeightFormat::ALL[format]).unwrap();
+            let mut again = device.pack(&other.w, n, k, WeightFormat::ALL[format]).unwrap();
             device.repack(&floats(device, &case.w), &mut again).unwrap();
             let product = |w| bits(&case.forward(device, Weight::Packed(w), false, None));
             assert_eq!(product(&again), product(&new));
@@ -70,9 +70,9 @@ proptest! {
     /// Against the weights as the format holds them.
     #[test]
     fn packed_agrees_with_the_reference(
-        shape in shapes(), format in 0usize..3, bias: bool, accumulate: bool, seed: u64,
+        shape in shapes(), format in 0usize..4, bias: bool, accumulate: bool, seed: u64,
     ) {
-        let (case, format) = (Case::new(shape, seed), FORMATS[format]);
+        let (case, format) = (Case::new(shape, seed), WeightFormat::ALL[format]);
         let LinearShape { n, k, .. } = shape;
         let start = normals(seed, 5, shape.m * n);
         for device in devices() {
@@ -86,9 +86,10 @@ proptest! {
                 want = sums(&want, &start);
             }
             let mut errors = sum_errors(shape, k, &case.x, &kept);
-            if format == WeightFormat::Int8 {
+            if matches!(format, WeightFormat::Int8 | WeightFormat::Int4) {
                 // Inputs are rounded to 1/127 of the largest of their group.
-                let step: Vec<f32> = case.x.chunks(k.max(1)).flat_map(group_steps).collect();
+                let rows = case.x.chunks(k.max(1));
+                let step: Vec<f32> = rows.flat_map(|row| group_steps(row, 127.0)).collect();
                 let rounding = sum_errors(shape, k, &step, &kept);
                 let per = (k as f64 + 2.0) * ULP;
                 errors.iter_mut().zip(rounding).for_each(|(e, r)| *e += 0.501 * r / per);
@@ -123,12 +124,18 @@ proptest! {
     fn formats_keep_what_they_promise(n in 1usize..70, k in 1usize..100, seed: u64) {
         let exact: Vec<f32> = normals(seed, 0, n * k).iter().map(|v| v * 1.003).collect();
         for device in devices() {
-            let kept = FORMATS.map(|format| unpacked(&device.pack(&exact, n, k, format).unwrap()));
+            let kept = WeightFormat::ALL.map(|format| unpacked(&device.pack(&exact, n, k, format).unwrap()));
             prop_assert_eq!(bits(&kept[0]), bits(&exact));
             let rounded = |v: &f32| half::bf16::from_f32(*v).to_f32();
             prop_assert_eq!(bits(&kept[1]), bits(&exact.iter().map(rounded).collect::<Vec<_>>()));
-            let steps: Vec<f32> = exact.chunks(k).flat_map(group_steps).collect();
-            assert_close("int8", &kept[2], &wide(&exact), |i| 0.501 * f64::from(steps[i]));
+            let steps = |n| exact.chunks(k).flat_map(move |row| group_steps(row, n)).collect::<Vec<_>>();
+            let int8 = steps(127.0);
+            assert_close("int8", &kept[2], &wide(&exact), |i| 0.501 * f64::from(int8[i]));
+            // The scale is in bf16; opposite the largest of a group, a weight may lose a whole step.
+            let int4 = steps(8.0);
+            assert_close("int4", &kept[3], &wide(&exact), |i| 1.032 * f64::from(int4[i]));
+            let largest: Vec<f32> = kept[3].chunks(k).flat_map(|row| group_steps(row, 8.0)).collect();
+            assert_close("largest", &largest, &wide(&int4), |i| f64::from(int4[i]) / 256.0);
         }
     }
 }
@@ -139,7 +146,7 @@ fn nan_reaches_the_product() {
     let shape = LinearShape { m: 2, n: 3, k: 40 };
     let good = Case::new(shape, 2);
     on_each_device!(|device| {
-        for format in FORMATS {
+        for format in WeightFormat::ALL {
             for bad in [f32::NAN, f32::INFINITY] {
                 let mut case = Case::new(shape, 2);
                 case.x[40 + 35] = bad;
@@ -161,7 +168,7 @@ fn nan_reaches_the_product() {
 
 /// Groups whose largest element is below what a scale can hold are zero, not noise.
 #[test]
-fn int8_of_the_smallest_numbers() {
+fn quantised_forms_of_the_smallest_numbers() {
     let shape = LinearShape { m: 1, n: 1, k: 32 };
     for tiny in [f32::from_bits(1), 1e-40, 1e-38] {
         let case = Case {
@@ -169,9 +176,11 @@ fn int8_of_the_smallest_numbers() {
             ..Case::new(shape, 3)
         };
         on_each_device!(|device| {
-            let packed = device.pack(&case.w, 1, 32, WeightFormat::Int8).unwrap();
-            let y = case.forward(device, Weight::Packed(&packed), false, None);
-            assert!(y[0].abs() <= 200.0 * tiny, "{tiny:e} gives {:e}", y[0]);
+            for format in [WeightFormat::Int8, WeightFormat::Int4] {
+                let packed = device.pack(&case.w, 1, 32, format).unwrap();
+                let y = case.forward(device, Weight::Packed(&packed), false, None);
+                assert!(y[0].abs() <= 200.0 * tiny, "{tiny:e} gives {:e}", y[0]);
+            }
         });
     }
 }

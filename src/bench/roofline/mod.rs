@@ -35,7 +35,8 @@ impl Point {
     /// The point of a benchmark that counts bytes.
     pub fn of(measured: &Measured) -> Option<Point> {
         let precision = match &measured.id {
-            id if id.contains("Int8") => Precision::Int8,
+            // Inputs are multiplied in int8 by weights of either.
+            id if id.contains("Int8") || id.contains("Int4") => Precision::Int8,
             id if id.contains("Bf16") => Precision::Bf16,
             _ => Precision::F32,
         };

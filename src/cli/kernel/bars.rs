@@ -54,12 +54,13 @@ pub struct Miss {
 }
 
 /// Ops that are products, whose operands several blocks read.
-const PRODUCTS: [&str; 7] = [
+const PRODUCTS: [&str; 8] = [
     "attention",
     "attention_combine",
     "info_nce",
     "linear",
     "linear_cross_entropy",
+    "linear_int4",
     "linear_int8",
     "top_k",
 ];

@@ -81,7 +81,7 @@ contracts! {
     "grpo";
     "info_nce";
     "kv_store";
-    "linear" for "linear_int8";
+    "linear" for "linear_int4", "linear_int8";
     "linear_cross_entropy";
     "pool";
     "rms_norm";
@@ -104,7 +104,7 @@ macro_rules! checked {
 }
 checked! {
     "adamw" "attention" "attention_combine" "embedding" "grpo" "info_nce" "kv_store" "linear"
-    "linear_cross_entropy" "linear_int8" "pool" "qk_norm" "rms_norm" "rope" "sample" "swiglu" "top_k"
+    "linear_cross_entropy" "linear_int4" "linear_int8" "pool" "qk_norm" "rms_norm" "rope" "sample" "swiglu" "top_k"
 }
 
 #[cfg(test)]

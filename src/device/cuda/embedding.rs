@@ -9,8 +9,8 @@ use crate::ops::linear::{LinearShape, Weight};
 use crate::ops::pool::PoolPlan;
 use half::bf16;
 
-/// Elements of a thread's pack of an int8 row, as in the kernel.
-const INT8_PACK: usize = 4;
+/// Elements of a thread's pack of a quantised row, as in the kernel.
+const QUANTISED_PACK: usize = 4;
 
 impl<T: Real> Embedding for Cuda<T> {
     fn embedding(
@@ -33,11 +33,12 @@ impl<T: Real> Embedding for Cuda<T> {
                 match &table.data {
                     Rows::F32(rows) => self.look_up(rows, hidden, ids, out),
                     Rows::Bf16(rows) => self.look_up::<bf16>(rows, hidden, ids, out),
-                    Rows::Int8(rows) => {
-                        let whole = hidden.is_multiple_of(INT8_PACK);
-                        let packs = Packs::split(hidden / if whole { INT8_PACK } else { 1 });
+                    Rows::Quantised(rows) => {
+                        let whole = hidden.is_multiple_of(QUANTISED_PACK);
+                        let packs = Packs::split(hidden / if whole { QUANTISED_PACK } else { 1 });
                         let (tokens, ids) = (ids.len(), self.upload(ids)?);
-                        let kernel = self.kernel("embedding_int8")?.input(&rows.bytes);
+                        let kernel = self.kernel(&format!("embedding_{}", rows.form.name))?;
+                        let kernel = kernel.input(&rows.bytes);
                         let kernel = kernel.input(&rows.scales).input(&ids).output(out);
                         let kernel = kernel.int(hidden)?.int(rows.scale_columns)?;
                         // SAFETY: a block reads a row of the table, which has `vocab`, and writes its

@@ -1,4 +1,5 @@
-//! Launches of the products with weights, `kernels/linear.cu` and `kernels/linear_int8.cu`.
+//! Launches of the products with weights, `kernels/linear.cu`, and with quantised ones,
+//! `kernels/linear_int8.cu` and `kernels/linear_int4.cu`.
 
 use super::Cuda;
 use super::memory::CudaBuffer;
@@ -159,14 +160,14 @@ impl<T: Real> Cuda<T> {
             Rows::Bf16(rows) => {
                 self.multiply_nt(kind, by(2, "_by_bf16"), 2, &product(rows.address(0)), bias)
             }
-            Rows::Int8(rows) => {
-                let tiling = Tiling::int8(size_of::<T>(), Self::wide(&[k]), m);
-                let name = format!("{kind}_int8_{}_{}", T::NAME, tiling.name);
+            Rows::Quantised(rows) => {
+                let tiling = Tiling::quantised(size_of::<T>(), Self::wide(&[k]), m);
+                let name = format!("{kind}_{}_{}_{}", rows.form.name, T::NAME, tiling.name);
                 let kernel = self.context.kernel(&name)?.input(x).input(&rows.bytes);
                 let kernel = kernel.input(&rows.scales).value(bias).value(y);
                 let kernel = kernel.int(m)?.int(n)?.int(k)?.int(rows.scale_columns)?;
                 let kernel = kernel.value(i32::from(accumulate));
-                let kernel = kernel.shared(tiling.shared_int8(size_of::<T>()));
+                let kernel = kernel.shared(tiling.shared_quantised(size_of::<T>(), rows.form));
                 // SAFETY: reads and writes are guarded by m, n and k, which the buffers were checked to
                 // hold; a packed weight holds its own.
                 unsafe { kernel.launch([tiling.blocks(m, n), 1, 1], tiling.threads) }

@@ -3,6 +3,8 @@
 //! An element of a product is one chain along the depth in every instance, so this choice changes time
 //! and no bit.
 
+use super::weight::Quantisation;
+
 /// The tile of a block, its steps along the depth and its threads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
@@ -122,8 +124,8 @@ impl Tiling {
         self.name.starts_with("warpgroup")
     }
 
-    /// The instances of bf16 activations with int8 weights, or of f32 ones: no large tile.
-    pub fn int8(size: usize, wide: bool, m: usize) -> Tiling {
+    /// The instances of bf16 activations with quantised weights, or of f32 ones: no large tile.
+    pub fn quantised(size: usize, wide: bool, m: usize) -> Tiling {
         match (size, wide) {
             (2, true) if m <= SKINNY_ROWS => SKINNY,
             (_, true) => MEDIUM,
@@ -177,11 +179,9 @@ impl Tiling {
         self.shared_of(self.depth * (self.m * a + self.n * b) + barriers)
     }
 
-    /// As [`Tiling::shared`] with int8 weights, whose scales lie behind them.
-    pub fn shared_int8(&self, a: usize) -> usize {
-        let scales = self.n * self.depth / super::weight::GROUP * size_of::<f32>();
-        let stage = self.depth * (self.m * a + self.n) + scales.next_multiple_of(128);
-        self.shared_of(stage)
+    /// As [`Tiling::shared`] with quantised weights, whose scales lie behind them.
+    pub fn shared_quantised(&self, a: usize, form: Quantisation) -> usize {
+        self.shared_of(self.depth * self.m * a + form.tile_bytes(self.depth * self.n))
     }
 
     fn shared_of(&self, stage: usize) -> usize {

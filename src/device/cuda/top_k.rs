@@ -2,7 +2,7 @@
 
 use super::Cuda;
 use super::memory::CudaBuffer;
-use super::weight::{CudaWeight, GROUP, Rows};
+use super::weight::{CudaWeight, Rows};
 use crate::device::{Buffer, Memory, Real, Result, at_least};
 use crate::ops::linear::LinearShape;
 use crate::ops::top_k::*;
@@ -74,19 +74,14 @@ struct Tile {
 impl<T: Real> Cuda<T> {
     /// The keys of the hits, `[queries, most]`, best first; 0 where there is none.
     fn search(&self, s: &Search, items: &CudaWeight) -> Result<Vec<u64>> {
-        let (format, size) = match &items.data {
-            Rows::F32(_) => ("f32", size_of::<f32>()),
-            Rows::Bf16(_) => ("bf16", size_of::<u16>()),
-            Rows::Int8(_) => ("int8", size_of::<u8>()),
+        let tile = tile(s, &items.data);
+        let elements = tile.n * tile.depth;
+        let (format, bytes) = match &items.data {
+            Rows::F32(_) => ("f32", 4 * elements),
+            Rows::Bf16(_) => ("bf16", 2 * elements),
+            Rows::Quantised(rows) => (rows.form.name, rows.form.tile_bytes(elements)),
         };
-        let tile = tile(s, size);
-        let stage = tile.depth * (tile.m * size_of::<f32>() + tile.n * size);
-        let scales = if size == 1 {
-            tile.n * tile.depth / GROUP * size_of::<f32>()
-        } else {
-            0
-        };
-        let stages = STAGES * (stage + scales.next_multiple_of(128));
+        let stages = STAGES * (tile.depth * tile.m * size_of::<f32>() + bytes);
 
         let round = s.most.min(ROUND);
         let capacity = (2 * round).max(round + tile.n).next_power_of_two();
@@ -99,7 +94,7 @@ impl<T: Real> Cuda<T> {
         let (rows, scale_rows, scale_columns) = match &items.data {
             Rows::F32(rows) => (rows.address(0), 0, 0),
             Rows::Bf16(rows) => (rows.address(0), 0, 0),
-            Rows::Int8(rows) => (
+            Rows::Quantised(rows) => (
                 rows.bytes.address(0),
                 rows.scales.address(0),
                 rows.scale_columns,
@@ -138,12 +133,12 @@ impl<T: Real> Cuda<T> {
     }
 }
 
-/// The instance for items of `size` bytes an element.
-fn tile(s: &Search, size: usize) -> Tile {
-    let depth = if size == 1 { 64 } else { 32 };
-    let pack = match size {
-        2 => 8,
-        _ => 4,
+/// The instance for such items.
+fn tile(s: &Search, items: &Rows) -> Tile {
+    let (depth, pack) = match items {
+        Rows::F32(_) => (32, 4),
+        Rows::Bf16(_) => (32, 8),
+        Rows::Quantised(_) => (64, 4),
     };
     let (name, m, n) = if !s.hidden.is_multiple_of(pack) {
         ("any", 64, 64)

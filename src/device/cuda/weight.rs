@@ -1,4 +1,4 @@
-//! Weights as product kernels read them: rows in f32, bf16 or int8.
+//! Weights as product kernels read them: rows in f32, bf16, int8 or int4.
 
 use super::Cuda;
 use super::memory::CudaBuffer;
@@ -7,8 +7,8 @@ use crate::ops::linear::{LinearShape, WeightFormat};
 use cudarc::driver::sys::CUdeviceptr;
 use half::bf16;
 
-/// Weights that share a scale in int8.
-pub(super) const GROUP: usize = 32;
+/// Weights that share a scale in int8 and int4.
+const GROUP: usize = 32;
 
 /// A weight matrix `[n, k]` on the GPU, for inference.
 pub struct CudaWeight {
@@ -21,15 +21,56 @@ pub struct CudaWeight {
 pub(super) enum Rows {
     F32(CudaBuffer<f32>),
     Bf16(CudaBuffer<bf16>),
-    Int8(Int8Rows),
+    Quantised(QuantisedRows),
 }
 
-/// Rows of bytes, weight + 128, each padded to whole groups, and the scales `[groups][scale_columns]`,
-/// of which the first `n` of a row belong to the groups of the `n` rows.
-pub(super) struct Int8Rows {
+/// Rows of bytes, each of whole groups, and the scales' bytes `[groups][scale_columns]`, of which the first
+/// `n` of a row belong to the groups of the `n` rows (`kernels/quantised.cuh`).
+pub(super) struct QuantisedRows {
+    pub form: Quantisation,
     pub bytes: CudaBuffer<u8>,
-    pub scales: CudaBuffer<f32>,
+    pub scales: CudaBuffer<u8>,
     pub scale_columns: usize,
+}
+
+/// A format of groups with a scale each.
+#[derive(Clone, Copy)]
+pub(super) struct Quantisation {
+    format: WeightFormat,
+    /// As instances are called by it.
+    pub name: &'static str,
+    bits: usize,
+    scale_bytes: usize,
+}
+
+const INT8: Quantisation = Quantisation {
+    format: WeightFormat::Int8,
+    name: "int8",
+    bits: 8,
+    scale_bytes: 4,
+};
+const INT4: Quantisation = Quantisation {
+    format: WeightFormat::Int4,
+    name: "int4",
+    bits: 4,
+    scale_bytes: 2,
+};
+
+impl Quantisation {
+    /// Bytes of `weights`, whole groups.
+    fn bytes(&self, weights: usize) -> usize {
+        weights * self.bits / 8
+    }
+
+    /// Bytes of the scales of `weights`, whole groups.
+    fn scale_bytes(&self, weights: usize) -> usize {
+        weights / GROUP * self.scale_bytes
+    }
+
+    /// Bytes of a tile of `weights` and its scales in shared memory.
+    pub fn tile_bytes(&self, weights: usize) -> usize {
+        self.bytes(weights) + self.scale_bytes(weights).next_multiple_of(128)
+    }
 }
 
 impl CudaWeight {
@@ -45,10 +86,10 @@ impl CudaWeight {
 
     /// What a weight is kept in.
     pub fn format(&self) -> WeightFormat {
-        match self.data {
+        match &self.data {
             Rows::F32(_) => WeightFormat::F32,
             Rows::Bf16(_) => WeightFormat::Bf16,
-            Rows::Int8(_) => WeightFormat::Int8,
+            Rows::Quantised(rows) => rows.form.format,
         }
     }
 
@@ -104,17 +145,22 @@ impl<T: Real> Cuda<T> {
         let data = match format {
             WeightFormat::F32 => Rows::F32(self.scratch(n * k)?),
             WeightFormat::Bf16 => Rows::Bf16(self.scratch(n * k)?),
-            WeightFormat::Int8 => {
-                let groups = k.div_ceil(GROUP);
-                let scale_columns = n.next_multiple_of(4);
-                Rows::Int8(Int8Rows {
-                    bytes: self.scratch(n * groups * GROUP)?,
-                    scales: self.zeros(groups * scale_columns)?,
-                    scale_columns,
-                })
-            }
+            WeightFormat::Int8 => Rows::Quantised(self.empty_rows(INT8, n, k)?),
+            WeightFormat::Int4 => Rows::Quantised(self.empty_rows(INT4, n, k)?),
         };
         Ok(CudaWeight { n, k, data })
+    }
+
+    fn empty_rows(&self, form: Quantisation, n: usize, k: usize) -> Result<QuantisedRows> {
+        let padded = k.next_multiple_of(GROUP);
+        // Rows of scales are fetched in pieces of 16 bytes.
+        let scale_columns = n.next_multiple_of(16 / form.scale_bytes);
+        Ok(QuantisedRows {
+            form,
+            bytes: self.scratch(form.bytes(n * padded))?,
+            scales: self.zeros(form.scale_bytes(scale_columns * padded))?,
+            scale_columns,
+        })
     }
 
     /// Writes `w` `[n, k]` into a weight in the weight's format.
@@ -124,8 +170,9 @@ impl<T: Real> Cuda<T> {
         match &mut weight.data {
             Rows::F32(rows) => self.copy(w, 0, rows, 0, n * k),
             Rows::Bf16(rows) => self.round(w, n * k, rows),
-            Rows::Int8(rows) => {
-                let kernel = self.context.kernel("quantise_int8")?.input(w);
+            Rows::Quantised(rows) => {
+                let name = format!("quantise_{}", rows.form.name);
+                let kernel = self.context.kernel(&name)?.input(w);
                 let kernel = kernel.output(&mut rows.bytes).output(&mut rows.scales);
                 let kernel = kernel.int(n)?.int(k)?.int(rows.scale_columns)?;
                 // SAFETY: a warp a group of a row; bytes and scales have room for all groups of all rows.

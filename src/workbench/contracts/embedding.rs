@@ -3,7 +3,9 @@
 //! Tolerance. Looked-up rows are exact, from int8 within half a step of its scale; an element of the gradient is off
 //! by a rounding of the sum of magnitudes for each token.
 
-use super::linear_int8::int8_row;
+use super::linear_int4::Int4;
+use super::linear_int8::Int8;
+use super::linear_quantised::{GROUP, Quantised};
 use super::{distinct, limits, magnitudes, normals, onto, wide};
 use crate::device::{Device, Result};
 use crate::ops::embedding::reference;
@@ -66,7 +68,8 @@ impl Contract for EmbeddingContract {
         vec![
             cost("embedding_f32", 4 * hidden, 0),
             cost("embedding_bf16", 2 * hidden, 0),
-            cost("embedding_int8", int8_row(hidden), tokens * hidden),
+            cost("embedding_int8", Int8::row(hidden), tokens * hidden),
+            cost("embedding_int4", Int4::row(hidden), tokens * hidden),
         ]
     }
 
@@ -76,7 +79,7 @@ impl Contract for EmbeddingContract {
         seed: u64,
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
-        // A group of int8 weights with an infinity in it has no scale.
+        // A group of quantised weights with an infinity in it has no scale.
         let draw = draw.finite();
         let EmbeddingShape {
             tokens,
@@ -88,9 +91,8 @@ impl Contract for EmbeddingContract {
         let ids = ids(s, seed);
         let want = reference::embedding(hidden, &wide(&table), &ids);
         let master = probe.floats("table", &table)?;
-        let packed = [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8];
-        let [single, half, int8] = packed.map(|format| device.pack(&table, vocab, hidden, format));
-        let (single, half, int8) = (single?, half?, int8?);
+        let pack = |format| device.pack(&table, vocab, hidden, format);
+        let (single, half) = (pack(WeightFormat::F32)?, pack(WeightFormat::Bf16)?);
         for (name, table) in [
             ("out", Weight::Master(&*master)),
             ("out of f32", Weight::Packed(&single)),
@@ -101,17 +103,22 @@ impl Contract for EmbeddingContract {
             // The table's numbers are those of bf16.
             probe.take_reals(name, &out, want.clone(), vec![0.0; len])?;
         }
-        let mut out = probe.new_reals(len)?;
-        device.embedding(vocab, hidden, Weight::Packed(&int8), &ids, &mut out)?;
-        // Off by half a step of 1/127 of the largest of a group of 32.
-        let step = |i: usize| {
+        let largest = |i: usize| {
             let row = i / hidden * hidden;
-            let start = row + (i - row) / 32 * 32;
-            let group = &want[start..(start + 32).min(row + hidden)];
-            group.iter().fold(0.0f64, |a, v| a.max(v.abs())) / 127.0
+            let start = row + (i - row) / GROUP * GROUP;
+            let group = &want[start..(start + GROUP).min(row + hidden)];
+            group.iter().fold(0.0f64, |a, v| a.max(v.abs()))
         };
-        let error = (0..len).map(|i| 0.501 * step(i)).collect();
-        probe.take_reals("out of int8", &out, want.clone(), error)?;
+        // Off by half a step of 1/127 of the largest of a group; by one of 1/8, whose own rounding is 1/256 of 8.
+        for (name, format, off) in [
+            ("out of int8", WeightFormat::Int8, 0.501 / 127.0),
+            ("out of int4", WeightFormat::Int4, (1.0 + 8.0 / 256.0) / 8.0),
+        ] {
+            let (table, mut out) = (pack(format)?, probe.new_reals(len)?);
+            device.embedding(vocab, hidden, Weight::Packed(&table), &ids, &mut out)?;
+            let error = (0..len).map(|i| off * largest(i)).collect();
+            probe.take_reals(name, &out, want.clone(), error)?;
+        }
 
         let dout = normals(draw, seed, 3, len);
         let start = normals(Draw::Any, seed, 1, vocab * hidden);

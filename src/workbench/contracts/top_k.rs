@@ -2,7 +2,9 @@
 //!
 //! Tolerance. None: the integers that are drawn have exact scores in every format, and equal ones go by index.
 
-use super::linear_int8::{GROUP, int8_row};
+use super::linear_int4::Int4;
+use super::linear_int8::Int8;
+use super::linear_quantised::{GROUP, Quantised};
 use super::{limits, wide};
 use crate::device::{Device, Result};
 use crate::ops::linear::WeightFormat;
@@ -80,15 +82,13 @@ impl Contract for TopKContract {
             let bytes = 4 * queries * hidden + items * item + below + hits;
             Cost::new(kernel, bytes, 2 * queries * items * products)
         };
+        // One more for each scale.
+        let products = hidden + hidden.div_ceil(GROUP);
         vec![
             cost("top_k_f32", 4 * hidden, hidden),
             cost("top_k_bf16", 2 * hidden, hidden),
-            // One more for each scale.
-            cost(
-                "top_k_int8",
-                int8_row(hidden),
-                hidden + hidden.div_ceil(GROUP),
-            ),
+            cost("top_k_int8", Int8::row(hidden), products),
+            cost("top_k_int4", Int4::row(hidden), products),
             Cost::new("top_k_merge", 2 * hits + below, 0),
         ]
     }
@@ -100,24 +100,26 @@ impl Contract for TopKContract {
             hidden,
             k,
         } = *s;
-        // Small integers are exact in every format, and tie often; with 127 among those that share a scale,
-        // in int8 too.
-        let integers = |stream: u64, rows: usize| -> Vec<f32> {
+        // Small integers are exact in every format, and tie often; in int8 and int4 with their largest number
+        // among those that share a scale.
+        let integers = |stream: u64, rows: usize, largest: f32| -> Vec<f32> {
             let mut random = PhiloxStream::new(seed, stream);
-            let mut number = |i: usize| match i % hidden % 32 {
-                0 => 127.0,
+            let mut number = |i: usize| match i % hidden % GROUP {
+                0 => largest,
                 _ => random.below(7) as f32 - 3.0,
             };
             (0..rows * hidden).map(&mut number).collect()
         };
-        let (rows, item_rows) = (integers(0, queries), integers(1, items));
-        let want = reference::top_k(hidden, &wide(&rows), &wide(&item_rows), k);
+        let rows = integers(0, queries, 127.0);
         let query_rows = probe.floats("queries", &rows)?;
-        for (of, format) in [
-            ("", WeightFormat::F32),
-            (" of bf16", WeightFormat::Bf16),
-            (" of int8", WeightFormat::Int8),
+        for (of, format, largest) in [
+            ("", WeightFormat::F32, 127.0),
+            (" of bf16", WeightFormat::Bf16, 127.0),
+            (" of int8", WeightFormat::Int8, 127.0),
+            (" of int4", WeightFormat::Int4, -8.0),
         ] {
+            let item_rows = integers(1, items, largest);
+            let want = reference::top_k(hidden, &wide(&rows), &wide(&item_rows), k);
             let packed = probe.device.pack(&item_rows, items, hidden, format)?;
             let hits = probe
                 .device

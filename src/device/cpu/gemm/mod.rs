@@ -5,12 +5,12 @@
 //! one panel over all of k, so every element of the product is one chain of fused multiply-adds in
 //! the order of k: a row's bits depend on nothing but that row and `b`.
 
-mod int8;
 mod kernel;
 #[cfg(target_arch = "x86_64")]
 mod kernel_avx2;
 mod pack;
 mod packed;
+mod quantised;
 
 use super::parallel::{self, Rows};
 use super::{Isa, Multiply};

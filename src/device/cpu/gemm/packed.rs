@@ -1,8 +1,8 @@
 //! Weights packed once for inference.
 
-use super::int8::{self, Int8Panels};
 use super::kernel::Lanes;
 use super::pack::Panels;
+use super::quantised::{self, Form, QuantisedPanels};
 use super::{MR, NR, Output, View, multiply_panels};
 use crate::device::cpu::Isa;
 use crate::ops::linear::WeightFormat;
@@ -19,7 +19,7 @@ pub struct PackedMatrix {
 enum Data {
     F32(Panels),
     Bf16(Panels),
-    Int8(Int8Panels),
+    Quantised(QuantisedPanels),
 }
 
 thread_local! {
@@ -29,13 +29,15 @@ thread_local! {
 impl PackedMatrix {
     /// Packs a row-major matrix `w` `[n, k]`.
     pub fn new(isa: Isa, w: &[f32], n: usize, k: usize, format: WeightFormat) -> PackedMatrix {
+        let quantised = |form| Data::Quantised(QuantisedPanels::new(form, w, n, k));
         let data = match format {
             WeightFormat::F32 => Data::F32(Panels::new()),
             WeightFormat::Bf16 => Data::Bf16(Panels::new()),
-            WeightFormat::Int8 => Data::Int8(Int8Panels::new(w, n, k)),
+            WeightFormat::Int8 => quantised(Form::Int8),
+            WeightFormat::Int4 => quantised(Form::Int4),
         };
         let mut packed = PackedMatrix { n, k, data };
-        if format != WeightFormat::Int8 {
+        if !matches!(packed.data, Data::Quantised(_)) {
             packed.fill(isa, w);
         }
         packed
@@ -47,7 +49,9 @@ impl PackedMatrix {
         match &mut self.data {
             Data::F32(panels) => panels.fill(isa, Lanes::F32, view, NR),
             Data::Bf16(panels) => panels.fill(isa, Lanes::Bf16, view, NR),
-            Data::Int8(panels) => *panels = Int8Panels::new(w, self.n, self.k),
+            Data::Quantised(panels) => {
+                *panels = QuantisedPanels::new(panels.form(), w, self.n, self.k)
+            }
         }
     }
 
@@ -63,10 +67,10 @@ impl PackedMatrix {
 
     /// What a weight is kept in.
     pub fn format(&self) -> WeightFormat {
-        match self.data {
+        match &self.data {
             Data::F32(_) => WeightFormat::F32,
             Data::Bf16(_) => WeightFormat::Bf16,
-            Data::Int8(_) => WeightFormat::Int8,
+            Data::Quantised(p) => p.form().format(),
         }
     }
 
@@ -74,7 +78,7 @@ impl PackedMatrix {
     pub fn bytes(&self) -> usize {
         match &self.data {
             Data::F32(p) | Data::Bf16(p) => 4 * p.view().len(),
-            Data::Int8(p) => p.bytes(),
+            Data::Quantised(p) => p.bytes(),
         }
     }
 
@@ -106,7 +110,7 @@ impl PackedMatrix {
                     *o = f32::from_bits(half);
                 }
             }
-            Data::Int8(p) => p.row_into(row, out),
+            Data::Quantised(p) => p.row_into(row, out),
         }
     }
 }
@@ -152,6 +156,6 @@ pub fn multiply_packed_rows(
     match &w.data {
         Data::F32(p) => product(Lanes::F32, p),
         Data::Bf16(p) => product(Lanes::for_bf16_weights(isa), p),
-        Data::Int8(p) => int8::multiply(isa, View::new(x, m, k), p, first, n, &output),
+        Data::Quantised(p) => quantised::multiply(isa, View::new(x, m, k), p, first, n, &output),
     }
 }

@@ -1,0 +1,55 @@
+// y[m, n] = x[m, k] · wᵀ + bias or y += …, w in int8 or int4: linear_int8.cu and linear_int4.cu.
+#pragma once
+
+#include "output.cuh"
+#include "quantised.cuh"
+
+template <class Weights, typename T, bool wide>
+using Medium = QuantisedProduct<Weights, T, 64, 64, 64, 2, 2, 3, wide>;
+template <class Weights>
+using Skinny = QuantisedProduct<Weights, __nv_bfloat16, 16, 16, 64, 1, 1, 8, true>;
+
+template <class P, typename O>
+__global__ void __launch_bounds__(P::kThreads)
+    linear_quantised(const typename P::A::Element* x, const unsigned char* q,
+                     const typename P::Scale* scales, const float* bias, O* y, int m, int n, int k,
+                     int scale_columns, int accumulate) {
+    extern __shared__ __align__(128) char shared[];
+    const typename P::FromB w(q, scales, n, k, scale_columns);
+    int tile_m, tile_n;
+    place(blockIdx.x, ceil_div(m, P::kM), ceil_div(n, P::kN), tile_m, tile_n);
+    const int row = tile_m * P::kM;
+    multiply_tiles<P>(shared, {x, m, k}, w, row, tile_n * P::kN, 1, 0, ceil_div(k, P::kDepth),
+                      [&](const typename P::Sums& sums, int column) {
+                          write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
+                      });
+}
+
+// A lane's weight of a group of a row of w[n, k], a warp a group; 0 behind the end.
+struct GroupOfRow {
+    bool exists;
+    int row, group, lane;
+    float weight;
+
+    template <typename T>
+    __device__ GroupOfRow(const T* w, int n, int k) {
+        const int groups = ceil_div(k, kGroup);
+        const long long at =
+            static_cast<long long>(blockIdx.x) * (blockDim.x / kWarp) + threadIdx.x / kWarp;
+        exists = at < static_cast<long long>(n) * groups;
+        row = static_cast<int>(at / groups);
+        group = static_cast<int>(at % groups);
+        lane = threadIdx.x % kWarp;
+        const int column = group * kGroup + lane;
+        weight = exists && column < k ? to_f32(w[static_cast<size_t>(row) * k + column]) : 0.0f;
+    }
+};
+
+// weight / scale to the nearest whole number of `least` to `most`. Where the scale has no inverse, all
+// are zero; what is not a number has made the scale so.
+__device__ inline float rounded(float weight, float scale, float least, float most) {
+    float inverse = 1.0f / scale;
+    if (!(fabsf(inverse) <= 3.402823466e38f)) inverse = 0.0f;
+    const float steps = weight * inverse;
+    return steps == steps ? rintf(fminf(fmaxf(steps, least), most)) : 0.0f;
+}

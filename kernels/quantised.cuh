@@ -1,0 +1,182 @@
+// A product whose B is a weight in int8 or int4: groups of 32 along the depth with a scale each. A
+// group's products are summed by themselves, the weights as whole numbers (which bf16 holds exactly),
+// and the sum joins the others times its scale.
+#pragma once
+
+#include "product.cuh"
+
+constexpr int kGroup = 32;
+
+// Byte `at` of `bytes` less `zero`, in f32: 2²³ + byte − (2²³ + zero), exactly.
+__device__ inline float whole(unsigned bytes, int at, float zero) {
+    return __uint_as_float(__byte_perm(bytes, 0x4b000000u, 0x7540 + at)) - (8388608.0f + zero);
+}
+
+// Weights in their order, a byte each, weight + 128.
+struct Int8 {
+    using Scale = float;
+    // Weights of a chunk of 16 bytes, and what is added to each.
+    static constexpr int kChunk = 16;
+    static constexpr float kZero = 128.0f;
+
+    // Of the 16 weights from `depth` on, in their chunk, those that mma's b0 and b1 of a lane hold: 2t
+    // and 2t + 1, and those 8 further, t the lane's place in its quad.
+    __device__ static void pairs(unsigned (&to)[2], const char* chunk, int) {
+        const char* at = chunk + threadIdx.x % 4 * 2;
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+            const unsigned two = *reinterpret_cast<const unsigned short*>(at + 8 * h);
+            // Whole numbers below 128 fill only the upper half of f32.
+            to[h] = __byte_perm(__float_as_uint(whole(two, 0, kZero)),
+                                __float_as_uint(whole(two, 1, kZero)), 0x7632);
+        }
+    }
+
+    // The four weights from `depth` on, in their chunk, as bytes of weight + kZero.
+    __device__ static unsigned four(const char* chunk, int depth) {
+        return *reinterpret_cast<const unsigned*>(chunk + depth % kChunk);
+    }
+};
+
+// Weights of a half byte each, weight + 8. A group is four words: of word t the half bytes i and i + 4
+// are weights 8i + 2t and 8i + 2t + 1, so that a lane's weights of mma are one word, pair by pair.
+struct Int4 {
+    using Scale = __nv_bfloat16;
+    static constexpr int kChunk = 32;
+    static constexpr float kZero = 8.0f;
+
+    __device__ static void pairs(unsigned (&to)[2], const char* chunk, int depth) {
+        const unsigned word = reinterpret_cast<const unsigned*>(chunk)[threadIdx.x % 4];
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+            // 128 + half byte in bf16, less 136.
+            const unsigned two = half_bytes(word, depth % kChunk / 8 + h) | 0x43004300u;
+            asm("fma.rn.bf16x2 %0, %1, %2, %3;"
+                : "=r"(to[h])
+                : "r"(two), "r"(0x3f803f80u), "r"(0xc308c308u));
+        }
+    }
+
+    __device__ static unsigned four(const char* chunk, int depth) {
+        const auto words = load<2>(reinterpret_cast<const unsigned*>(chunk + depth % 8 * 2));
+        const int i = depth % kChunk / 8;
+        return __byte_perm(half_bytes(words.at[0], i), half_bytes(words.at[1], i), 0x6420);
+    }
+
+    // Half bytes i and i + 4 of a word, at the bottom of its halves.
+    __device__ static unsigned half_bytes(unsigned word, int i) { return word >> 4 * i & 0x000f000fu; }
+};
+
+template <class Weights>
+constexpr int kGroupBytes = kGroup / Weights::kChunk * 16;
+
+// A quantised matrix: rows of whole groups' bytes, and [groups][columns of scales], so that neighbouring
+// rows' scales are neighbours.
+template <class Weights>
+struct QuantisedMatrix {
+    Matrix<unsigned char> weights;
+    Matrix<typename Weights::Scale> scales;
+
+    __device__ QuantisedMatrix(const unsigned char* q, const typename Weights::Scale* scales, int rows,
+                               int k, int scale_columns)
+        : weights{q, rows, ceil_div(k, kGroup) * kGroupBytes<Weights>},
+          scales{scales, ceil_div(k, kGroup), scale_columns} {}
+};
+
+template <class Weights_, typename TA, int kM_, int kN_, int kDepth_, int kWarpsM, int kWarpsN,
+          int kStages_, bool kWideA>
+struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM, kWarpsN, kStages_,
+                                  kWideA, Major::kDepth, Major::kDepth> {
+    using Base = Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM, kWarpsN, kStages_, kWideA,
+                         Major::kDepth, Major::kDepth>;
+    using Weights = Weights_;
+    using Scale = typename Weights::Scale;
+    using typename Base::A;
+    using typename Base::Sums;
+    using B = Tile<unsigned char, kN_, kDepth_ / kGroup * kGroupBytes<Weights>, Major::kDepth>;
+    using Scales = Tile<Scale, kN_, kDepth_ / kGroup, Major::kOuter>;
+    using FromB = QuantisedMatrix<Weights>;
+    static constexpr int kScalesAt = A::kBytes + B::kBytes;
+    static constexpr int kStageBytes = kScalesAt + ceil_div(Scales::kBytes, 128) * 128;
+
+    __device__ static void fetch_b(char* stage, const FromB& b, int column, int depth) {
+        const int group = depth / kGroup;
+        fetch<B, Base::kThreads, true>(stage + A::kBytes, b.weights, column,
+                                      group * kGroupBytes<Weights>);
+        fetch<Scales, Base::kThreads, true>(stage + kScalesAt, b.scales, group, column);
+    }
+
+    // The chunk of a column's weight at `depth`.
+    __device__ static const char* chunk(const char* stage, int column, int depth) {
+        return stage + A::kBytes + B::offset(column, depth / Weights::kChunk);
+    }
+
+    __device__ static float scale(const char* stage, int group, int column) {
+        constexpr int kPack = Scales::kPack;
+        const char* chunk = stage + kScalesAt + Scales::offset(group, column / kPack);
+        return to_f32(reinterpret_cast<const Scale*>(chunk)[column % kPack]);
+    }
+
+    __device__ static void multiply(const char* stage, Sums& sums) {
+#pragma unroll
+        for (int k = 0; k < kDepth_; k += kGroup) {
+            Sums part;
+            Base::clear(part);
+            if constexpr (sizeof(TA) == 2)
+                multiply_by_mma(stage, k, part);
+            else
+                multiply_by_fma(stage, k, part);
+#pragma unroll
+            for (int j = 0; j < Base::kJ; ++j) {
+                const float factor = scale(stage, k / kGroup, Base::column(j));
+#pragma unroll
+                for (int i = 0; i < Base::kI; ++i)
+                    sums[i][j] = fmaf(factor, part[i][j], sums[i][j]);
+            }
+        }
+    }
+
+    __device__ static void multiply_by_mma(const char* stage, int from, Sums& part) {
+        const unsigned rows_at = shared_address(stage) + Base::first_rows();
+        const int lane = threadIdx.x % kWarp;
+        const int n = threadIdx.x / kWarp % kWarpsN * Base::kWarpN + lane / 4;
+#pragma unroll
+        for (int k = from; k < from + kGroup; k += 16) {
+            unsigned pairs[Base::kWarpN / 8][2];
+#pragma unroll
+            for (int j = 0; j < Base::kWarpN / 8; ++j)
+                Weights::pairs(pairs[j], chunk(stage, n + 8 * j, k), k);
+#pragma unroll
+            for (int i = 0; i < Base::kWarpM / 16; ++i) {
+                unsigned rows[4];
+                load_matrices<false>(rows, A::moved(rows_at, 16 * i, k / 8));
+#pragma unroll
+                for (int j = 0; j < Base::kWarpN / 8; ++j)
+                    mma(part[2 * i][2 * j], part[2 * i][2 * j + 1], part[2 * i + 1][2 * j],
+                        part[2 * i + 1][2 * j + 1], rows, pairs[j][0], pairs[j][1]);
+            }
+        }
+    }
+
+    __device__ static void multiply_by_fma(const char* stage, int from, Sums& part) {
+#pragma unroll 1
+        for (int k = from; k < from + kGroup; k += 4) {
+            float rows[Base::kI][4];
+            unsigned columns[Base::kJ];
+#pragma unroll
+            for (int i = 0; i < Base::kI; ++i) A::read4(rows[i], stage, Base::row(i), k);
+#pragma unroll
+            for (int j = 0; j < Base::kJ; ++j)
+                columns[j] = Weights::four(chunk(stage, Base::column(j), k), k);
+#pragma unroll
+            for (int e = 0; e < 4; ++e)
+#pragma unroll
+                for (int j = 0; j < Base::kJ; ++j) {
+                    const float weight = whole(columns[j], e, Weights::kZero);
+#pragma unroll
+                    for (int i = 0; i < Base::kI; ++i)
+                        part[i][j] = fmaf(rows[i][e], weight, part[i][j]);
+                }
+        }
+    }
+};
