@@ -56,16 +56,19 @@ __global__ void embedding_quantised(const unsigned char* table, const typename W
     const size_t id = ids[blockIdx.x];
     table += id * ceil_div(hidden, kGroup) * kGroupBytes<Weights>;
     out += static_cast<size_t>(blockIdx.x) * hidden + at;
-    const float scale = to_f32(scales[static_cast<size_t>(at / kGroup) * scale_columns + id]);
+    const auto scale = scales[static_cast<size_t>(at / kGroup) * scale_columns + id];
+    const auto value = [&](unsigned bytes, int e) {
+        const float steps = whole(bytes, e, Weights::kZero);
+        return from_f32<T>(fmaf(steps, scale_of(scale), shift_of(scale)));
+    };
     const char* chunk = reinterpret_cast<const char*>(table) + at / Weights::kChunk * 16;
     const unsigned four = Weights::four(chunk, at / 4 * 4);
     if (whole_packs) {
         Pack<T, 4> values;
 #pragma unroll
-        for (int e = 0; e < 4; ++e)
-            values.at[e] = from_f32<T>(whole(four, e, Weights::kZero) * scale);
+        for (int e = 0; e < 4; ++e) values.at[e] = value(four, e);
         store<4>(out, values);
     } else {
-        *out = from_f32<T>(whole(four >> 8 * (at % 4), 0, Weights::kZero) * scale);
+        *out = value(four >> 8 * (at % 4), 0);
     }
 }

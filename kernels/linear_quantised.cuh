@@ -25,9 +25,9 @@ __global__ void __launch_bounds__(P::kThreads)
                       });
 }
 
-// A lane's weight of a group of a row of w[n, k], a warp a group; 0 behind the end.
+// A lane's weight of a group of a row of w[n, k], a warp a group; 0 and not inside behind the end.
 struct GroupOfRow {
-    bool exists;
+    bool exists, inside;
     int row, group, lane;
     float weight;
 
@@ -41,7 +41,8 @@ struct GroupOfRow {
         group = static_cast<int>(at % groups);
         lane = threadIdx.x % kWarp;
         const int column = group * kGroup + lane;
-        weight = exists && column < k ? to_f32(w[static_cast<size_t>(row) * k + column]) : 0.0f;
+        inside = exists && column < k;
+        weight = inside ? to_f32(w[static_cast<size_t>(row) * k + column]) : 0.0f;
     }
 };
 

@@ -1,20 +1,22 @@
-// A product whose B is a weight in int8 or int4: groups of 32 along the depth with a scale each. A
-// group's products are summed by themselves, the weights as whole numbers (which bf16 holds exactly),
-// and the sum joins the others times its scale.
+// A product whose B is a weight in int8 or int4: groups of 32 along the depth with a scale each, in int4
+// a shift too. A group's products are summed by themselves, the weights as whole numbers (which bf16 holds
+// exactly), and the sum joins the others times its scale; so does the sum of A's group times the shift.
 #pragma once
 
 #include "product.cuh"
 
 constexpr int kGroup = 32;
+constexpr unsigned kOnes = 0x3f803f80u;  // a pair of bf16
 
 // Byte `at` of `bytes` less `zero`, in f32: 2²³ + byte − (2²³ + zero), exactly.
 __device__ inline float whole(unsigned bytes, int at, float zero) {
     return __uint_as_float(__byte_perm(bytes, 0x4b000000u, 0x7540 + at)) - (8388608.0f + zero);
 }
 
-// Weights in their order, a byte each, weight + 128.
+// Weights in their order, a byte each: scale · (byte − 128).
 struct Int8 {
     using Scale = float;
+    static constexpr bool kShifted = false;
     // Weights of a chunk of 16 bytes, and what is added to each.
     static constexpr int kChunk = 16;
     static constexpr float kZero = 128.0f;
@@ -38,22 +40,24 @@ struct Int8 {
     }
 };
 
-// Weights of a half byte each, weight + 8. A group is four words: of word t the half bytes i and i + 4
-// are weights 8i + 2t and 8i + 2t + 1, so that a lane's weights of mma are one word, pair by pair.
+// Weights of a half byte each: scale · half byte + shift. A group is four words: of word t the half bytes i
+// and i + 4 are weights 8i + 2t and 8i + 2t + 1, so that a lane's weights of mma are one word, pair by
+// pair.
 struct Int4 {
-    using Scale = __nv_bfloat16;
+    using Scale = __nv_bfloat162;  // scale and shift
+    static constexpr bool kShifted = true;
     static constexpr int kChunk = 32;
-    static constexpr float kZero = 8.0f;
+    static constexpr float kZero = 0.0f;
 
     __device__ static void pairs(unsigned (&to)[2], const char* chunk, int depth) {
         const unsigned word = reinterpret_cast<const unsigned*>(chunk)[threadIdx.x % 4];
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
-            // 128 + half byte in bf16, less 136.
+            // 128 + half byte in bf16, less 128.
             const unsigned two = half_bytes(word, depth % kChunk / 8 + h) | 0x43004300u;
             asm("fma.rn.bf16x2 %0, %1, %2, %3;"
                 : "=r"(to[h])
-                : "r"(two), "r"(0x3f803f80u), "r"(0xc308c308u));
+                : "r"(two), "r"(kOnes), "r"(0xc300c300u));
         }
     }
 
@@ -66,6 +70,11 @@ struct Int4 {
     // Half bytes i and i + 4 of a word, at the bottom of its halves.
     __device__ static unsigned half_bytes(unsigned word, int i) { return word >> 4 * i & 0x000f000fu; }
 };
+
+__device__ inline float scale_of(float scale) { return scale; }
+__device__ inline float scale_of(__nv_bfloat162 scale) { return to_f32(scale.x); }
+__device__ inline float shift_of(float) { return 0.0f; }
+__device__ inline float shift_of(__nv_bfloat162 scale) { return to_f32(scale.y); }
 
 template <class Weights>
 constexpr int kGroupBytes = kGroup / Weights::kChunk * 16;
@@ -111,32 +120,37 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
         return stage + A::kBytes + B::offset(column, depth / Weights::kChunk);
     }
 
-    __device__ static float scale(const char* stage, int group, int column) {
+    __device__ static Scale scale(const char* stage, int group, int column) {
         constexpr int kPack = Scales::kPack;
         const char* chunk = stage + kScalesAt + Scales::offset(group, column / kPack);
-        return to_f32(reinterpret_cast<const Scale*>(chunk)[column % kPack]);
+        return reinterpret_cast<const Scale*>(chunk)[column % kPack];
     }
 
     __device__ static void multiply(const char* stage, Sums& sums) {
 #pragma unroll
         for (int k = 0; k < kDepth_; k += kGroup) {
             Sums part;
+            float rows[Base::kI] = {};  // sums of A's group
             Base::clear(part);
             if constexpr (sizeof(TA) == 2)
-                multiply_by_mma(stage, k, part);
+                multiply_by_mma(stage, k, part, rows);
             else
-                multiply_by_fma(stage, k, part);
+                multiply_by_fma(stage, k, part, rows);
 #pragma unroll
             for (int j = 0; j < Base::kJ; ++j) {
-                const float factor = scale(stage, k / kGroup, Base::column(j));
+                const Scale factor = scale(stage, k / kGroup, Base::column(j));
 #pragma unroll
-                for (int i = 0; i < Base::kI; ++i)
-                    sums[i][j] = fmaf(factor, part[i][j], sums[i][j]);
+                for (int i = 0; i < Base::kI; ++i) {
+                    sums[i][j] = fmaf(scale_of(factor), part[i][j], sums[i][j]);
+                    if constexpr (Weights::kShifted)
+                        sums[i][j] = fmaf(shift_of(factor), rows[i], sums[i][j]);
+                }
             }
         }
     }
 
-    __device__ static void multiply_by_mma(const char* stage, int from, Sums& part) {
+    __device__ static void multiply_by_mma(const char* stage, int from, Sums& part,
+                                           float (&row_sums)[Base::kI]) {
         const unsigned rows_at = shared_address(stage) + Base::first_rows();
         const int lane = threadIdx.x % kWarp;
         const int n = threadIdx.x / kWarp % kWarpsN * Base::kWarpN + lane / 4;
@@ -150,6 +164,11 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
             for (int i = 0; i < Base::kWarpM / 16; ++i) {
                 unsigned rows[4];
                 load_matrices<false>(rows, A::moved(rows_at, 16 * i, k / 8));
+                if constexpr (Weights::kShifted) {
+                    // By a column of ones, of which a lane gets two alike.
+                    float first = row_sums[2 * i], second = row_sums[2 * i + 1];
+                    mma(row_sums[2 * i], first, row_sums[2 * i + 1], second, rows, kOnes, kOnes);
+                }
 #pragma unroll
                 for (int j = 0; j < Base::kWarpN / 8; ++j)
                     mma(part[2 * i][2 * j], part[2 * i][2 * j + 1], part[2 * i + 1][2 * j],
@@ -158,13 +177,18 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
         }
     }
 
-    __device__ static void multiply_by_fma(const char* stage, int from, Sums& part) {
+    __device__ static void multiply_by_fma(const char* stage, int from, Sums& part,
+                                           float (&row_sums)[Base::kI]) {
 #pragma unroll 1
         for (int k = from; k < from + kGroup; k += 4) {
             float rows[Base::kI][4];
             unsigned columns[Base::kJ];
 #pragma unroll
-            for (int i = 0; i < Base::kI; ++i) A::read4(rows[i], stage, Base::row(i), k);
+            for (int i = 0; i < Base::kI; ++i) {
+                A::read4(rows[i], stage, Base::row(i), k);
+#pragma unroll
+                for (int e = 0; e < 4; ++e) row_sums[i] += rows[i][e];
+            }
 #pragma unroll
             for (int j = 0; j < Base::kJ; ++j)
                 columns[j] = Weights::four(chunk(stage, Base::column(j), k), k);

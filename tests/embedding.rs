@@ -45,11 +45,11 @@ proptest! {
             for exact in [Weight::Master(&master), Weight::Packed(&packed[0]), Weight::Packed(&packed[1])] {
                 assert_close("out", &look_up(exact), &want, |_| 0.0);
             }
-            // Off by half a step; in int4 by a whole one, opposite the largest, and by the scale's rounding.
+            // Off by half a step, in int4 by the roundings of step and shift too.
             let int8 = look_up(Weight::Packed(&packed[2]));
             assert_close_reals(device, "out", &int8, &want, |i| 0.501 / 127.0 * largest(i));
             let int4 = look_up(Weight::Packed(&packed[3]));
-            assert_close_reals(device, "out", &int4, &want, |i| 1.032 / 8.0 * largest(i));
+            assert_close_reals(device, "out", &int4, &want, |i| (1.0 / 15.0 + 3.0 / 256.0) * largest(i));
             (bits(&int8), bits(&int4))
         });
     }

@@ -12,8 +12,8 @@ pub enum WeightFormat {
     Bf16,
     /// 1 byte a weight, symmetric, one scale per output row and group of 32 inputs.
     Int8,
-    /// Half a byte a weight, from -8 to 7, one scale per output row and group of 32 inputs in bf16: the weight
-    /// of largest magnitude / -8 (Q4_0 of GGML).
+    /// Half a byte a weight, one scale and shift per output row and group of 32 inputs, in bf16: 16 numbers from
+    /// the group's lowest weight to its highest (Q4_1 of GGML).
     Int4,
 }
 

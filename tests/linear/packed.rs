@@ -17,13 +17,24 @@ fn unpacked(packed: &<Cpu as Linear>::Packed) -> Vec<f32> {
     w
 }
 
-/// For every element of a row the largest magnitude of its group of 32, over `steps`.
-fn group_steps(row: &[f32], steps: f32) -> Vec<f32> {
+/// For every element of a row the largest magnitude of its group of 32.
+fn largest(row: &[f32]) -> Vec<f32> {
     let groups = row.chunks(32).map(|group| {
         let largest = group.iter().fold(0.0f32, |a, v| a.max(v.abs()));
-        vec![largest / steps; group.len()]
+        vec![largest; group.len()]
     });
     groups.flatten().collect()
+}
+
+/// The magnitudes in which a format's weights are multiplied: in int4 a step times a whole number, and a shift.
+fn sizes(format: WeightFormat, kept: &[f32], k: usize) -> Vec<f32> {
+    match format {
+        WeightFormat::Int4 if k > 0 => {
+            let most = kept.chunks(k).flat_map(largest);
+            most.map(|v| 3.0 * v).collect()
+        }
+        _ => kept.to_vec(),
+    }
 }
 
 proptest! {
@@ -85,11 +96,11 @@ proptest! {
             if accumulate {
                 want = sums(&want, &start);
             }
-            let mut errors = sum_errors(shape, k, &case.x, &kept);
+            let mut errors = sum_errors(shape, k, &case.x, &sizes(format, &kept, k));
             if matches!(format, WeightFormat::Int8 | WeightFormat::Int4) {
                 // Inputs are rounded to 1/127 of the largest of their group.
                 let rows = case.x.chunks(k.max(1));
-                let step: Vec<f32> = rows.flat_map(|row| group_steps(row, 127.0)).collect();
+                let step: Vec<f32> = rows.flat_map(largest).map(|v| v / 127.0).collect();
                 let rounding = sum_errors(shape, k, &step, &kept);
                 let per = (k as f64 + 2.0) * ULP;
                 errors.iter_mut().zip(rounding).for_each(|(e, r)| *e += 0.501 * r / per);
@@ -107,7 +118,7 @@ proptest! {
         if accumulate {
             want = sums(&want, &start);
         }
-        let errors = sum_errors(shape, k, &case.x, &kept);
+        let errors = sum_errors(shape, k, &case.x, &sizes(format, &kept, k));
         on_gpus!(|device| {
             let packed = device.pack(&case.w, n, k, format).unwrap();
             assert_eq!((packed.n(), packed.k(), packed.format()), (n, k, format));
@@ -128,14 +139,16 @@ proptest! {
             prop_assert_eq!(bits(&kept[0]), bits(&exact));
             let rounded = |v: &f32| half::bf16::from_f32(*v).to_f32();
             prop_assert_eq!(bits(&kept[1]), bits(&exact.iter().map(rounded).collect::<Vec<_>>()));
-            let steps = |n| exact.chunks(k).flat_map(move |row| group_steps(row, n)).collect::<Vec<_>>();
-            let int8 = steps(127.0);
-            assert_close("int8", &kept[2], &wide(&exact), |i| 0.501 * f64::from(int8[i]));
-            // The scale is in bf16; opposite the largest of a group, a weight may lose a whole step.
-            let int4 = steps(8.0);
-            assert_close("int4", &kept[3], &wide(&exact), |i| 1.032 * f64::from(int4[i]));
-            let largest: Vec<f32> = kept[3].chunks(k).flat_map(|row| group_steps(row, 8.0)).collect();
-            assert_close("largest", &largest, &wide(&int4), |i| f64::from(int4[i]) / 256.0);
+            let most: Vec<f32> = exact.chunks(k).flat_map(largest).collect();
+            assert_close("int8", &kept[2], &wide(&exact), |i| 0.501 / 127.0 * f64::from(most[i]));
+            // Half a step of 15 over a range, and the roundings of step and shift to bf16.
+            let off = |group: &[f32]| {
+                let least = group.iter().copied().fold(f32::INFINITY, f32::min);
+                let most = group.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                vec![0.501 / 15.0 * (most - least) + (most - least + least.abs()) / 256.0; group.len()]
+            };
+            let off: Vec<f32> = exact.chunks(k).flat_map(|row| row.chunks(32)).flat_map(off).collect();
+            assert_close("int4", &kept[3], &wide(&exact), |i| f64::from(off[i]));
         }
     }
 }

@@ -24,12 +24,12 @@ pub(super) enum Rows {
     Quantised(QuantisedRows),
 }
 
-/// Rows of bytes, each of whole groups, and the scales' bytes `[groups][scale_columns]`, of which the first
-/// `n` of a row belong to the groups of the `n` rows (`kernels/quantised.cuh`).
+/// Rows of bytes, each of whole groups, and the scales `[groups][scale_columns]`, in int8 an f32, in int4 two
+/// bf16 each. The first `n` of a row of scales belong to the groups of the `n` rows (`kernels/quantised.cuh`).
 pub(super) struct QuantisedRows {
     pub form: Quantisation,
     pub bytes: CudaBuffer<u8>,
-    pub scales: CudaBuffer<u8>,
+    pub scales: CudaBuffer<u32>,
     pub scale_columns: usize,
 }
 
@@ -40,20 +40,17 @@ pub(super) struct Quantisation {
     /// As instances are called by it.
     pub name: &'static str,
     bits: usize,
-    scale_bytes: usize,
 }
 
 const INT8: Quantisation = Quantisation {
     format: WeightFormat::Int8,
     name: "int8",
     bits: 8,
-    scale_bytes: 4,
 };
 const INT4: Quantisation = Quantisation {
     format: WeightFormat::Int4,
     name: "int4",
     bits: 4,
-    scale_bytes: 2,
 };
 
 impl Quantisation {
@@ -62,14 +59,9 @@ impl Quantisation {
         weights * self.bits / 8
     }
 
-    /// Bytes of the scales of `weights`, whole groups.
-    fn scale_bytes(&self, weights: usize) -> usize {
-        weights / GROUP * self.scale_bytes
-    }
-
     /// Bytes of a tile of `weights` and its scales in shared memory.
     pub fn tile_bytes(&self, weights: usize) -> usize {
-        self.bytes(weights) + self.scale_bytes(weights).next_multiple_of(128)
+        self.bytes(weights) + (weights / GROUP * size_of::<u32>()).next_multiple_of(128)
     }
 }
 
@@ -154,11 +146,11 @@ impl<T: Real> Cuda<T> {
     fn empty_rows(&self, form: Quantisation, n: usize, k: usize) -> Result<QuantisedRows> {
         let padded = k.next_multiple_of(GROUP);
         // Rows of scales are fetched in pieces of 16 bytes.
-        let scale_columns = n.next_multiple_of(16 / form.scale_bytes);
+        let scale_columns = n.next_multiple_of(16 / size_of::<u32>());
         Ok(QuantisedRows {
             form,
             bytes: self.scratch(form.bytes(n * padded))?,
-            scales: self.zeros(form.scale_bytes(scale_columns * padded))?,
+            scales: self.zeros(padded / GROUP * scale_columns)?,
             scale_columns,
         })
     }

@@ -109,10 +109,11 @@ impl Contract for EmbeddingContract {
             let group = &want[start..(start + GROUP).min(row + hidden)];
             group.iter().fold(0.0f64, |a, v| a.max(v.abs()))
         };
-        // Off by half a step of 1/127 of the largest of a group; by one of 1/8, whose own rounding is 1/256 of 8.
+        // Off by half a step: 1/127 of the largest of a group; 1/15 of at most twice it, and the roundings of step
+        // and shift to bf16.
         for (name, format, off) in [
             ("out of int8", WeightFormat::Int8, 0.501 / 127.0),
-            ("out of int4", WeightFormat::Int4, (1.0 + 8.0 / 256.0) / 8.0),
+            ("out of int4", WeightFormat::Int4, 1.0 / 15.0 + 3.0 / 256.0),
         ] {
             let (table, mut out) = (pack(format)?, probe.new_reals(len)?);
             device.embedding(vocab, hidden, Weight::Packed(&table), &ids, &mut out)?;

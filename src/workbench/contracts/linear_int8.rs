@@ -19,18 +19,19 @@ impl Quantised for Int8 {
     const OP: &'static str = "linear_int8";
     const FORMAT: WeightFormat = WeightFormat::Int8;
     const KERNELS: [&'static str; 3] = ["quantise_int8", "linear_int8", "logits_int8"];
-    const WHOLE: [f32; 2] = [-STEPS, STEPS];
+    const WHOLE: [f64; 2] = [-127.0, 127.0];
+    const FACTORS: usize = 1;
 
     fn row(k: usize) -> usize {
         k + 4 * k.div_ceil(GROUP)
     }
 
-    fn scale(group: &[f32]) -> f32 {
+    fn scale(group: &[f32]) -> [f32; 2] {
         let larger = |a: f32, v: &f32| match v.abs() > a || v.is_nan() {
             true => v.abs(),
             false => a,
         };
-        group.iter().fold(0.0, larger) / STEPS
+        [group.iter().fold(0.0, larger) / STEPS, 0.0]
     }
 
     /// Whole numbers up to 127, which one of each group is, times a power of two.

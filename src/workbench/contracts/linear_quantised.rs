@@ -21,14 +21,17 @@ pub trait Quantised {
     const FORMAT: WeightFormat;
     /// What its kernels' names begin with: the quantisation's, the product's and the logits'.
     const KERNELS: [&'static str; 3];
-    /// The whole numbers on either side of 0.
-    const WHOLE: [f32; 2];
+    /// The lowest and the highest whole number.
+    const WHOLE: [f64; 2];
+
+    /// What a group's sums are multiplied by: a scale, and perhaps a shift.
+    const FACTORS: usize;
 
     /// Bytes of a row of `k` weights and of its scales.
     fn row(k: usize) -> usize;
 
-    /// The scale of a group.
-    fn scale(group: &[f32]) -> f32;
+    /// The scale of a group, and its shift: the weight of 0.
+    fn scale(group: &[f32]) -> [f32; 2];
 
     /// `len` weights of a group that the format keeps as they are, of about `size`.
     fn exact(size: f32, len: usize, random: &mut PhiloxStream) -> Vec<f32>;
@@ -52,8 +55,8 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
     fn costs(s: &LinearShape, _: u64, real: usize) -> Vec<Cost> {
         let LinearShape { m, n, k } = *s;
         let (x, weight) = (m * k * real, n * Q::row(k));
-        // A product and a sum more for each scale.
-        let flops = 2 * m * n * (k + k.div_ceil(GROUP));
+        // A product and a sum more for each factor.
+        let flops = 2 * m * n * (k + Q::FACTORS * k.div_ceil(GROUP));
         vec![
             // The largest magnitude, the quotient and its rounding.
             Cost::new(Q::KERNELS[0], 4 * n * k + weight, 3 * n * k),
@@ -84,13 +87,16 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         let packed = Weight::Packed(&packed);
         let mut y = probe.new_reals(m * n)?;
         device.linear(*s, &x_in, packed, Some(&*bias_in), &mut y, false)?;
-        let (want, error) = product(*s, &x, &w, Some(&bias));
+        let sizes = magnitudes_of::<Q>(&w, k);
+        let (want, _) = product(*s, &x, &w, Some(&bias));
+        let (_, error) = product(*s, &x, &sizes, Some(&bias));
         probe.take_reals("y", &y, want, error)?;
 
         let there = normals(Draw::Any, seed, 4, m * n);
         let mut y = probe.sum_reals(&there)?;
         device.linear(*s, &x_in, packed, None, &mut y, true)?;
-        let (want, error) = product(*s, &x, &w, None);
+        let (want, _) = product(*s, &x, &w, None);
+        let (_, error) = product(*s, &x, &sizes, None);
         let relative = 4.0 * ULP + D::Real::ROUNDING;
         let (want, error) = onto(&want, &error, &there, relative);
         probe.take_reals("y on top", &y, want, error)?;
@@ -108,8 +114,11 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         let (kept, off) = kept::<Q>(&w, k);
         let want = reference::linear(*s, &wide(&x), &kept, None);
         let roundings = (k as f64 + 6.0) * ULP;
-        let sizes = kept.iter().map(|v| v.abs() * roundings);
-        let errors: Vec<f64> = sizes.zip(off).map(|(size, off)| size + off).collect();
+        let sizes = magnitudes_of::<Q>(&w, k)
+            .into_iter()
+            .map(f64::from)
+            .zip(off);
+        let errors: Vec<f64> = sizes.map(|(size, off)| size * roundings + off).collect();
         let error = reference::linear(*s, &magnitudes(&x), &errors, None);
         probe.take_floats("logits", &logits, want, error)
     }
@@ -132,26 +141,36 @@ fn exact<Q: Quantised>(draw: Draw, seed: u64, stream: u64, rows: usize, k: usize
     x
 }
 
+/// The magnitudes that weights are multiplied in: what lies above the shift, and the shift.
+fn magnitudes_of<Q: Quantised>(w: &[f32], k: usize) -> Vec<f32> {
+    let groups = w.chunks(k).flat_map(|row| row.chunks(GROUP));
+    let sizes = groups.flat_map(|group| {
+        let [_, shift] = Q::scale(group);
+        group.iter().map(move |v| (v - shift).abs() + shift.abs())
+    });
+    sizes.collect()
+}
+
 /// What a format keeps of rows of `k` weights, and how far off it may be: a step where a weight is so near the
 /// middle between two that rounding decides, and the scale's own rounding.
 fn kept<Q: Quantised>(w: &[f32], k: usize) -> (Vec<f64>, Vec<f64>) {
-    let [least, most] = Q::WHOLE.map(f64::from);
+    let [least, most] = Q::WHOLE;
     let (mut kept, mut off) = (Vec::new(), Vec::new());
     for group in w.chunks(k).flat_map(|row| row.chunks(GROUP)) {
-        let scale = f64::from(Q::scale(group));
+        let [scale, shift] = Q::scale(group).map(f64::from);
         for &v in group {
             let steps = match scale {
                 0.0 => 0.0,
-                _ => f64::from(v) / scale,
+                _ => (f64::from(v) - shift) / scale,
             };
             let middle = (steps.abs().fract() - 0.5).abs();
-            // A product with an inverse: two roundings.
-            let step = match middle <= ULP * steps.abs() {
+            // A difference, and a product with an inverse: three roundings.
+            let step = match middle <= 2.0 * ULP * steps.abs() {
                 true => scale.abs(),
                 false => 0.0,
             };
-            kept.push(scale * steps.round_ties_even().clamp(least, most));
-            off.push(step + ULP * (scale * steps).abs());
+            kept.push(scale * steps.round_ties_even().clamp(least, most) + shift);
+            off.push(step + ULP * ((scale * steps).abs() + shift.abs()));
         }
     }
     (kept, off)

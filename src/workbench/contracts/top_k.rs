@@ -100,25 +100,25 @@ impl Contract for TopKContract {
             hidden,
             k,
         } = *s;
-        // Small integers are exact in every format, and tie often; in int8 and int4 with their largest number
-        // among those that share a scale.
-        let integers = |stream: u64, rows: usize, largest: f32| -> Vec<f32> {
+        // Small integers are exact in every format, and tie often; in int8 and int4 with the extremes among those
+        // that share a scale.
+        let integers = |stream: u64, rows: usize, extremes: &[f32]| -> Vec<f32> {
             let mut random = PhiloxStream::new(seed, stream);
-            let mut number = |i: usize| match i % hidden % GROUP {
-                0 => largest,
-                _ => random.below(7) as f32 - 3.0,
+            let mut number = |i: usize| {
+                let small = random.below(7) as f32 - 3.0;
+                *extremes.get(i % hidden % GROUP).unwrap_or(&small)
             };
             (0..rows * hidden).map(&mut number).collect()
         };
-        let rows = integers(0, queries, 127.0);
+        let rows = integers(0, queries, &[127.0]);
         let query_rows = probe.floats("queries", &rows)?;
-        for (of, format, largest) in [
-            ("", WeightFormat::F32, 127.0),
-            (" of bf16", WeightFormat::Bf16, 127.0),
-            (" of int8", WeightFormat::Int8, 127.0),
-            (" of int4", WeightFormat::Int4, -8.0),
+        for (of, format, extremes) in [
+            ("", WeightFormat::F32, &[127.0][..]),
+            (" of bf16", WeightFormat::Bf16, &[127.0]),
+            (" of int8", WeightFormat::Int8, &[127.0]),
+            (" of int4", WeightFormat::Int4, &[-7.0, 8.0]),
         ] {
-            let item_rows = integers(1, items, largest);
+            let item_rows = integers(1, items, extremes);
             let want = reference::top_k(hidden, &wide(&rows), &wide(&item_rows), k);
             let packed = probe.device.pack(&item_rows, items, hidden, format)?;
             let hits = probe

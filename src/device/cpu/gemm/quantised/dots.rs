@@ -20,7 +20,7 @@ pub(super) fn tile_rows(
     form: Form,
     height: usize,
     x: &InputRows<'_>,
-    (w, s): (&[u8], &[f32]),
+    (w, s): (&[u8], &[u32]),
     tile: &mut Tile,
 ) {
     debug_assert!(height <= STEP.min(MR));
@@ -60,7 +60,7 @@ unsafe fn vnni_rows<const BITS: usize>(
     height: usize,
     x: &InputRows<'_>,
     w: &[u8],
-    s: &[f32],
+    s: &[u32],
     tile: &mut Tile,
 ) {
     // SAFETY: the caller's processor has VNNI.
@@ -81,7 +81,7 @@ unsafe fn vnni_rows<const BITS: usize>(
 unsafe fn vnni<const BITS: usize, const M: usize>(
     x: &InputRows<'_>,
     w: &[u8],
-    s: &[f32],
+    s: &[u32],
     tile: &mut Tile,
 ) {
     let form = Form::of_bits(BITS);
@@ -92,7 +92,7 @@ unsafe fn vnni<const BITS: usize, const M: usize>(
     assert!(w.len() >= groups * group_bytes && s.len() >= groups * NR);
     assert!(x.words.len() >= M * groups * LINES);
     assert!(x.scales.len() >= M * groups && x.sums.len() >= M * groups);
-    let low = _mm512_set1_epi8(15);
+    let (low, upper) = (_mm512_set1_epi8(15), _mm512_set1_epi32(-1 << 16));
     let mut sums = [[_mm512_setzero_ps(); 2]; M];
     for g in 0..groups {
         let mut dots = [[_mm512_setzero_si512(); 2]; M];
@@ -124,13 +124,22 @@ unsafe fn vnni<const BITS: usize, const M: usize>(
                     }
                 }
             }
-            let s0 = _mm512_loadu_ps(s.as_ptr().add(g * NR));
-            let s1 = _mm512_loadu_ps(s.as_ptr().add(g * NR + 16));
+            let kept = [0, 16].map(|at| _mm512_loadu_si512(s.as_ptr().add(g * NR + at).cast()));
             for (i, (sum, dot)) in sums.iter_mut().zip(&dots).enumerate() {
                 let scale = _mm512_set1_ps(*x.scales.get_unchecked(i * groups + g));
-                let (w0, w1) = (_mm512_cvtepi32_ps(dot[0]), _mm512_cvtepi32_ps(dot[1]));
-                sum[0] = _mm512_fmadd_ps(_mm512_mul_ps(w0, s0), scale, sum[0]);
-                sum[1] = _mm512_fmadd_ps(_mm512_mul_ps(w1, s1), scale, sum[1]);
+                let of_inputs = _mm512_set1_ps(*x.sums.get_unchecked(i * groups + g) as f32);
+                for ((sum, &dot), &kept) in sum.iter_mut().zip(dot).zip(&kept) {
+                    let dot = _mm512_cvtepi32_ps(dot);
+                    let scaled = match form {
+                        Form::Int8 => _mm512_mul_ps(dot, _mm512_castsi512_ps(kept)),
+                        Form::Int4 => {
+                            let factor = _mm512_castsi512_ps(_mm512_slli_epi32::<16>(kept));
+                            let shift = _mm512_castsi512_ps(_mm512_and_si512(kept, upper));
+                            _mm512_fmadd_ps(dot, factor, _mm512_mul_ps(of_inputs, shift))
+                        }
+                    };
+                    *sum = _mm512_fmadd_ps(scaled, scale, *sum);
+                }
             }
         }
     }
@@ -151,7 +160,7 @@ unsafe fn avx2<const BITS: usize>(
     x: &InputRows<'_>,
     row: usize,
     w: &[u8],
-    s: &[f32],
+    s: &[u32],
     out: &mut [f32],
 ) {
     let form = Form::of_bits(BITS);
@@ -159,6 +168,7 @@ unsafe fn avx2<const BITS: usize>(
     let words = &x.words[row * groups * LINES..][..groups * LINES];
     let (scales, of_inputs) = (&x.scales[row * groups..], &x.sums[row * groups..]);
     assert!(w.len() >= groups * group_bytes && s.len() >= groups * NR && out.len() >= NR);
+    let upper = _mm256_set1_epi32(-1 << 16);
     let mut sums = [_mm256_setzero_ps(); NR / 8];
     let each = words.chunks_exact(LINES).zip(scales).zip(of_inputs);
     for (g, ((words, &scale), &of_inputs)) in each.enumerate() {
@@ -167,12 +177,20 @@ unsafe fn avx2<const BITS: usize>(
             let group = w.as_ptr().add(g * group_bytes);
             let dots = match form {
                 Form::Int8 => avx2_int8(words, group),
-                Form::Int4 => avx2_int4(words, -form.zero() * of_inputs, group),
+                Form::Int4 => avx2_int4(words, group),
             };
-            let scale = _mm256_set1_ps(scale);
+            let (scale, of_inputs) = (_mm256_set1_ps(scale), _mm256_set1_ps(of_inputs as f32));
             for (j, (sum, dot)) in sums.iter_mut().zip(&dots).enumerate() {
-                let of_weights = _mm256_loadu_ps(s.as_ptr().add(g * NR + 8 * j));
-                let scaled = _mm256_mul_ps(_mm256_cvtepi32_ps(*dot), of_weights);
+                let kept = _mm256_loadu_si256(s.as_ptr().add(g * NR + 8 * j).cast());
+                let dot = _mm256_cvtepi32_ps(*dot);
+                let scaled = match form {
+                    Form::Int8 => _mm256_mul_ps(dot, _mm256_castsi256_ps(kept)),
+                    Form::Int4 => {
+                        let factor = _mm256_castsi256_ps(_mm256_slli_epi32::<16>(kept));
+                        let shift = _mm256_castsi256_ps(_mm256_and_si256(kept, upper));
+                        _mm256_fmadd_ps(dot, factor, _mm256_mul_ps(of_inputs, shift))
+                    }
+                };
                 *sum = _mm256_fmadd_ps(scaled, scale, *sum);
             }
         }
@@ -209,7 +227,7 @@ unsafe fn avx2_int8(words: &[i32], group: *const u8) -> [__m256i; NR / 8] {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
-unsafe fn avx2_int4(words: &[i32], of_zeros: i32, group: *const u8) -> [__m256i; NR / 8] {
+unsafe fn avx2_int4(words: &[i32], group: *const u8) -> [__m256i; NR / 8] {
     let (low, ones) = (_mm256_set1_epi8(15), _mm256_set1_epi16(1));
     let mut pairs = [_mm256_setzero_si256(); NR / 8];
     let (first, second) = words.split_at(LINES / 2);
@@ -224,13 +242,13 @@ unsafe fn avx2_int4(words: &[i32], of_zeros: i32, group: *const u8) -> [__m256i;
             *pairs = _mm256_add_epi16(*pairs, _mm256_add_epi16(a, b));
         }
     }
-    pairs.map(|pairs| _mm256_add_epi32(_mm256_madd_epi16(pairs, ones), _mm256_set1_epi32(of_zeros)))
+    pairs.map(|pairs| _mm256_madd_epi16(pairs, ones))
 }
 
 per_isa! {
     /// One row of a tile, the same sums without such instructions.
     fn plain(
-        form: Form, x: &InputRows<'_>, row: usize, w: &[u8], s: &[f32], out: &mut [f32],
+        form: Form, x: &InputRows<'_>, row: usize, w: &[u8], s: &[u32], out: &mut [f32],
     ) {
         let group_bytes = form.group_bytes();
         let lines = group_bytes / (NR * 4);
@@ -254,8 +272,10 @@ per_isa! {
                 }
             }
             let scale = x.scales[at];
+            let of_inputs = x.sums[at] as f32;
             for ((o, dot), s) in out.iter_mut().zip(&dots).zip(&s[g * NR..][..NR]) {
-                *o += *dot as f32 * s * scale;
+                let (factor, shift) = form.scale(*s);
+                *o += (*dot as f32 * factor + of_inputs * shift) * scale;
             }
         }
     }

@@ -1,8 +1,9 @@
 //! Weights in int8 and int4: one scale per row and group of 32 inputs; inputs are quantised to int8 row by row
 //! with the same groups, products summed in whole numbers (by AVX-512 VNNI or AVX2 where there is), groups in f32.
 //!
-//! Weights are kept as unsigned numbers, with 128 or 8 added, since the processor multiplies u8 by s8; what
-//! that adds to a group's sum is so many times the sum of its inputs, known once per row and group.
+//! Weights are kept as unsigned numbers, since the processor multiplies u8 by s8: in int8 with 128 added, in int4
+//! from the group's lowest on. What that adds to a group's sum is so many times the sum of its inputs, known once
+//! per row and group.
 
 mod dots;
 mod inputs;

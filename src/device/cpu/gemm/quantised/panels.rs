@@ -11,9 +11,9 @@ pub(super) const GROUP: usize = 32;
 /// What is kept of a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in super::super) enum Form {
-    /// A byte of weight + 128.
+    /// A byte a weight: scale · (byte − 128).
     Int8,
-    /// A half byte of weight + 8.
+    /// A half byte a weight: scale · half byte + shift.
     Int4,
 }
 
@@ -33,11 +33,11 @@ impl Form {
         }
     }
 
-    /// What is added to a weight: the processor multiplies u8 by s8.
+    /// The byte of 0: the processor multiplies u8 by s8.
     pub const fn zero(self) -> i32 {
         match self {
             Form::Int8 => 128,
-            Form::Int4 => 8,
+            Form::Int4 => 0,
         }
     }
 
@@ -49,21 +49,39 @@ impl Form {
         }
     }
 
-    /// The scale of a group of weights and their whole numbers.
-    fn quantise(self, weights: &[f32]) -> (f32, [i32; GROUP]) {
-        let (scale, least, most) = match self {
-            Form::Int8 => (largest(weights) / 127.0, -127.0, 127.0),
+    /// The scale of a group of weights, as it is kept, and their whole numbers.
+    fn quantise(self, weights: &[f32]) -> (u32, [i32; GROUP]) {
+        let (kept, least, most) = match self {
+            Form::Int8 => ((largest(weights) / 127.0).to_bits(), -127.0, 127.0),
             Form::Int4 => {
-                let scale = bf16::from_f32(extreme(weights) / -8.0);
-                (scale.to_f32(), -8.0, 7.0)
+                let (low, high) = (
+                    lowest(weights.iter().copied()),
+                    -lowest(weights.iter().map(|v| -v)),
+                );
+                let [scale, shift] = [(high - low) / 15.0, low].map(bf16::from_f32);
+                let kept = u32::from(shift.to_bits()) << 16 | u32::from(scale.to_bits());
+                (kept, 0.0, 15.0)
             }
         };
+        let (scale, shift) = self.scale(kept);
         let inverse = inverse(scale);
         let mut whole = [0; GROUP];
         for (q, v) in whole.iter_mut().zip(weights) {
-            *q = (v * inverse).round_ties_even().clamp(least, most) as i32;
+            *q = ((v - shift) * inverse).round_ties_even().clamp(least, most) as i32;
         }
-        (scale, whole)
+        (kept, whole)
+    }
+
+    /// Scale and shift of what is kept of them.
+    #[inline(always)]
+    pub fn scale(self, kept: u32) -> (f32, f32) {
+        match self {
+            Form::Int8 => (f32::from_bits(kept), 0.0),
+            Form::Int4 => (
+                f32::from_bits(kept << 16),
+                f32::from_bits(kept & 0xffff_0000),
+            ),
+        }
     }
 
     /// Writes a row's group.
@@ -92,11 +110,12 @@ impl Form {
 }
 
 /// Panels of 32 rows: `[panel][group][GROUP / 4][NR][4]` bytes, or half as many of half bytes, of which the
-/// lower are the group's first half; and `[panel][group][NR]` scales.
+/// lower are the group's first half; and `[panel][group][NR]` scales, in int8 an f32, in int4 a scale and a
+/// shift in bf16.
 pub(in super::super) struct QuantisedPanels {
     form: Form,
     bytes: Vec<[u8; 64]>,
-    scales: Vec<f32>,
+    scales: Vec<u32>,
     groups: usize,
 }
 
@@ -106,7 +125,7 @@ impl QuantisedPanels {
         let (panels, groups) = (n.div_ceil(NR), k.div_ceil(GROUP));
         let group_bytes = form.group_bytes();
         let mut bytes = vec![[0u8; 64]; panels * groups * group_bytes / 64];
-        let mut scales = vec![0.0f32; panels * groups * NR];
+        let mut scales = vec![0u32; panels * groups * NR];
         if groups > 0 {
             let all_bytes = Rows::new(bytes.as_flattened_mut(), groups * group_bytes);
             let all_scales = Rows::new(&mut scales, groups * NR);
@@ -150,14 +169,15 @@ impl QuantisedPanels {
         let (bytes, scales) = self.panel(row / NR);
         let groups = bytes.chunks_exact(self.form.group_bytes());
         for ((out, group), scales) in out.chunks_mut(GROUP).zip(groups).zip(scales.chunks(NR)) {
+            let (scale, shift) = self.form.scale(scales[lane]);
             for (i, o) in out.iter_mut().enumerate() {
-                *o = self.form.get(group, lane, i) * scales[lane];
+                *o = self.form.get(group, lane, i) * scale + shift;
             }
         }
     }
 
     /// A panel's bytes and scales.
-    pub fn panel(&self, panel: usize) -> (&[u8], &[f32]) {
+    pub fn panel(&self, panel: usize) -> (&[u8], &[u32]) {
         let (bytes, scales) = (self.groups * self.form.group_bytes(), self.groups * NR);
         (
             &self.bytes.as_flattened()[panel * bytes..][..bytes],
@@ -185,12 +205,13 @@ pub(super) fn largest(group: &[f32]) -> f32 {
     sizes[0]
 }
 
-/// The weight of the largest magnitude, of two the positive one. What is not a number counts as the largest.
-fn extreme(group: &[f32]) -> f32 {
-    group.iter().fold(0.0, |a: f32, &v| {
-        let larger = v.abs() > a.abs() || v.abs() == a.abs() && v > a || v.is_nan();
-        if larger { v } else { a }
-    })
+/// The lowest weight. What is not a number counts as the lowest.
+fn lowest(group: impl Iterator<Item = f32>) -> f32 {
+    let lower = |a: f32, v: f32| match v < a || v.is_nan() {
+        true => v,
+        false => a,
+    };
+    group.fold(f32::INFINITY, lower)
 }
 
 /// 0 where there is none. What is not a number makes the scale so too, since no whole number can.
