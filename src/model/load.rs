@@ -6,7 +6,7 @@ use super::export::{NamedTensor, Precision, export};
 use super::initial::Initial;
 use super::parameter::Parameter;
 use super::source::ModelSource;
-use super::tensors::{Slot, layout};
+use super::tensors::{BY_TOKEN, Slot, layout};
 use super::transformer::Model;
 use crate::device::Device;
 use crate::ops::linear::WeightFormat;
@@ -53,6 +53,7 @@ pub fn load<D: Device>(
         let values = values.of(&config, index - 1, slot)?;
         Ok::<_, ModelError>(match format {
             Some(format) if slot.matrix => {
+                let format = slot.packed_in(format);
                 Parameter::Packed(device.pack(&values, slot.rows(), slot.columns, format)?)
             }
             _ => Parameter::Master(device.upload(&values)?),
@@ -75,7 +76,7 @@ impl Values<'_> {
         }
         let stored = self.source.config().vocab_size;
         for (name, mut shape, range) in slot.tensors() {
-            let by_token = name == "model.embed_tokens.weight" || name == "lm_head.weight";
+            let by_token = BY_TOKEN.contains(&name);
             let part = &mut values[range];
             if by_token {
                 shape[0] = stored;

@@ -61,6 +61,7 @@ impl<D: Device> Model<D> {
             let slot = slots.next().expect("a slot for every tensor");
             let values = self.device.download(p.master()?, slot.len())?;
             Ok::<_, DeviceError>(if slot.matrix {
+                let format = slot.packed_in(format);
                 Parameter::Packed(
                     self.device
                         .pack(&values, slot.rows(), slot.columns, format)?,

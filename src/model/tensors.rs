@@ -3,9 +3,13 @@
 
 use super::config::ModelConfig;
 use super::parameters::{Latent, Layer, Parameters, Projection};
+use crate::ops::linear::WeightFormat;
 
 /// What the names of latent attention's tensors begin with.
 pub(super) const LATENT: &str = "latent_attention";
+
+/// The tensors with a row for every token.
+pub(super) const BY_TOKEN: [&str; 2] = ["model.embed_tokens.weight", "lm_head.weight"];
 
 /// What a tensor of [`Parameters`] is in a model's files: a stack of named tensors.
 #[derive(Clone, Debug)]
@@ -47,6 +51,16 @@ impl Slot {
         self.parts.iter().all(|(name, _)| name.starts_with(LATENT))
     }
 
+    /// What the tensor is kept in where the others of a model are packed in `format`. Rows of tokens lose too much
+    /// in int4: one by one they are a model's input, and its output.
+    pub fn packed_in(&self, format: WeightFormat) -> WeightFormat {
+        let by_token = |(name, _): &(String, usize)| BY_TOKEN.contains(&name.as_str());
+        match format {
+            WeightFormat::Int4 if self.parts.iter().all(by_token) => WeightFormat::Int8,
+            format => format,
+        }
+    }
+
     /// Name and shape of every part.
     fn shapes(&self) -> Vec<(String, Vec<usize>)> {
         let named = |(name, shape, _): (&str, Vec<usize>, _)| (name.to_owned(), shape);
@@ -80,14 +94,14 @@ pub fn layout(config: &ModelConfig) -> Parameters<Slot> {
     };
     let layers = (0..config.num_hidden_layers).map(|l| layer(config, &format!("model.layers.{l}")));
     Parameters {
-        embedding: table("model.embed_tokens.weight", config.vocab_size),
+        embedding: table(BY_TOKEN[0], config.vocab_size),
         layers: layers.collect(),
         latent: (config.latents > 0).then(|| Latent {
             vectors: table(&format!("{LATENT}.vectors"), config.latents),
             layer: layer(&config.latent_layer(), LATENT),
         }),
         norm: Slot::vector("model.norm.weight".into(), config.hidden_size),
-        head: (!config.tie_word_embeddings).then(|| table("lm_head.weight", config.vocab_size)),
+        head: (!config.tie_word_embeddings).then(|| table(BY_TOKEN[1], config.vocab_size)),
     }
 }
 
