@@ -15,6 +15,7 @@ pub mod linear;
 pub mod linear_cross_entropy;
 pub mod linear_int8;
 pub mod linear_many;
+pub mod linear_swiglu;
 mod numbers;
 pub mod pool;
 pub mod qk_norm;
