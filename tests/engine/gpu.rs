@@ -111,7 +111,7 @@ fn infers_what_it_trains<D: Device>(device: Arc<D>, real: usize) {
     let got = states_in(&model, &ids, &forest, &mut inference);
     assert_eq!(bits(&got), bits(&want));
     let heads = c.heads();
-    let numbers = 7 * c.hidden_size + heads.qkv_dim() + heads.q_dim() + c.intermediate_size;
+    let numbers = 6 * c.hidden_size + heads.qkv_dim() + heads.q_dim() + c.intermediate_size;
     let row = real * numbers + 4 * heads.num_heads;
     assert_eq!(inference.bytes(), tokens * row);
 }
