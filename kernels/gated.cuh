@@ -41,16 +41,11 @@ struct Gated : P {
 template <class P, typename O>
 __device__ void write_gated(char* shared, const typename P::Sums& sums, const float* bias, O* y, int row, int column,
                             int m, int n, bool accumulate) {
-    float gate_bias[P::kJ] = {}, up_bias[P::kJ] = {};
-    if (bias)
-#pragma unroll
-        for (int j = 0; j < P::kJ; ++j) {
-            const int at = column + P::column(j);
-            if (at < n) gate_bias[j] = bias[at], up_bias[j] = bias[n + at];
-        }
-    const auto rounded = [&](float sum, float more) { return to_f32(from_f32<O>(bias ? sum + more : sum)); };
     const auto value = [&](int i, int j) {
-        return gated(rounded(P::sum(sums, i, j), gate_bias[j]), rounded(P::sum(sums, i, j + P::kJ), up_bias[j]));
+        float gate = P::sum(sums, i, j), up = P::sum(sums, i, j + P::kJ);
+        // From the cache for each row anew: registers decide how many blocks there are at once, and few models have one.
+        if (const int at = column + P::column(j); bias && at < n) gate += bias[at], up += bias[n + at];
+        return gated(to_f32(from_f32<O>(gate)), to_f32(from_f32<O>(up)));
     };
     write_values<P>(shared, value, nullptr, y, row, column, m, n, accumulate);
 }
