@@ -1,11 +1,13 @@
 //! Linear with the shapes of three models: the gate and up projections, and of the smallest the head, in
-//! every packed format, for one row (decoding), 64 and 512; and a training step's products.
+//! every packed format, for one row (decoding), 64 and 512; those of the smallest gated, by one op and by two; and a
+//! training step's products.
 
 mod shared;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat};
+use lrem::ops::swiglu::SwiGlu;
 use shared::{MODELS, Model, normals};
 use std::time::Duration;
 
@@ -52,6 +54,34 @@ fn inference(c: &mut Criterion) {
                     b.iter(|| device.linear(shape, &x, w, None, &mut y, false).unwrap());
                 });
             }
+        }
+    }
+}
+
+/// Gates and ups of the smallest model and what they make, by one op and by two.
+fn gated(c: &mut Criterion) {
+    let (device, model) = (Cpu::new(Multiply::F32), &MODELS[0]);
+    let (k, n) = (model.hidden, model.intermediate);
+    let w = normals(2 * n * k);
+    for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+        let packed = device.pack(&w, 2 * n, k, format).unwrap();
+        let w = Weight::Packed(&packed);
+        let mut group = c.benchmark_group(format!("linear/{}/gated/{format:?}", model.name));
+        for m in [1, 64, 512, 2048] {
+            let shape = LinearShape { m, n, k };
+            let (x, mut y) = (normals(m * k), vec![0.0; m * n]);
+            group.throughput(Throughput::Elements(2 * (2 * m * n * k) as u64));
+            group.bench_function(format!("{m} rows"), |b| {
+                b.iter(|| device.linear_swiglu(shape, &x, w, None, &mut y).unwrap());
+            });
+            let (both, mut gate_up) = (shape.gate_up(), vec![0.0; 2 * m * n]);
+            group.bench_function(format!("{m} rows by two ops"), |b| {
+                b.iter(|| {
+                    let out = &mut gate_up;
+                    device.linear(both, &x, w, None, out, false).unwrap();
+                    device.swiglu(m, n, &gate_up, &mut y).unwrap();
+                });
+            });
         }
     }
 }
@@ -105,6 +135,6 @@ fn steps(c: &mut Criterion, model: &Model) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).measurement_time(Duration::from_secs(2));
-    targets = inference, training
+    targets = inference, gated, training
 }
 criterion_main!(benches);

@@ -1,6 +1,8 @@
 // Products with a weight w[n, k], forward and both backward:
 //
 //   linear_nt   y[m, n]  = x · wᵀ + bias      or  y += …
+//   linear_swiglu_nt
+//               y[m, n]  = silu(x · gᵀ + …) ⊙ (x · uᵀ + …), the rows of w[2n, k] being g's, then u's (gated.cuh)
 //   linear_nn   dx[m, k] = dy · w             or  dx += …
 //   linear_tn   dw[n, k] += dyᵀ · x           over a part of the rows; add_parts joins the parts
 //   row_sums    Σ of dy over some rows, for the bias; column_sums.cu joins them
@@ -9,7 +11,8 @@
 // Shapes    In the kernel's own terms: C[m, n] = A · B over a depth of k. nt: A[m, k], B[n, k]; nn:
 //           A[m, k], B[k, n]; tn: A[k, m], B[k, n]. A and B are of type T, bf16 or f32; C is of type O,
 //           T or f32 (logits, sums, tn); bias f32 [n]. All row-major and dense. `by` in a name: the type
-//           of B, where it is not A's.
+//           of B, where it is not A's. Gated, the n that a launch is given is that of B and of the bias, and C
+//           has half as many columns.
 // Launch    grid: ceil(m / kM) · ceil(n / kN), by `parts` in y for tn; block: P::kThreads; dynamic
 //           shared memory: the stages, or the f32 tile of C where that is more. The instances named
 //           `any` take every row length; for the others rows of A and B start at multiples of 16 bytes.
@@ -21,13 +24,19 @@
 //           skinny  16 × 16 by one warp, steps of 64, 8 stages, 32 KiB: for decoding. Bound by the
 //                   weights, of which all blocks together keep 28 KiB each under way.
 //           Blocks run through groups of 8 tiles along m, so that a wave of them shares what it reads.
+//           Gated, half the rows of a tile of B are gates and half their ups: as many blocks, of tiles of C half
+//           as wide.
 // Registers The sums (large 128 a thread, tall 64, medium and skinny 32 and 8), operands of one step of mma.
+//           Gated, a thread holds gates and their ups and writes their product alone.
 // Shared    Operands by cp.async, 16 bytes a copy, in swizzled tiles (tile.cuh): copies and ldmatrix
 //           without bank conflicts. Then the tile of C in f32, rows 8 words apart modulo 32, so that
 //           rows leave in whole packs of 16 bytes.
 // Global    A is read ceil(n / kN) times and B ceil(m / kM) times, from L2 where the group's share
-//           fits; C written once (and read once to accumulate).
+//           fits; C written once (and read once to accumulate). Gated, m · n elements, of the 5 · m · n that
+//           a product and swiglu write, read and write.
 // Flops     2 · m · n · k on tensor cores (bf16) or by fused multiply-adds (f32).
+// Rounding  Sums and bias in f32, rounded once to O. Gated, gates and ups are rounded so, and what they make again:
+//           the bits of linear_nt and then swiglu.
 // Order     One chain along k for each element, whatever the tile and whatever m is: a row of y has
 //           the same bits from each instance. So k is never split among warps or blocks in nt and nn:
 //           a split would have to be repeated by the large tiles, in twice the registers. Skinny tiles
@@ -41,6 +50,11 @@
 // instance: linear_nt_bf16_medium = linear<MediumNt, Bf16>
 // instance: linear_nt_bf16_skinny = linear<SkinnyNt, Bf16>
 // instance: linear_nt_bf16_any = linear<AnyNt, Bf16>
+// instance: linear_swiglu_nt_bf16_large = linear<Gated<LargeNt>, Bf16>
+// instance: linear_swiglu_nt_bf16_tall = linear<Gated<TallNt>, Bf16>
+// instance: linear_swiglu_nt_bf16_medium = linear<Gated<MediumNt>, Bf16>
+// instance: linear_swiglu_nt_bf16_skinny = linear<Gated<SkinnyNt>, Bf16>
+// instance: linear_swiglu_nt_bf16_any = linear<Gated<AnyNt>, Bf16>
 // instance: logits_nt_bf16_large = linear<LargeNt, float>
 // instance: logits_nt_bf16_tall = linear<TallNt, float>
 // instance: logits_nt_bf16_medium = linear<MediumNt, float>
@@ -56,6 +70,8 @@
 // instance: linear_tn_bf16_any = linear<AnyTn, float>
 // instance: linear_nt_f32_medium = linear<F32Nt, float>
 // instance: linear_nt_f32_any = linear<F32AnyNt, float>
+// instance: linear_swiglu_nt_f32_medium = linear<Gated<F32Nt>, float>
+// instance: linear_swiglu_nt_f32_any = linear<Gated<F32AnyNt>, float>
 // instance: linear_nn_f32_medium = linear<F32Nn, float>
 // instance: linear_nn_f32_any = linear<F32AnyNn, float>
 // instance: linear_tn_f32_medium = linear<F32Tn, float>
@@ -68,7 +84,7 @@
 // instance: round_bf16 = round_to<Bf16>
 // instance: add_parts = add_parts<float>
 
-#include "output.cuh"
+#include "gated.cuh"
 
 using Bf16 = __nv_bfloat16;
 constexpr Major kDepth = Major::kDepth, kOuter = Major::kOuter;
@@ -104,7 +120,8 @@ using F32AnyNt = F32<false, kDepth, kDepth>;
 using F32AnyNn = F32<false, kDepth, kOuter>;
 using F32AnyTn = F32<false, kOuter, kOuter>;
 
-// `part_steps` steps of the depth for each of gridDim.y parts, whose results lie m · n apart.
+// `part_steps` steps of the depth for each of gridDim.y parts, whose results lie m · n apart. n: the columns of A · B,
+// of which y has half as many where they are gated.
 template <class P, typename O>
 __global__ void __launch_bounds__(P::kThreads)
     linear(const typename P::A::Element* a, const typename P::B::Element* b, const float* bias, O* y,
@@ -114,14 +131,18 @@ __global__ void __launch_bounds__(P::kThreads)
     using TB = typename P::B::Element;
     const Matrix<TA> from_a = P::A::kAlong == kDepth ? Matrix<TA>{a, m, k} : Matrix<TA>{a, k, m};
     const Matrix<TB> from_b = P::B::kAlong == kDepth ? Matrix<TB>{b, n, k} : Matrix<TB>{b, k, n};
+    const int columns = P::kGated ? n / 2 : n;
     int tile_m, tile_n;
-    place(blockIdx.x, ceil_div(m, P::kM), ceil_div(n, P::kN), tile_m, tile_n);
+    place(blockIdx.x, ceil_div(m, P::kM), ceil_div(columns, P::kN), tile_m, tile_n);
     const int row = tile_m * P::kM, start = blockIdx.y * part_steps * P::kDepth;
-    y += static_cast<size_t>(blockIdx.y) * m * n;
+    y += static_cast<size_t>(blockIdx.y) * m * columns;
 
     multiply_tiles<P>(shared, from_a, from_b, row, tile_n * P::kN, 1, start, part_steps,
                       [&](const typename P::Sums& sums, int column) {
-                          write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
+                          if constexpr (P::kGated)
+                              write_gated<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
+                          else
+                              write_sums<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
                       });
 }
 

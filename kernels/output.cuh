@@ -69,13 +69,13 @@ __device__ void write_tile(const float* tile, const float* bias, O* y, int row, 
     }
 }
 
-// The sums of all threads, whose tile starts at (row, column) of y[m, n], into y. They pass through
-// shared memory, as f32 in rows 8 words apart modulo 32, which threads write without bank conflicts and
-// read as whole packs of 16 bytes.
-template <class P, typename O>
-__device__ void write_sums(char* shared, const typename P::Sums& sums, const float* bias, O* y, int row,
-                           int column, int m, int n, bool accumulate) {
-    constexpr int kStride = P::kN + 8;
+// Values of all threads, whose tile starts at (row, column) of y[m, n], into y: value(i, j) is that at a thread's
+// row i and column j. They pass through shared memory, as f32 in rows 8 or 24 words apart modulo 32, which threads
+// write without bank conflicts and read as whole packs of 16 bytes.
+template <class P, typename O, class Value>
+__device__ void write_values(char* shared, Value value, const float* bias, O* y, int row, int column, int m, int n,
+                             bool accumulate) {
+    constexpr int kStride = P::kN % 16 == 0 ? P::kN + 8 : P::kN + 16;
     float* tile = reinterpret_cast<float*>(shared);
     await_copies<0>();
     __syncthreads();  // all have multiplied
@@ -84,11 +84,18 @@ __device__ void write_sums(char* shared, const typename P::Sums& sums, const flo
         for (int i = 0; i < P::kI; ++i)
 #pragma unroll
             for (int j = 0; j < P::kJ; j += 2)
-                store<2>(tile + P::row(i) * kStride + P::column(j),
-                         Pack<float, 2>{P::sum(sums, i, j), P::sum(sums, i, j + 1)});
+                store<2>(tile + P::row(i) * kStride + P::column(j), Pack<float, 2>{value(i, j), value(i, j + 1)});
     __syncthreads();
     if (n % kWidest<O> == 0)
         write_tile<P, kWidest<O>, kStride>(tile, bias, y, row, column, m, n, accumulate);
     else
         write_tile<P, 1, kStride>(tile, bias, y, row, column, m, n, accumulate);
+}
+
+// The sums of all threads, and bias where there is one, into y.
+template <class P, typename O>
+__device__ void write_sums(char* shared, const typename P::Sums& sums, const float* bias, O* y, int row, int column,
+                           int m, int n, bool accumulate) {
+    const auto sum = [&](int i, int j) { return P::sum(sums, i, j); };
+    write_values<P>(shared, sum, bias, y, row, column, m, n, accumulate);
 }

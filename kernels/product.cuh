@@ -20,7 +20,7 @@ struct Product {
     using A = Tile<TA, kM_, kDepth_, kMajorA>;
     using B = Tile<TB, kN_, kDepth_, kMajorB>;
     static constexpr int kM = kM_, kN = kN_, kDepth = kDepth_, kStages = kStages_;
-    static constexpr bool kWide = kWide_;
+    static constexpr bool kWide = kWide_, kGated = false;
     static constexpr int kThreads = kWarpsM * kWarpsN * kWarp;
     static constexpr int kWarpM = kM / kWarpsM, kWarpN = kN / kWarpsN;
     static constexpr int kI = kWarpM / 8, kJ = kWarpN / 4;

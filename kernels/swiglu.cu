@@ -23,16 +23,14 @@
 // instance: swiglu_backward_bf16 = swiglu_backward<__nv_bfloat16>
 
 #include "common.cuh"
+#include "swiglu.cuh"
 
 template <int N, typename T>
 __device__ void forward(const T* gate, const T* up, T* out) {
     const auto g = load<N>(gate), u = load<N>(up);
     Pack<T, N> y;
 #pragma unroll
-    for (int i = 0; i < N; ++i) {
-        const float x = to_f32(g.at[i]);
-        y.at[i] = from_f32<T>(x / (1.0f + expf(-x)) * to_f32(u.at[i]));
-    }
+    for (int i = 0; i < N; ++i) y.at[i] = from_f32<T>(gated(to_f32(g.at[i]), to_f32(u.at[i])));
     store<N>(out, y);
 }
 

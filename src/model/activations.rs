@@ -26,7 +26,7 @@ pub struct Activations<D: Device> {
     pub(super) lse: Vec<D::Buffer<f32>>,
     /// Residual stream between attention and MLP, `[tokens, hidden]`.
     pub(super) middle: Vec<Activation<D>>,
-    /// `[tokens, 2·intermediate]`.
+    /// `[tokens, 2·intermediate]`, of which inference keeps none.
     pub(super) gate_up: Vec<Activation<D>>,
     /// Residual stream after the last layer.
     pub(super) output: Activation<D>,
@@ -46,15 +46,21 @@ pub struct Activations<D: Device> {
 impl<D: Device> Activations<D> {
     /// Empty buffers for a backward pass to follow: a slot per layer.
     pub fn for_training(device: &D, config: &ModelConfig) -> Result<Self> {
-        Self::empty(device, config, config.num_hidden_layers)
+        Self::empty(device, config, config.num_hidden_layers, true)
     }
 
     /// Empty buffers for inference: all layers share one slot.
     pub fn for_inference(device: &D, config: &ModelConfig) -> Result<Self> {
-        Self::empty(device, config, 1)
+        Self::empty(device, config, 1, false)
     }
 
-    fn empty(device: &D, config: &ModelConfig, slots: usize) -> Result<Self> {
+    /// Empty buffers with so many slots. `kept`: a backward pass follows.
+    pub(super) fn empty(
+        device: &D,
+        config: &ModelConfig,
+        slots: usize,
+        kept: bool,
+    ) -> Result<Self> {
         fn each<D: Device, T: Pod + Send + Sync>(
             device: &D,
             slots: usize,
@@ -75,7 +81,11 @@ impl<D: Device> Activations<D> {
             attention: each(device, slots)?,
             lse: each(device, slots)?,
             middle: each(device, slots)?,
-            gate_up: each(device, slots)?,
+            gate_up: if kept {
+                each(device, slots)?
+            } else {
+                Vec::new()
+            },
             output: none()?,
             hidden: none()?,
             normed: none()?,
@@ -85,7 +95,7 @@ impl<D: Device> Activations<D> {
             picked_attention: none()?,
             latent: match config.latents {
                 0 => None,
-                _ => Some(Box::new(LatentActivations::new(device, config)?)),
+                _ => Some(Box::new(LatentActivations::new(device, config, kept)?)),
             },
         })
     }

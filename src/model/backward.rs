@@ -7,7 +7,7 @@ use super::parameter::Parameter;
 use super::parameters::{Layer, Parameters, Projection};
 use super::tensors::layout;
 use super::transformer::{Batch, Model};
-use crate::device::{Activation, Device, Result};
+use crate::device::{Activation, Device, DeviceError, Result};
 use crate::ops::linear::LinearShape;
 
 /// Buffers of a backward pass, reused from batch to batch.
@@ -126,7 +126,8 @@ impl<D: Device> Model<D> {
         let tokens = seen.forest.tokens();
         let (hidden, intermediate) = (c.hidden_size, c.intermediate_size);
         let (heads, norm) = (c.heads(), self.norm(tokens));
-        d.swiglu(tokens, intermediate, &acts.gate_up[slot], &mut x.activated)?;
+        let gate_up = acts.gate_up.get(slot).ok_or_else(not_kept)?;
+        d.swiglu(tokens, intermediate, gate_up, &mut x.activated)?;
         let shape = (tokens, hidden, intermediate);
         self.project_backward(
             shape,
@@ -139,7 +140,7 @@ impl<D: Device> Model<D> {
         d.swiglu_backward(
             tokens,
             intermediate,
-            &acts.gate_up[slot],
+            gate_up,
             &x.dactivated,
             &mut x.dgate_up,
         )?;
@@ -236,5 +237,12 @@ impl<D: Device> Model<D> {
         self.device.linear_backward_weight(shape, dy, x, dw, db)?;
         let w = p.weight.master()?;
         self.device.linear_backward_input(shape, dy, w, dx, false)
+    }
+}
+
+fn not_kept() -> DeviceError {
+    DeviceError::Argument {
+        op: "model",
+        message: "a backward pass needs the activations of a forward pass for training".into(),
     }
 }

@@ -29,10 +29,10 @@ pub(super) struct LatentActivations<D: Device> {
 type KeyValues<D> = (Activation<D>, Activation<D>);
 
 impl<D: Device> LatentActivations<D> {
-    /// Empty buffers.
-    pub(super) fn new(device: &D, config: &ModelConfig) -> Result<Self> {
+    /// Empty buffers. `kept`: a backward pass follows.
+    pub(super) fn new(device: &D, config: &ModelConfig, kept: bool) -> Result<Self> {
         Ok(LatentActivations {
-            layer: Activations::for_inference(device, &config.latent_layer())?,
+            layer: Activations::empty(device, &config.latent_layer(), 1, kept)?,
             stored: None,
         })
     }

@@ -86,10 +86,20 @@ impl<D: Device> Model<D> {
             &mut acts.middle[slot],
             &mut acts.normed,
         )?;
-        let gate_up = &mut acts.gate_up[slot];
-        let gate_up_shape = (rows, 2 * intermediate, hidden);
-        self.project(gate_up_shape, &layer.gate_up, &acts.normed, gate_up)?;
-        d.swiglu(rows, intermediate, gate_up, &mut acts.activated)?;
+        let (normed, activated) = (&acts.normed, &mut acts.activated);
+        if let Some(gate_up) = acts.gate_up.get_mut(slot) {
+            let shape = (rows, 2 * intermediate, hidden);
+            self.project(shape, &layer.gate_up, normed, gate_up)?;
+            d.swiglu(rows, intermediate, gate_up, activated)?;
+        } else {
+            let shape = LinearShape {
+                m: rows,
+                n: intermediate,
+                k: hidden,
+            };
+            let w = layer.gate_up.weight.weight();
+            d.linear_swiglu(shape, normed, w, layer.gate_up.bias()?, activated)?;
+        }
         let (x, delta) = (&acts.activated, &mut acts.delta);
         self.project((rows, hidden, intermediate), &layer.down, x, delta)
     }
@@ -110,8 +120,14 @@ impl<D: Device> Model<D> {
         y: &mut Activation<D>,
     ) -> Result<()> {
         let shape = LinearShape { m, n, k };
-        let bias = p.bias.as_ref().map(Parameter::master).transpose()?;
-        self.device
-            .linear(shape, x, p.weight.weight(), bias, y, false)
+        let w = p.weight.weight();
+        self.device.linear(shape, x, w, p.bias()?, y, false)
+    }
+}
+
+impl<D: Device> Projection<Parameter<D>> {
+    /// The bias, where there is one.
+    fn bias(&self) -> Result<Option<&D::Buffer<f32>>> {
+        self.bias.as_ref().map(Parameter::master).transpose()
     }
 }

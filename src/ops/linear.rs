@@ -56,6 +56,22 @@ impl LinearShape {
         LinearShape { m: 0, n, k }
     }
 
+    /// The product of gates and ups whose halves [`Linear::linear_swiglu`] joins to columns.
+    pub fn gate_up(self) -> Self {
+        LinearShape {
+            n: 2 * self.n,
+            ..self
+        }
+    }
+
+    /// Checks the lengths of `x`, of a bias and of `y` that [`Linear::linear_swiglu`] is given.
+    pub fn check_swiglu(self, x: usize, bias: Option<usize>, y: usize) -> Result<()> {
+        const OP: &str = "linear_swiglu";
+        at_least(OP, "x", x, self.m * self.k)?;
+        at_least(OP, "y", y, self.m * self.n)?;
+        bias.map_or(Ok(()), |bias| at_least(OP, "bias", bias, 2 * self.n))
+    }
+
     /// Checks the lengths of `x`, of a bias and of `y` for `op`.
     pub fn check(self, op: &'static str, x: usize, bias: Option<usize>, y: usize) -> Result<()> {
         at_least(op, "x", x, self.m * self.k)?;
@@ -133,6 +149,25 @@ pub trait Linear: Memory {
         accumulate: bool,
     ) -> Result<()>;
 
+    /// `y[m,n] = silu(g) ⊙ u` (Shazeer, arXiv 2002.05202), the rows of `w` `[2n, k]` and the elements of the
+    /// bias `[2n]` being those of the gates `g`, then those of the ups `u`: `g` and `u` are the halves of the rows of
+    /// `x · wᵀ + bias`.
+    ///
+    /// The bits are those of [`Linear::linear`] and then [`SwiGlu::swiglu`](super::swiglu::SwiGlu::swiglu): `g` and
+    /// `u`, summed in f32, are rounded to the type of activations, and what is made of them in f32 is rounded to it
+    /// once. But neither need be in memory, of which that saves `4·m·n` elements of reading and writing.
+    ///
+    /// # Errors
+    /// A buffer that is too short, and a packed weight of another shape.
+    fn linear_swiglu(
+        &self,
+        shape: LinearShape,
+        x: &Self::Buffer<Self::Real>,
+        w: Weight<'_, Self>,
+        bias: Option<&Self::Buffer<f32>>,
+        y: &mut Self::Buffer<Self::Real>,
+    ) -> Result<()>;
+
     /// Logits of an output head, `logits[m,n] = x · wᵀ`: in f32 on every device, as sampling compares
     /// them. Bits as in [`Linear::linear`].
     fn logits(
@@ -167,6 +202,7 @@ pub trait Linear: Memory {
 /// Plain f64 implementation.
 pub mod reference {
     use super::LinearShape;
+    use crate::ops::swiglu::reference::swiglu;
 
     /// `x[m,k] · w[n,k]ᵀ + bias[n]`.
     pub fn linear(s: LinearShape, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
@@ -178,6 +214,11 @@ pub mod reference {
             }
         }
         y
+    }
+
+    /// `silu(x · gᵀ) ⊙ (x · uᵀ)` `[m, n]`, with `w` `[2n, k]` and a bias `[2n]` of both.
+    pub fn linear_swiglu(s: LinearShape, x: &[f64], w: &[f64], bias: Option<&[f64]>) -> Vec<f64> {
+        swiglu(s.n, &linear(s.gate_up(), x, w, bias))
     }
 
     /// `(dx[m,k], dw[n,k], dbias[n])` of [`linear`].

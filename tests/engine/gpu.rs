@@ -1,6 +1,6 @@
 //! The engine on a GPU against the CPU: the same hidden states, losses, gradients and thoughts.
 
-use crate::common::{driver, gpu_bf16, gpu_f32};
+use crate::common::{HOPPER, bits, driver, gpu_bf16, gpu_f32, hopper};
 use crate::{relative_error, thinking, tiny, trunks};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::device::cuda::Cuda;
@@ -36,6 +36,16 @@ fn open(seed: u64) -> (tempfile::TempDir, ModelFolder) {
 }
 
 pub fn states<D: Device>(model: &Model<D>, ids: &[u32], forest: &Forest) -> Vec<f32> {
+    let mut acts = Activations::for_inference(&*model.device, &model.config).unwrap();
+    states_in(model, ids, forest, &mut acts)
+}
+
+fn states_in<D: Device>(
+    model: &Model<D>,
+    ids: &[u32],
+    forest: &Forest,
+    acts: &mut Activations<D>,
+) -> Vec<f32> {
     let positions = forest.positions();
     let batch = Batch {
         ids,
@@ -43,8 +53,7 @@ pub fn states<D: Device>(model: &Model<D>, ids: &[u32], forest: &Forest) -> Vec<
         positions: &positions,
         wanted: None,
     };
-    let mut acts = Activations::for_inference(&*model.device, &model.config).unwrap();
-    model.forward(&batch, &mut acts).unwrap();
+    model.forward(&batch, acts).unwrap();
     let len = ids.len() * model.config.hidden_size;
     let rows = model.device.download(&acts.hidden, len).unwrap();
     rows.iter().map(|x| x.to_f32()).collect()
@@ -85,6 +94,40 @@ fn hidden_states_are_those_of_the_cpu() {
             let likeness = cosine(&states(&model, &ids, &forest), &want);
             assert!(likeness > 0.9995, "{format:?}: {likeness}");
         }
+    }
+}
+
+/// A pass that keeps nothing for a backward one computes what one that does computes, with neither gates nor ups in
+/// memory.
+fn infers_what_it_trains<D: Device>(device: Arc<D>, real: usize) {
+    let (_folder, opened) = open(22);
+    let forest = Forest::packed(&[(70, None), (5, Some(0)), (17, None)]);
+    let (tokens, ids) = (forest.tokens(), trunks::draw(22, forest.tokens()));
+    let model = opened.load(device.clone(), None, 256).unwrap();
+    let c = &model.config;
+    let mut training = Activations::for_training(&*device, c).unwrap();
+    let mut inference = Activations::for_inference(&*device, c).unwrap();
+    let want = states_in(&model, &ids, &forest, &mut training);
+    let got = states_in(&model, &ids, &forest, &mut inference);
+    assert_eq!(bits(&got), bits(&want));
+    let heads = c.heads();
+    let numbers = 6 * c.hidden_size + heads.qkv_dim() + heads.q_dim() + c.intermediate_size;
+    let row = real * numbers + 4 * heads.num_heads;
+    assert_eq!(inference.bytes(), tokens * row);
+}
+
+#[test]
+fn inference_computes_what_training_computes() {
+    infers_what_it_trains(cpu(), 4);
+    if let Some(gpu) = on(gpu_f32()) {
+        infers_what_it_trains(gpu, 4);
+    }
+    if let Some(gpu) = on(gpu_bf16()) {
+        infers_what_it_trains(gpu, 2);
+    }
+    if let Some(gpu) = hopper().map(|_| Arc::new(Cuda::<half::bf16>::on(driver(), HOPPER).unwrap()))
+    {
+        infers_what_it_trains(gpu, 2);
     }
 }
 

@@ -8,6 +8,7 @@ mod errors;
 mod hopper;
 mod many_tiles;
 mod packed;
+mod swiglu;
 
 use common::*;
 use lrem::device::cpu::{Isa, Multiply};

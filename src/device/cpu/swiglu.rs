@@ -1,8 +1,8 @@
 //! SwiGLU on the CPU: element by element, rows spread over the threads.
 
-use super::Cpu;
 use super::math::exp;
 use super::parallel::{self, Rows};
+use super::{Cpu, Isa};
 use crate::device::Result;
 use crate::ops::swiglu::*;
 use crate::per_isa;
@@ -17,16 +17,7 @@ impl SwiGlu for Cpu {
     ) -> Result<()> {
         let len = rows * intermediate;
         check(len, gate_up.len(), out.len())?;
-        if len == 0 {
-            return Ok(());
-        }
-        let per = parallel::rows_per_task(intermediate) * intermediate;
-        let out = Rows::new(&mut out[..len], per);
-        parallel::run(out.count(), |i| {
-            let out = out.take(i);
-            let gate_up = &gate_up[2 * i * per..][..2 * out.len()];
-            forward(self.isa, intermediate, gate_up, out);
-        });
+        activate(self.isa, intermediate, gate_up, &mut out[..len]);
         Ok(())
     }
 
@@ -53,6 +44,20 @@ impl SwiGlu for Cpu {
         });
         Ok(())
     }
+}
+
+/// `out`, whole rows of `intermediate`, from the gates and ups at the start of `gate_up`, on all threads.
+pub(super) fn activate(isa: Isa, intermediate: usize, gate_up: &[f32], out: &mut [f32]) {
+    if out.is_empty() {
+        return;
+    }
+    let per = parallel::rows_per_task(intermediate) * intermediate;
+    let out = Rows::new(out, per);
+    parallel::run(out.count(), |i| {
+        let out = out.take(i);
+        let gate_up = &gate_up[2 * i * per..][..2 * out.len()];
+        forward(isa, intermediate, gate_up, out);
+    });
 }
 
 per_isa! {

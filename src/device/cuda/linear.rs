@@ -3,11 +3,12 @@
 
 use super::Cuda;
 use super::memory::CudaBuffer;
-use super::product::Product;
+use super::product::{Kind, Product};
 use super::tiling::Tiling;
 use super::weight::{CudaWeight, Rows};
 use crate::device::{Buffer, Memory, Real, Result, at_least};
 use crate::ops::linear::*;
+use crate::ops::swiglu::SwiGlu;
 use cudarc::driver::sys::CUdeviceptr;
 
 /// Rows of `dy` whose sums make one part of a bias's gradient.
@@ -45,7 +46,31 @@ impl<T: Real> Linear for Cuda<T> {
     ) -> Result<()> {
         shape.check("linear", x.len(), bias.map(Buffer::len), y.len())?;
         let bias = bias.map_or(0, |bias| bias.address(0));
-        self.forward("linear", shape, x, w, bias, y.address(0), accumulate)
+        self.forward(Kind::Linear, shape, x, w, bias, y.address(0), accumulate)
+    }
+
+    fn linear_swiglu(
+        &self,
+        shape: LinearShape,
+        x: &CudaBuffer<T>,
+        w: Weight<'_, Self>,
+        bias: Option<&CudaBuffer<f32>>,
+        y: &mut CudaBuffer<T>,
+    ) -> Result<()> {
+        shape.check_swiglu(x.len(), bias.map(Buffer::len), y.len())?;
+        let both = shape.gate_up();
+        match w {
+            Weight::Master(w) => both.check_weight("linear_swiglu", w.len())?,
+            Weight::Packed(packed) => packed.check("linear_swiglu", both)?,
+        }
+        if is_gated::<T>(w) {
+            let bias = bias.map_or(0, |bias| bias.address(0));
+            return self.forward(Kind::Gated, both, x, w, bias, y.address(0), false);
+        }
+        let LinearShape { m, n, .. } = shape;
+        let mut gate_up = self.scratch(2 * m * n)?;
+        self.linear(both, x, w, bias, &mut gate_up, false)?;
+        self.swiglu(m, n, &gate_up, y)
     }
 
     fn logits(
@@ -57,8 +82,8 @@ impl<T: Real> Linear for Cuda<T> {
     ) -> Result<()> {
         shape.check("linear", x.len(), None, logits.len())?;
         let kind = match size_of::<T>() {
-            2 => "logits",
-            _ => "linear",
+            2 => Kind::Logits,
+            _ => Kind::Linear,
         };
         self.forward(kind, shape, x, w, 0, logits.address(0), false)
     }
@@ -120,12 +145,25 @@ impl<T: Real> Linear for Cuda<T> {
     }
 }
 
+/// Whether there are instances that gate the columns of a product with this weight: with those in the type of the
+/// activations. A product with any other leaves gates and ups for `swiglu`.
+fn is_gated<T: Real>(w: Weight<'_, Cuda<T>>) -> bool {
+    match w {
+        Weight::Master(_) => true,
+        Weight::Packed(packed) => match packed.format() {
+            WeightFormat::F32 => size_of::<T>() == 4,
+            WeightFormat::Bf16 => size_of::<T>() == 2,
+            _ => false,
+        },
+    }
+}
+
 impl<T: Real> Cuda<T> {
-    /// `y[m, n] = x · wᵀ + bias` by the instances that are called `kind`. The buffers were checked.
+    /// `y[m, n] = x · wᵀ + bias` as `kind` says. The buffers were checked.
     #[allow(clippy::too_many_arguments)]
     fn forward(
         &self,
-        kind: &str,
+        kind: Kind,
         shape: LinearShape,
         x: &CudaBuffer<T>,
         w: Weight<'_, Self>,
@@ -161,13 +199,16 @@ impl<T: Real> Cuda<T> {
                 self.multiply_nt(kind, by(2, "_by_bf16"), 2, &product(rows.address(0)), bias)
             }
             Rows::Quantised(rows) => {
-                let tiling = Tiling::quantised(size_of::<T>(), Self::wide(&[k]), m);
-                let name = format!("{kind}_{}_{}_{}", rows.form.name, T::NAME, tiling.name);
+                let (form, tiling) = (
+                    rows.form,
+                    Tiling::quantised(size_of::<T>(), Self::wide(&[k]), m),
+                );
+                let name = format!("{}_{}_{}_{}", kind.name(), form.name, T::NAME, tiling.name);
                 let kernel = self.context.kernel(&name)?.input(x).input(&rows.bytes);
                 let kernel = kernel.input(&rows.scales).value(bias).value(y);
                 let kernel = kernel.int(m)?.int(n)?.int(k)?.int(rows.scale_columns)?;
                 let kernel = kernel.value(i32::from(accumulate));
-                let kernel = kernel.shared(tiling.shared_quantised(size_of::<T>(), rows.form));
+                let kernel = kernel.shared(tiling.shared_quantised(size_of::<T>(), form));
                 // SAFETY: reads and writes are guarded by m, n and k, which the buffers were checked to
                 // hold; a packed weight holds its own.
                 unsafe { kernel.launch([tiling.blocks(m, n), 1, 1], tiling.threads) }

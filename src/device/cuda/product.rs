@@ -25,11 +25,34 @@ pub(super) struct Product {
     pub accumulate: bool,
 }
 
+/// What a product with a weight is for, as kernels are called by it.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// Activations.
+    Linear,
+    /// Their like in f32.
+    Logits,
+    /// Activations, `n / 2` of a row: the first half of the columns gates the second (SwiGLU).
+    Gated,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Linear => "linear",
+            Kind::Logits => "logits",
+            Kind::Gated => "linear_swiglu",
+        }
+    }
+}
+
 /// Which of a product's operands lie along its depth in memory, as kernels are called by it.
 #[derive(Clone, Copy)]
 enum Majors {
     /// `a[m, k]`, `b[n, k]`.
     Nt,
+    /// The same, with tiles of `b` that come from both of its halves.
+    GatedNt,
     /// `a[m, k]`, `b[k, n]`.
     Nn,
     /// `a[k, m]`, `b[k, n]`.
@@ -47,7 +70,7 @@ impl<T: Real> Cuda<T> {
     /// activations'.
     pub(super) fn multiply_nt(
         &self,
-        kind: &str,
+        kind: Kind,
         by: &str,
         size: usize,
         p: &Product,
@@ -59,8 +82,12 @@ impl<T: Real> Cuda<T> {
             "" => self.fitting(Tiling::with_skinny(size, wide, p.m, p.n), p),
             _ => Tiling::new(widest, wide, p.m, p.n),
         };
-        let name = format!("{kind}_nt_{}{by}_{}", T::NAME, tiling.name);
-        let kernel = self.operands(&name, tiling, Majors::Nt, p)?.value(bias);
+        let name = format!("{}_nt_{}{by}_{}", kind.name(), T::NAME, tiling.name);
+        let majors = match kind {
+            Kind::Gated => Majors::GatedNt,
+            _ => Majors::Nt,
+        };
+        let kernel = self.operands(&name, tiling, majors, p)?.value(bias);
         let shared = tiling.shared(size_of::<T>(), size);
         multiply(kernel.shared(shared), tiling, p, (1, tiling.steps(p.k)))
     }
@@ -130,11 +157,12 @@ impl<T: Real> Cuda<T> {
             box_rows: tiling.depth,
         };
         let a = match majors {
-            Majors::Nt | Majors::Nn => along_depth(p.a, p.m, tiling.m),
+            Majors::Nt | Majors::GatedNt | Majors::Nn => along_depth(p.a, p.m, tiling.m),
             Majors::Tn => along_outer(p.a, p.m),
         };
         let b = match majors {
             Majors::Nt => along_depth(p.b, p.n, tiling.n),
+            Majors::GatedNt => along_depth(p.b, p.n, tiling.n / 2),
             Majors::Nn | Majors::Tn => along_outer(p.b, p.n),
         };
         Ok(kernel.value(a.map()?).value(b.map()?))

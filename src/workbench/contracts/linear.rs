@@ -1,10 +1,11 @@
 //! Linear with master weights and with packed ones in f32 and bf16: forward, with a bias and on top of what
-//! is there, logits, and both gradients.
+//! is there, gated (`linear_swiglu.rs`), logits, and both gradients.
 //!
 //! Tolerance. A product of k terms may be off by k + 6 roundings of the sum of their magnitudes, whatever the order that
 //! they are added in (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1).
 
 use super::linear_many::products;
+use super::linear_swiglu::{self, gated};
 use super::{limits, magnitudes, normals, onto, to_bf16, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::linear::{LinearShape, Weight, WeightFormat, reference};
@@ -59,6 +60,7 @@ impl Contract for LinearContract {
         vec![
             Cost::new("round_bf16", 6 * n * k, 0),
             Cost::new("linear_nt", x + w + bias + y, flops + m * n),
+            linear_swiglu::cost(s, real),
             Cost::new(by("linear"), x + other_w + bias + y, flops + m * n),
             Cost::new("logits_nt", x + w + logits, flops),
             Cost::new(by("logits"), x + other_w + logits, flops),
@@ -105,6 +107,8 @@ impl Contract for LinearContract {
             let (want, error) = product(*s, &x, w, None);
             probe.take_floats(format!("logits{of}"), &logits, want, error)?;
         }
+
+        gated("gated y", *s, true, (draw, seed), probe)?;
 
         let there = start(5, m * n);
         let mut y = probe.sum_reals(&there)?;

@@ -1,6 +1,7 @@
 //! Linear's products that are so large that a GPU takes its largest tiles, or cuts the depth into parts.
 
 use super::linear::product;
+use super::linear_swiglu::gated;
 use super::{normals, onto};
 use crate::device::{Device, Result};
 use crate::ops::linear::{LinearShape, Weight, WeightFormat};
@@ -79,6 +80,8 @@ fn large<D: Device>(large: LinearShape, seed: u64, probe: &mut Probe<'_, D>) -> 
     let mut logits = probe.new_floats(m * n)?;
     device.logits(large, &x_in, weight, &mut logits)?;
     probe.take_floats("large logits", &logits, want.clone(), error.clone())?;
+    let half = LinearShape { n: n / 2, ..large };
+    gated("large gated y", half, false, (Draw::Any, seed), probe)?;
 
     // The product with the other operand's rows as columns: wᵀ stands for the weight.
     let shape = LinearShape { m, n: k, k: n };

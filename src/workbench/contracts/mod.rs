@@ -17,6 +17,7 @@ pub mod linear_int4;
 pub mod linear_int8;
 pub mod linear_many;
 pub mod linear_quantised;
+pub mod linear_swiglu;
 mod numbers;
 pub mod pool;
 pub mod qk_norm;

@@ -1,0 +1,51 @@
+// Products whose columns are gated: B is two matrices of as many rows as C has columns, gates first and then ups
+// (columns of A · Bᵀ), and
+//
+//   C = silu(A · Gᵀ) ⊙ (A · Uᵀ)
+//
+// A block's tile of B is a part of the gates and the part of the ups that belongs to it, and a thread's sums are those
+// of both: gates at its columns 0 .. kJ - 1, the ups that belong to them behind. So neither passes through memory.
+#pragma once
+
+#include "output.cuh"
+#include "swiglu.cuh"
+
+// A product of product.cuh with gated columns, of which its tile has half as many. Of each warp's columns of P the
+// first half are gates, and the second their ups.
+template <class P>
+struct Gated : P {
+    static constexpr bool kGated = true;
+    static constexpr int kN = P::kN / 2, kWarpN = P::kWarpN / 2, kJ = P::kJ / 2;
+
+    using Element = typename P::B::Element;
+    using Half = Tile<Element, kWarpN, P::kDepth, Major::kDepth>;
+    static_assert(P::kDeepB && Half::kRows % Half::kPeriod == 0, "halves are laid out as parts of one tile");
+
+    __device__ static int column(int j) {
+        return threadIdx.x / kWarp % (P::kN / P::kWarpN) * kWarpN + 8 * (j / 2) + 2 * (threadIdx.x % 4) + j % 2;
+    }
+
+    __device__ static void fetch_b(char* stage, const Matrix<Element>& b, int column, int depth) {
+        const int rows = b.rows / 2;
+        const Matrix<Element> gates{b.data, rows, b.columns};
+        const Matrix<Element> ups{b.data + static_cast<size_t>(rows) * b.columns, rows, b.columns};
+#pragma unroll
+        for (int half = 0; half < P::kN / kWarpN; ++half)
+            fetch<Half, P::kThreads, P::kWide>(stage + P::A::kBytes + half * Half::kBytes, half % 2 == 0 ? gates : ups,
+                                               column + half / 2 * kWarpN, depth);
+    }
+};
+
+// The gated sums of all threads, whose tile starts at (row, column) of y[m, n], into y. Gates and ups are rounded to the
+// type of y, with their bias[2n] where there is one, before one activates the other: as if they had been written.
+template <class P, typename O>
+__device__ void write_gated(char* shared, const typename P::Sums& sums, const float* bias, O* y, int row, int column,
+                            int m, int n, bool accumulate) {
+    const auto value = [&](int i, int j) {
+        float gate = P::sum(sums, i, j), up = P::sum(sums, i, j + P::kJ);
+        // From the cache for each row anew: registers decide how many blocks there are at once, and few models have one.
+        if (const int at = column + P::column(j); bias && at < n) gate += bias[at], up += bias[n + at];
+        return gated(to_f32(from_f32<O>(gate)), to_f32(from_f32<O>(up)));
+    };
+    write_values<P>(shared, value, nullptr, y, row, column, m, n, accumulate);
+}
