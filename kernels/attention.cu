@@ -61,10 +61,8 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     await_copies<0>();
     __syncthreads();
     unsigned q[M][D / 16][4];
-    // A warp without rows only helps to fetch.
-    if (warp_row < item.rows)
 #pragma unroll
-        for (int m = 0; m < M; ++m) load_left(q[m], Tile<D>{stage(1)}, warp_row + 16 * m);
+    for (int m = 0; m < M; ++m) load_left(q[m], Tile<D>{stage(1)}, warp_row + 16 * m);
 
     // Row of the batch that half of a fragment holds.
     const auto row_of = [&](int m, int half) { return item.first + warp_row + 16 * m + 8 * half + lane / 4; };
