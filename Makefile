@@ -45,6 +45,6 @@ peers: setup build ## compare with torch and llama.cpp on this machine; prints a
 	@benches/peers/setup.sh
 	@benches/peers/compare.py
 
-peers-cuda: setup build ## compare kernels with Liger's, Triton's, SGLang's in counts, on the virtual GPU
+peers-cuda: setup build ## compare kernels with Liger's, Triton's, SGLang's, FlashInfer's in counts, on the virtual GPU
 	@benches/peers/kernels/setup.sh
 	@benches/peers/kernels/compare.py

@@ -21,7 +21,7 @@
 // Global    Queries and output once; keys and values once for a block, so about once from HBM: the
 //           blocks of a sequence run together and find them in L2.
 // Flops     4 · D · rows · keys, bound by tensor cores (prefill) or by memory (decoding).
-// Order     Keys in rising order within a piece of kPiece keys, pieces in rising order; what a row does
+// Order     Keys in rising order within a piece of a span (attention.cuh), pieces in rising order; what a row does
 //           not see changes nothing of it. Its bits depend on its query and its spans alone, be the
 //           pieces folded here or by attention_combine, with any WARPS and M.
 //
@@ -53,7 +53,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
         commit_copies();
     };
 
-    int key = runs[item.run].key, count = runs[item.run].keys;  // of the run
+    int key = runs[item.run].key, count = runs[item.run].keys, last_of_piece = 0;  // of the run
     fetch<kRows, kThreads>(Tile<D>{stage(1)}, item.rows, [&](int row) {
         return queries + row_at(h, item.first + row, kv_head, q_stride, D);
     });
@@ -81,6 +81,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
         if (at == 0) {
             const Run run = runs[item.run + index];
+            last_of_piece = run.piece - kKeys;
 #pragma unroll
             for (int m = 0; m < M; ++m)
 #pragma unroll
@@ -92,8 +93,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
 
         // Tiles of them with a whole tile of the same run behind, up to the last of a piece: nothing is hidden, and
         // no end has to be looked for.
-        const int piece_end = (at / kPiece + 1) * kPiece - kKeys;
-        const int plain = min(min(whole, count - kKeys) / kKeys * kKeys, piece_end);
+        const int plain = min(min(whole, count - kKeys) / kKeys * kKeys, at | last_of_piece);
         for (; at < plain; at += kKeys, now ^= 1) {
             await_copies<0>();
             __syncthreads();  // as below
@@ -108,6 +108,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
         __syncthreads();  // the tile is there, and the other stage has been read
         const int here = at;
         at += kKeys;
+        const bool ends_piece = (here & last_of_piece) == last_of_piece || at >= count;
         if (at >= count) {
             at = 0;
             if (++index < item.runs) key = runs[item.run + index].key, count = runs[item.run + index].keys;
@@ -123,7 +124,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
         if (__any_sync(0xffffffffu, most > here))
             attend(now, here, __any_sync(0xffffffffu, least < here + kKeys), visible);
 
-        if (at % kPiece == 0 && __any_sync(0xffffffffu, piece.seen())) {
+        if (ends_piece && __any_sync(0xffffffffu, piece.seen())) {
             total.add(piece, log2_scale);
             piece.clear();
         }
@@ -134,9 +135,9 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const int row = row_of(m, half);
+            if (row >= item.first + item.rows) continue;
             const float maximum = total.maximum(m, half), sum = total.sum(m, half);
             total.scaled(piece.values, m, half, item.partial < 0 ? 1.0f / sum : 1.0f);
-            if (row >= item.first + item.rows) continue;
             if (item.partial >= 0) {
                 const size_t to = static_cast<size_t>(kv_head) * partial.rows + item.partial + row - item.first;
                 if (lane % 4 == 0) partial.sums[to] = make_float2(maximum, sum);

@@ -12,11 +12,6 @@ using bf16 = __nv_bfloat16;
 
 // Keys of a tile.
 constexpr int kKeys = 64;
-// Keys after which a span's running maximum and sum start anew; a multiple of kKeys. Pieces are folded
-// together in rising order, whether one block computes them all or each is a block's, so that both give
-// the same bits.
-constexpr int kPiece = 512;
-
 // The score of a key that is not seen.
 constexpr float kNone = __builtin_bit_cast(float, 0xff800000u);
 constexpr float kLog2E = 1.4426950408889634f;
@@ -30,11 +25,14 @@ struct Heads {
 };
 
 // Rows [first, last) that see the keys of the store from row `key` on: `seen` of them the first row's
-// token, and where `causal` every later token one more; `keys` of them the last row's.
+// token, and where `causal` every later token one more; `keys` of them the last row's. Every `piece` keys, a
+// power of two of at least kKeys, the running maximum and sum start anew: pieces are folded together in rising
+// order, whether one block computes them all or each is a block's, so that both give the same bits.
 struct Run {
     int first, last;
     int key, keys;
     int seen, causal;
+    int piece;
 };
 
 // Rows of a block and its runs. With `partial` ≥ 0 their results are partial, and stored from that row

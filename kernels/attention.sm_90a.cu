@@ -21,8 +21,7 @@
 //           columns with 128 bytes of swizzle; a pair of barriers for each stage.
 // Global    As in attention.cu.
 // Flops     4 · D · rows · keys on tensor cores.
-// Order     That of attention.cu: tiles in rising order, along each the steps of mma, pieces of kPiece keys folded.
-//           The same bits.
+// Order     That of attention.cu: tiles in rising order, along each the steps of mma, pieces folded. The same bits.
 //
 // instance: attention_groups_64 = attention_by_groups<64, 2>
 // instance: attention_groups_128 = attention_by_groups<128, 2>
@@ -124,10 +123,10 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
     piece.clear();
     Folded<D, 1, kThreads, (D > 64)> total(reinterpret_cast<float*>(shared + L::kFolded));
     int visible[1][2], least, group_most;
-    for (int index = 0, at = 0, keys_of_run; index < item.runs; ring.next()) {
+    for (int index = 0, at = 0, keys_of_run, last_of_piece; index < item.runs; ring.next()) {
         if (at == 0) {
             const Run run = runs[item.run + index];
-            keys_of_run = run.keys;
+            keys_of_run = run.keys, last_of_piece = run.piece - kKeys;
 #pragma unroll
             for (int half = 0; half < 2; ++half) visible[0][half] = visible_to(h, run, row_of(half));
             least = min(visible[0][0], visible[0][1]);
@@ -137,6 +136,7 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
         }
         const int here = at;
         at += kKeys;
+        const bool ends_piece = (here & last_of_piece) == last_of_piece || at >= keys_of_run;
         if (at >= keys_of_run) at = 0, ++index;
 
         await(ring.full(), ring.parity);
@@ -166,7 +166,7 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
         }
         if (lane == 0) arrive(ring.empty());
 
-        if (at % kPiece == 0 && __any_sync(0xffffffffu, piece.seen())) {
+        if (ends_piece && __any_sync(0xffffffffu, piece.seen())) {
             total.add(piece, log2_scale);
             piece.clear();
         }

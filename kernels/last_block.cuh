@@ -23,9 +23,10 @@ __device__ bool is_last() {
 // total += Σ over the rows of partials[blocks, dim].
 __device__ void add_rows(const float* partials, float* total, int blocks, int dim) {
     for (int at = threadIdx.x; at < dim; at += blockDim.x) {
+        const float before = total[at];
         float sum = 0.0f;
 #pragma unroll 16
         for (int block = 0; block < blocks; ++block) sum += partials[static_cast<size_t>(block) * dim + at];
-        total[at] += sum;
+        total[at] = before + sum;
     }
 }

@@ -14,14 +14,13 @@
 // Launch    forward: grid rows, block: any multiple of 32 up to 1024 threads; one for each 16 bytes of a row suit.
 //           Backward: grid ceil(rows / rows_per_block), block: `lanes`, a multiple of 32, for each of the
 //           rows that it takes at once, up to 512; on one stream, as the blocks count who is last.
-// Tiling    One block a row (backward: some rows, several at once, and the last block to end adds the
-//           blocks' sums to dw). A thread takes packs of four
+// Tiling    One block a row (backward: some rows, several at once, each a warp's where it is short, and the last
+//           block to end adds the blocks' sums to dw). A thread takes packs of four
 //           elements, neighbouring threads neighbouring packs, so that the weights' 16 bytes a thread lie
 //           side by side as well; where rows are not whole packs, packs are of one element. A thread holds
-//           up to two packs of a row, backward four, or the row is gone over twice.
+//           up to two packs of a row, backward five (in f32 four), or the row is gone over twice.
 // Registers Packs of each operand, w's among them, the running sums, and of dw the sums of the packs.
-// Shared    Two floats a warp; backward: dim floats for each row at once but the first, and for rows that
-//           are gone over twice dim floats.
+// Shared    Two floats a warp; backward: dim floats for each row at once.
 // Global    In elements: rms_norm (2 · rows + 1) · dim, add_rms_norm (4 · rows + 1) · dim, backward
 //           (4 · rows + 3) · dim and dim f32 for each block, where there are several, written and read
 //           again from L2. What is gone over twice comes from L1 the second time.
@@ -43,7 +42,9 @@
 // Elements of a pack: 16 bytes of w, and as many or half as many of a row.
 constexpr int kPack = 4;
 // Packs of a row that a thread holds at most.
-constexpr int kForward = 2, kBackward = 4;
+constexpr int kForward = 2;
+template <typename T>
+constexpr int kBackward = sizeof(T) == 2 ? 5 : 4;
 // Of a block: without a bound the compiler may give a thread more registers than so many can have.
 constexpr int kMostThreads = 1024, kMostBackward = 512;
 
@@ -53,6 +54,7 @@ __device__ void row_sums(float& a, float& b, int lanes) {
     __shared__ float2 sums[kWarp];
     a = warp_sum(a);
     b = warp_sum(b);
+    if (lanes == kWarp) return;
     __syncthreads();  // an earlier call's sums have been read
     if (threadIdx.x % kWarp == 0) sums[threadIdx.x / kWarp] = {a, b};
     __syncthreads();
@@ -178,46 +180,61 @@ __device__ void backward_packs(const T* x, const float* w, const T* dy, T* dx, f
     const float inverse_dim = 1.0f / dim;
     const int lane = threadIdx.x % lanes, first = threadIdx.x / lanes, at_once = blockDim.x / lanes;
     const auto place = [&](int k) { return (lane + k * lanes) * kPack; };
-    Pack<float, kPack> weight[K] = {}, sums[K] = {};
+    Pack<float, kPack> weight[K], sums[K] = {};
 #pragma unroll
     for (int k = 0; k < K; ++k)
         if (place(k) < dim) weight[k] = load<kPack>(w + place(k));
     for (int begin = 0; begin < rows; begin += at_once) {
         const size_t from = static_cast<size_t>(begin + first) * dim;
         const int here = begin + first < rows ? dim : 0;
-        Pack<T, kPack> value[K] = {}, gradient[K] = {};
-#pragma unroll
-        for (int k = 0; k < K; ++k)
-            if (place(k) < here) {
-                value[k] = load<kPack>(x + from + place(k));
-                gradient[k] = load<kPack>(dy + from + place(k));
-            }
+        Pack<float, kPack> value[K], gradient[K];
+        // Loaded before the block waits for the sums of the row.
+        Pack<T, kPack> out[K];
         float squares = 0.0f, dot = 0.0f;
 #pragma unroll
         for (int k = 0; k < K; ++k)
             if (place(k) < here) {
-                squares += sum_of_squares(value[k]);
-                dot += weighted_dot(value[k], gradient[k], weight[k]);
+                const auto v = load<kPack>(x + from + place(k)), g = load<kPack>(dy + from + place(k));
+                out[k] = load<kPack>(static_cast<const T*>(dx) + from + place(k));
+#pragma unroll
+                for (int i = 0; i < kPack; ++i) {
+                    value[k].at[i] = to_f32(v.at[i]);
+                    gradient[k].at[i] = to_f32(g.at[i]);
+                }
             }
-        row_sums(squares, dot, lanes);
-        const float r = inverse_rms(squares, inverse_dim, eps), back = dot * r * r * inverse_dim;
 #pragma unroll
         for (int k = 0; k < K; ++k)
             if (place(k) < here)
-                backward_pack(value[k], gradient[k], weight[k], dx + from + place(k), sums[k].at, 1, r, back);
+#pragma unroll
+                for (int i = 0; i < kPack; ++i) {
+                    squares = fmaf(value[k].at[i], value[k].at[i], squares);
+                    dot = fmaf(weight[k].at[i] * gradient[k].at[i], value[k].at[i], dot);
+                }
+        row_sums(squares, dot, lanes);
+        const float r = inverse_rms(squares, inverse_dim, eps), back = dot * r * r * r * inverse_dim;
+#pragma unroll
+        for (int k = 0; k < K; ++k)
+            if (place(k) < here) {
+#pragma unroll
+                for (int i = 0; i < kPack; ++i) {
+                    const float g = gradient[k].at[i] * r, before = to_f32(out[k].at[i]);
+                    out[k].at[i] = from_f32<T>(fmaf(-back, value[k].at[i], fmaf(g, weight[k].at[i], before)));
+                    sums[k].at[i] = fmaf(g, value[k].at[i], sums[k].at[i]);
+                }
+                store<kPack>(dx + from + place(k), out[k]);
+            }
     }
 #pragma unroll
     for (int k = 0; k < K; ++k)
-        if (first > 0 && place(k) < dim) store<kPack>(shared + (first - 1) * dim + place(k), sums[k]);
+        if (place(k) < dim) store<kPack>(shared + first * dim + place(k), sums[k]);
     __syncthreads();
-    if (first > 0) return;
-#pragma unroll
-    for (int k = 0; k < K; ++k) {
-        if (place(k) >= dim) break;
-        for (int other = 1; other < at_once; ++other)
-            add_pack(sums[k], load<kPack>(shared + (other - 1) * dim + place(k)));
-        if (add) add_pack(sums[k], load<kPack>(static_cast<const float*>(total + place(k))));
-        store<kPack>(total + place(k), sums[k]);
+    for (int at = threadIdx.x * kPack; at < dim; at += blockDim.x * kPack) {
+        Pack<float, kPack> sum = {};
+        if (add) sum = load<kPack>(static_cast<const float*>(total + at));
+#pragma unroll 4
+        for (int row = 0; row < at_once; ++row)
+            add_pack(sum, load<kPack>(static_cast<const float*>(shared + row * dim + at)));
+        store<kPack>(total + at, sum);
     }
 }
 
@@ -291,9 +308,9 @@ __global__ void __launch_bounds__(kMostBackward)
     float* total = alone ? dw : partials + static_cast<size_t>(blockIdx.x) * dim;
     if (dim % kPack != 0)
         backward_rows<1>(x + at, w, dy + at, dx + at, total, alone, count, dim, eps);
-    else if (dim > kBackward * kPack * lanes)
+    else if (dim > kBackward<T> * kPack * lanes)
         backward_rows<kPack>(x + at, w, dy + at, dx + at, total, alone, count, dim, eps);
     else
-        backward_packs<kBackward>(x + at, w, dy + at, dx + at, total, alone, count, lanes, dim, eps);
+        backward_packs<kBackward<T>>(x + at, w, dy + at, dx + at, total, alone, count, lanes, dim, eps);
     if (!alone && is_last()) add_rows(partials, dw, gridDim.x, dim);
 }

@@ -39,7 +39,8 @@ class Row:
     """An op's kernels and a peer's that do the same."""
 
     name: str
-    op: str
+    # Of two, as `a + b`, workloads have the same name.
+    ops: str
     # Our kernels by parts of their symbols; of each the first launch counts, where there is one.
     ours: list
     whose: str
@@ -52,27 +53,37 @@ class Row:
     needs_gpu: bool = False
 
 
-LIGER, FLA, TRITON, SGLANG = "Liger-Kernel", "flash-linear-attention", "Triton's tutorial", "SGLang"
+LIGER, FLA, TRITON, CUTE, SGLANG, INF_CL = (
+    "Liger-Kernel", "flash-linear-attention", "Triton's tutorial", "CuTe's tutorial", "SGLang", "Inf-CL")
+CROSS_ENTROPY = ["lce_forward", "lce_finish", "lce_gather", "lce_gradient", "6linearI.*Major0ELS._1E",
+                 "6linearI.*Major1ELS._1E", "add_parts", "lce_scatter"]
 BACKWARD = ["15attention_delta", "18attention_backwardI", "23attention_backward_keysI", "28attention_backward_keys_fold"]
 ROWS = [
     Row("RMSNorm", "rms_norm", ["8rms_normI"], LIGER, "rms_norm"),
     Row("residual + RMSNorm", "rms_norm", ["12add_rms_normI"], LIGER, "add_rms_norm"),
-    Row("RMSNorm backward", "rms_norm", ["17rms_norm_backwardI", "column_sums"], LIGER, "rms_norm_backward"),
+    Row("RMSNorm backward", "rms_norm", ["17rms_norm_backwardI"], LIGER, "rms_norm_backward"),
+    Row("residual + RMSNorm backward", "rms_norm", ["17rms_norm_backwardI"], LIGER, "add_rms_norm_backward"),
     Row("SwiGLU", "swiglu", ["6swigluI"], LIGER, "swiglu"),
     Row("SwiGLU backward", "swiglu", ["15swiglu_backwardI"], LIGER, "swiglu_backward"),
     Row("RoPE", "rope", ["4ropeI"], LIGER, "rope"),
     Row("linear", "linear", ["6linearI"], TRITON, "linear", fastest=True),
+    Row("linear", "linear", ["6linearI"], CUTE, "cute", fastest=True),
     Row("linear", "linear", ["6linearI"], "cuBLAS", "cublas", needs_gpu=True),
-    Row("linear cross-entropy, with gradients", "linear_cross_entropy", ["lce_forward", "lce_finish", "lce_gather",
-        "lce_gradient", "6linearI.*Major0ELS._1E", "6linearI.*Major1ELS._1E", "add_parts", "lce_scatter"], LIGER,
-        "linear_cross_entropy"),
+    Row("linear cross-entropy, with gradients", "linear_cross_entropy", CROSS_ENTROPY, LIGER, "linear_cross_entropy"),
+    Row("policy loss, with gradients", "linear_cross_entropy + grpo", [*CROSS_ENTROPY, "4grpo"], LIGER, "policy"),
+    Row("InfoNCE, with gradients", "info_nce", ["info_nce_target", "8info_nceI", "info_nce_finish", "info_nce_gradient",
+        "6linearI.*Major0ELS._1E", "6linearI.*Major1ELS._1E"], INF_CL, "info_nce"),
     Row("attention", "attention", ["9attentionI"], FLA, "attention"),
     Row("attention", "attention", ["9attentionI"], "FlashAttention-2", "flash", needs_gpu=True),
     Row("attention backward", "attention", BACKWARD, FLA, "attention_backward", theirs="bwd"),
     Row("attention backward", "attention", BACKWARD, "FlashAttention-2", "flash_backward", needs_gpu=True),
     Row("attention, decoding", "attention_combine", ["9attentionI", "17attention_combineI"], SGLANG,
         "attention_combine"),
+    Row("attention, decoding", "attention_combine", ["9attentionI", "17attention_combineI"], "FlashInfer",
+        "flashinfer", theirs="flashinfer_"),
 ]
+# Ops without activations in bf16.
+ALWAYS_F32 = ["grpo", "info_nce"]
 COUNTS = ["memory_bytes", "sectors", "wavefronts", "warp_instructions"]
 
 
@@ -83,23 +94,23 @@ def environment(profile):
             "PYTHONPATH": str(PEERS / "sglang"), "TRITON_CACHE_DIR": str(PEERS / "triton")}
 
 
-def perfect_products(profile):
-    """Adds records of products that torch would do by cuBLAS: every byte once, all multiprocessors busy."""
-    notes = Path(f"{profile}.products")
+def perfect(profile):
+    """Adds records of what torch would do by kernels that cannot run here: every byte once, all multiprocessors busy."""
+    notes = Path(f"{profile}.torch")
     if not notes.exists():
         return
     record = json.loads(profile.read_text().splitlines()[0])
     nothing = {name: {"requests": 0, "bytes": 0, "sectors": 0, "ideal_sectors": 0} for name in record["global"]}
     idle = {name: dict.fromkeys(was, 0) if isinstance(was, dict) else 0 for name, was in record["shared"].items()}
     with profile.open("a") as out:
-        for m, n, k in (json.loads(line).values() for line in notes.read_text().splitlines()):
-            read, written = 2 * k * (m + n), 2 * m * n
+        for kernel, read, written, flops in (json.loads(line).values() for line in notes.read_text().splitlines()):
             loads = {**nothing["loads"], "sectors": (read + written) // 32, "ideal_sectors": (read + written) // 32}
-            product = {"kernel": "a perfect product", "grid": [10**6, 1, 1], "global": {**nothing, "loads": loads},
-                       "shared": idle, "chain": dict.fromkeys(record["chain"], 0), "unique": {"read_bytes": read, "written_bytes": written},
-                       "flops": {**dict.fromkeys(record["flops"], 0), "tensor": 2 * m * n * k},
-                       "instructions": {**record["instructions"], "warp": 0}}
-            out.write(json.dumps({**record, **product}) + "\n")
+            done = {"kernel": kernel, "grid": [10**6, 1, 1], "global": {**nothing, "loads": loads}, "shared": idle,
+                    "chain": dict.fromkeys(record["chain"], 0),
+                    "unique": {"read_bytes": read, "written_bytes": written},
+                    "flops": {**dict.fromkeys(record["flops"], 0), "tensor": flops},
+                    "instructions": {**record["instructions"], "warp": 0}}
+            out.write(json.dumps({**record, **done}) + "\n")
 
 
 def on_simt(command):
@@ -109,21 +120,26 @@ def on_simt(command):
         done = subprocess.run(command, env=environment(profile), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             sys.exit(f"compare: `{' '.join(command)}` failed:\n{done.stderr[-2000:]}")
-        perfect_products(profile)
+        perfect(profile)
         counted = subprocess.run([LREM, "kernel", "predict", str(profile), "--json"], stdout=subprocess.PIPE, text=True,
                                  check=True)
         return [json.loads(line) for line in counted.stdout.splitlines()], done.stdout
 
 
 def ours(op, workload, run):
-    """Our launches, after the contract has found every number near enough."""
-    command = [LREM, "kernel", "inspect", "--op", op, "--seed", "0", "--activations", "bf16", "--shape",
+    """Our launches of an op, after the contract has found every number near enough."""
+    real = "f32" if op in ALWAYS_F32 else "bf16"
+    command = [LREM, "kernel", "inspect", "--op", op, "--seed", "0", "--activations", real, "--shape",
                json.dumps(workload)]
     found, said = run(command)
     errors = json.loads(said.splitlines()[-1])["errors"]
     if not errors["of_allowed"] <= 1.0:
         sys.exit(f"compare: {op} at {workload['uuid']} is wrong: {errors}")
     return found
+
+
+def ours_of_all(row, workloads, run):
+    return [launch for op, workload in zip(row.ops.split(" + "), workloads) for launch in ours(op, workload, run)]
 
 
 def first_of_each(found, patterns):
@@ -155,28 +171,29 @@ def line(row, workload, us, them, counts, times):
 
 def versions():
     script = ("from importlib.metadata import version as v;"
-              "print(*(f'{p} {v(p)}' for p in ('torch', 'triton', 'liger-kernel', 'fla-core')), sep=', ')")
+              "print(*(f'{p} {v(p)}' for p in ('torch', 'triton', 'liger-kernel', 'fla-core', 'inf-cl')), sep=', ')")
     python = subprocess.run([PYTHON, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
-    return f"{python.stdout.strip()}, sglang {(PEERS / 'sglang/version').read_text().strip()}"
+    return f"{python.stdout.strip()}, " + ", ".join(
+        f"{name} {(PEERS / name / 'version').read_text().strip()}" for name in ("sglang", "cutlass", "flashinfer"))
 
 
-def table(pairs, ours_of, peers_of, counts, times, said):
-    """Prints a row a pair of an op's row and a workload; `times` are columns of seconds, the first without what
+def table(pairs, run, peers_of, counts, times, said):
+    """Prints a row a pair of a row and its ops' workloads; `times` are columns of seconds, the first without what
     lies between launches."""
     columns = [*counts, *times]
     head = ["op", "shape", "peer", "launches", *(name for name, _ in counts)]
     print(f"| {' | '.join(head)} | {' | '.join(f'{name} | ours / peer' for name, _ in times)} |")
     print("|---" * (len(head) + 2 * len(times)) + "|")
     ratios = []
-    for place, (row, workload) in enumerate(pairs):
-        found = peers_of(place, row, workload)
+    for place, (row, workloads) in enumerate(pairs):
+        found = peers_of(place, row, workloads[0])
         if not found:
             continue
-        us = total(first_of_each(ours_of(row, workload), row.ours), columns)
+        us = total(first_of_each(ours_of_all(row, workloads, run), row.ours), columns)
         if row.fastest:
             found = [min(found, key=times[0][1])]
         them = total(found, columns)
-        print(line(row, workload, us, them, [name for name, _ in counts], [name for name, _ in times]), flush=True)
+        print(line(row, workloads[0], us, them, [name for name, _ in counts], [name for name, _ in times]), flush=True)
         ratios.append(us[times[0][0]] / them[times[0][0]])
     mean = math.exp(sum(map(math.log, ratios)) / max(len(ratios), 1))
     print(f"\nGeometric mean of ours / peer, {times[0][0]}: {mean:.2f}. Columns without two figures are ours over the peer's.")
@@ -197,25 +214,21 @@ def counted(pairs, chip):
 
     times = [(f"{name} on {chip}", lambda launch, what=what: predicted(launch, chip, what))
              for name, what in (("us", "work"), ("us with launching", "seconds"))]
-    table(pairs, lambda row, workload: ours(row.op, workload, on_simt), of_peer, fields(*COUNTS, "tensor_flops"), times,
-          "")
+    table(pairs, on_simt, of_peer, fields(*COUNTS, "tensor_flops"), times, "")
 
 
 def measured(pairs):
     """On a GPU; all peers in one process, whose start and compiler take longer than the kernels."""
     surroundings = gpu.environment(PEERS)
 
-    def on_gpu(command):
+    @functools.cache
+    def on_gpu(*command):
         found, said = gpu.profiled([*command, "--gpu", "cuda", "--once"], surroundings, most=64)
         return found[0], said
 
-    @functools.cache
-    def ours_once(op, workload):
-        return ours(op, json.loads(workload), on_gpu)
-
-    arguments = [text for row, workload in pairs for text in (row.peer, json.dumps(workload["axes"]))]
+    arguments = [text for row, workloads in pairs for text in (row.peer, json.dumps(workloads[0]["axes"]))]
     theirs, _ = gpu.profiled([PYTHON, str(HERE / "peers.py"), "cuda", *arguments], surroundings, ranges=True)
-    table(pairs, lambda row, workload: ours_once(row.op, json.dumps(workload)), lambda place, *_: theirs.get(place),
+    table(pairs, lambda command: on_gpu(*command), lambda place, *_: theirs.get(place),
           fields(*COUNTS, "tensor_instructions"), fields("seconds"), f"{gpu.device()}; ")
 
 
@@ -227,7 +240,12 @@ def main():
     options = parser.parse_args()
     workloads = [json.loads(text) for text in (HERE / "workloads.jsonl").read_text().splitlines()]
     rows = [row for row in ROWS if options.only in row.name and (options.device == "cuda" or not row.needs_gpu)]
-    pairs = [(row, w["workload"]) for row in rows for w in workloads if w["definition"] == row.op]
+    named = {(w["definition"], w["workload"]["uuid"]): w["workload"] for w in workloads}
+    pairs = []
+    for row in rows:
+        ops = row.ops.split(" + ")
+        names = [name for definition, name in named if definition == ops[0] and (ops[-1], name) in named]
+        pairs += [(row, [named[op, name] for op in ops]) for name in names]
     if options.device == "cuda":
         measured(pairs)
     else:

@@ -4,120 +4,20 @@
 usage: peers.py simt|cuda [PEER AXES]...    (AXES: a workload's, as JSON)
 
 Each peer is the project's own host code on tensors in bf16, from drawn numbers. On the virtual GPU (SIMT_PROFILE
-names the file for the counts) what torch does beside the kernels (sums over parts, fills) is not counted, in the
-peer's favour, and its matrix products count as perfect ones. On a GPU the calls that count stand in NVTX ranges
+names the file for the counts) torch's matrix products and sums over parts count as perfect ones, and what else it does
+(fills, casts) is not counted, in the peer's favour. On a GPU the calls that count stand in NVTX ranges
 `peer-0`, `peer-1` and so on, for a profiler.
 """
 
-import inspect
 import json
-import os
 import sys
 import types
-from contextlib import nullcontext
 
-ON_GPU = sys.argv[1] == "cuda"
-if not ON_GPU:
-    import on_simt  # noqa: F401  (before torch)
+import common
+from common import MULTIPROCESSORS, ON_GPU, bf16, counted, normal, on_cpu, same
+from losses import info_nce, linear_cross_entropy, policy  # noqa: F401
+from products import cublas, cute, linear  # noqa: F401
 import torch
-import triton
-import triton.language as tl
-
-MULTIPROCESSORS = torch.cuda.get_device_properties(0).multi_processor_count if ON_GPU else 108
-bf16 = torch.bfloat16
-place = 0
-
-
-def counted(run, *tensors):
-    """Runs what counts on tensors that it may write to."""
-    if not ON_GPU:
-        return run(*tensors)
-    copies = [t.clone() for t in tensors]
-    run(*(t.clone() for t in tensors))  # Compiles.
-    torch.cuda.synchronize()
-    torch.cuda.nvtx.range_push(f"peer-{place}")
-    found = run(*copies)
-    torch.cuda.synchronize()
-    torch.cuda.nvtx.range_pop()
-    return found
-
-
-def normal(*shape):
-    return torch.randn(*shape, dtype=torch.float32).to(bf16)
-
-
-def same(what, got, expected, tolerance=2e-2):
-    got, expected = got.double(), expected.double()
-    off = (got - expected).abs().max().item() / max(expected.abs().max().item(), 1e-30)
-    if not off < tolerance:
-        sys.exit(f"{what}: off by {off:.2e} of the largest number")
-
-
-@triton.jit
-def matmul_kernel(a, b, c, M, N, K, sam, sak, sbk, sbn, scm, scn, BM: tl.constexpr, BN: tl.constexpr,
-                  BK: tl.constexpr, GROUP: tl.constexpr):
-    """Triton's tutorial product: blocks in groups of rows, so that L2 holds what they share."""
-    pid = tl.program_id(0)
-    rows, columns = tl.cdiv(M, BM), tl.cdiv(N, BN)
-    in_group = GROUP * columns
-    first = (pid // in_group) * GROUP
-    size = min(rows - first, GROUP)
-    m = first + (pid % in_group) % size
-    n = (pid % in_group) // size
-    at_m = (m * BM + tl.arange(0, BM)) % M
-    at_n = (n * BN + tl.arange(0, BN)) % N
-    at_k = tl.arange(0, BK)
-    a += at_m[:, None] * sam + at_k[None, :] * sak
-    b += at_k[:, None] * sbk + at_n[None, :] * sbn
-    sums = tl.zeros((BM, BN), dtype=tl.float32)
-    for k in range(0, tl.cdiv(K, BK)):
-        x = tl.load(a, mask=at_k[None, :] < K - k * BK, other=0.0)
-        y = tl.load(b, mask=at_k[:, None] < K - k * BK, other=0.0)
-        sums = tl.dot(x, y, sums)
-        a += BK * sak
-        b += BK * sbk
-    at_m = m * BM + tl.arange(0, BM)
-    at_n = n * BN + tl.arange(0, BN)
-    inside = (at_m[:, None] < M) & (at_n[None, :] < N)
-    tl.store(c + at_m[:, None] * scm + at_n[None, :] * scn, sums.to(c.dtype.element_ty), mask=inside)
-
-
-# Rows and columns of a tile, depth, warps, stages.
-TILINGS = [(128, 128, 32, 4, 4), (128, 64, 32, 4, 4), (64, 128, 32, 4, 4), (64, 64, 64, 4, 4), (64, 32, 64, 2, 5),
-           (32, 64, 64, 2, 5), (32, 32, 64, 2, 5), (16, 64, 128, 2, 4), (16, 32, 128, 2, 4)]
-
-
-def matmul(a, b, tiling):
-    (m, k), n = a.shape, b.shape[1]
-    c = torch.empty(m, n, dtype=bf16)
-    bm, bn, bk, warps, stages = tiling
-    grid = (triton.cdiv(m, bm) * triton.cdiv(n, bn),)
-    matmul_kernel[grid](a, b, c, m, n, k, *a.stride(), *b.stride(), *c.stride(), BM=bm, BN=bn, BK=bk, GROUP=8,
-                        num_warps=warps, num_stages=stages)
-    return c
-
-
-class Products(torch.utils._python_dispatch.TorchDispatchMode):
-    """Notes the sizes of torch's matrix products beside the profile: they are cuBLAS's, whose kernels cannot run
-    here, and count as perfect ones."""
-
-    def __torch_dispatch__(self, function, kinds, args=(), kwargs=None):
-        if function.overloadpacket is torch.ops.aten.mm:
-            (m, k), n = args[0].shape, args[1].shape[1]
-            with open(os.environ["SIMT_PROFILE"] + ".products", "a") as file:
-                file.write(json.dumps({"m": m, "n": n, "k": k}) + "\n")
-        return function(*args, **(kwargs or {}))
-
-
-def linear(m, n, k):
-    a, weight = normal(m, k), normal(n, k)
-    for tiling in TILINGS:
-        same("matmul", counted(lambda: matmul(a, weight.t(), tiling)), a.double() @ weight.double().t())
-
-
-def cublas(m, n, k):
-    a, weight = normal(m, k), normal(n, k)
-    same("matmul", counted(lambda: a @ weight.t()), a.double() @ weight.double().t())
 
 
 def rms(x, weight, eps):
@@ -137,10 +37,8 @@ def rms_norm_backward(rows, dim, eps):
     wide = [t.double().requires_grad_() for t in (x, weight)]
     rms(*wide, eps).backward(dy.double())
     rstd = (x.float().pow(2).mean(-1) + eps).rsqrt()
-    if not ON_GPU:
-        # On a tensor of the CPU it would launch one block.
-        source = inspect.getsource(liger.rms_norm_backward)
-        exec(source.replace("sm_count = 1\n", f"sm_count = {MULTIPROCESSORS}\n", 1), liger.__dict__)
+    # On a tensor of the CPU it would launch one block.
+    on_cpu(liger, "rms_norm_backward", "sm_count = 1\n", f"sm_count = {MULTIPROCESSORS}\n")
     block, warps = liger.calculate_settings(dim)
     dx, dw = counted(lambda: liger.rms_norm_backward(dy, x, weight, rstd, 0.0, 0, block, warps, False, None))
     same("dx", dx, wide[0].grad)
@@ -154,6 +52,21 @@ def add_rms_norm(rows, dim, eps):
     total = (x + residual).double()
     same("sum", s, total)
     same("add_rms_norm", y, rms(total, weight.double(), eps))
+
+
+def add_rms_norm_backward(rows, dim, eps):
+    """To the gradient of the sum, as ours has it, is added what comes from behind it."""
+    from liger_kernel.ops import fused_add_rms_norm as liger
+    total, weight, dy, behind = normal(rows, dim), normal(dim), normal(rows, dim), normal(rows, dim)
+    wide = [t.double().requires_grad_() for t in (total, weight)]
+    rms(*wide, eps).backward(dy.double())
+    rstd = (total.float().pow(2).mean(-1) + eps).rsqrt()
+    on_cpu(liger, "fused_add_rms_norm_backward", "sm_count = 1\n", f"sm_count = {MULTIPROCESSORS}\n")
+    block, warps = liger.calculate_settings(dim)
+    dx, _, dw = counted(lambda: liger.fused_add_rms_norm_backward(dy, behind, total, weight, rstd, 0.0, 0, block, warps, 2,
+                                                                  False))
+    same("dx", dx, wide[0].grad + behind.double())
+    same("dw", dw, wide[1].grad)
 
 
 def swiglu(rows, intermediate):
@@ -185,23 +98,6 @@ def rope(heads, tokens, positions):
     # Models project to [tokens, heads, size] and turn the axes.
     q, k = (t.transpose(1, 2).contiguous().transpose(1, 2) for t in (q, k))
     same("rope", counted(rope_forward, q, k, cos, sin)[0], expected)
-
-
-def linear_cross_entropy(m, n, k):
-    from liger_kernel.ops.fused_linear_cross_entropy import fused_linear_cross_entropy_forward as fused
-    x, weight = normal(m, k), (normal(n, k).float() * k**-0.5).to(bf16)
-    target = torch.randint(n, (m,))
-    wide = [t.double().requires_grad_() for t in (x, weight)]
-    expected = torch.nn.functional.cross_entropy(wide[0] @ wide[1].t(), target)
-    expected.backward()
-    x.requires_grad_()
-    weight.requires_grad_()
-    with torch.no_grad(), nullcontext() if ON_GPU else Products():
-        found = counted(fused, x, weight, target)
-    same("loss", found[0], expected)
-    gradients = [g for g in found[1:] if isinstance(g, torch.Tensor) and g.dim() == 2]
-    for gradient, of in zip(gradients, wide, strict=True):
-        same("gradient", gradient, of.grad)
 
 
 def attended(q, k, v, mask):
@@ -308,6 +204,27 @@ def sglang():
     return decode_attention
 
 
+def flashinfer(heads, trunk, sequences, new):
+    import flash_infer
+    assert new == 1 and trunk % flash_infer.PAGE == 0
+    size, groups = heads["head_dim"], heads["num_kv_heads"]
+    q = normal(len(sequences), heads["num_heads"], size)
+    # Pages of the trunk, which all rows have, and then those of each row.
+    shared = list(range(trunk // flash_infer.PAGE))
+    pages, count = [], len(shared)
+    for length in sequences:
+        own = -(-length // flash_infer.PAGE)
+        pages.append([*shared, *range(count, count + own)])
+        count += own
+    k, v = (normal(count, flash_infer.PAGE, groups, size) for _ in range(2))
+    lengths = [trunk + length for length in sequences]
+    o = flash_infer.decode(q, k, v, pages, lengths)
+    for row, length in enumerate(lengths):
+        look = torch.ones(1, length, dtype=torch.bool)
+        keys, values = (t[pages[row]].flatten(0, 1)[:length].double() for t in (k, v))
+        same("decode", o[row : row + 1], attended(q[row : row + 1].double(), keys, values, look))
+
+
 def attention_combine(heads, trunk, sequences, new):
     assert new == 1
     size, groups = heads["head_dim"], heads["num_kv_heads"]
@@ -345,4 +262,4 @@ if __name__ == "__main__":
             if not ON_GPU:
                 raise
             print(f"peers: {name} at {axes}: {error}", file=sys.stderr)
-        place += 1
+        common.place += 1

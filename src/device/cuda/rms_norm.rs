@@ -55,19 +55,19 @@ impl<T: Real> RmsNorm for Cuda<T> {
         at_least("rms_norm_backward", "dw", dw.len(), s.dim)?;
         let per = rows_per_block(s.rows).max(LEAST_ROWS);
         let blocks = s.rows.div_ceil(per);
-        let lanes = threads(s.dim, BACKWARD);
-        // A row that does not fit into the threads' packs keeps its sums in shared memory.
-        let (at_once, kept) =
-            match s.dim.is_multiple_of(PACK) && s.dim <= BACKWARD.packs * PACK * lanes {
-                true => ((BACKWARD.threads / lanes).min(per / 2), 0),
-                false => (1, s.dim),
-            };
+        let holds = backward::<T>();
+        let lanes = threads(s.dim, holds);
+        // A row that does not fit into the threads' packs is gone over by the block.
+        let held = s.dim.is_multiple_of(PACK) && s.dim <= holds.packs * PACK * lanes;
+        let most = if held { holds.threads / lanes } else { 1 };
+        // As many at once in every round.
+        let at_once = per.div_ceil(per.div_ceil(most));
         let mut partials = self.scratch::<f32>(if blocks > 1 { blocks * s.dim } else { 1 })?;
         let kernel = self.kernel("rms_norm_backward")?.input(x).input(w);
         let kernel = kernel.input(dy).output(dx).output(dw).output(&mut partials);
         let kernel = kernel.int(s.rows)?.int(per)?.int(lanes)?.int(s.dim)?;
-        let shared = (at_once - 1) * s.dim + kept;
-        let kernel = kernel.value(s.eps).shared(shared * size_of::<f32>());
+        let kernel = kernel.value(s.eps);
+        let kernel = kernel.shared(at_once * s.dim * size_of::<f32>());
         // SAFETY: a block stays in its rows, at most `rows` in each buffer, and in its row of `partials`, which it
         // has where there are several; its sums have their floats of shared memory.
         unsafe { kernel.launch([blocks, 1, 1], at_once * lanes) }
@@ -98,10 +98,12 @@ fn forward<T>() -> Holds {
     }
 }
 
-const BACKWARD: Holds = Holds {
-    packs: 4,
-    threads: 512,
-};
+fn backward<T>() -> Holds {
+    Holds {
+        packs: if size_of::<T>() == 2 { 5 } else { 4 },
+        threads: 512,
+    }
+}
 
 /// Threads for a row, in whole warps.
 fn threads(dim: usize, holds: Holds) -> usize {

@@ -1,27 +1,15 @@
 //! What the forward kernels and the one by queries are told: blocks of query rows, and the keys that they
 //! see.
 //!
-//! A row is a token and a query head of a group, numbered `token · group + head`: all rows of a key head
-//! are one matrix. Neighbouring segments below the same root share blocks, so that the keys of their
-//! trunks are read once for all of them.
+//! Neighbouring segments below the same root share blocks, so that the keys of their trunks are read once for all of
+//! them.
 
-use super::{KEYS, PIECE};
-use crate::ops::forest::{Forest, Mask, Segment};
+use super::KEYS;
+use super::runs::{Run, families, rows_of, runs, within};
+use crate::ops::forest::Forest;
 use bytemuck::{Pod, Zeroable};
 use std::cmp::Reverse;
 use std::ops::Range;
-
-/// Rows that see the same span of keys, as in `kernels/attention.cuh`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct Run {
-    pub first: i32,
-    pub last: i32,
-    pub key: i32,
-    pub keys: i32,
-    pub seen: i32,
-    pub causal: i32,
-}
 
 /// A block of rows, as in `kernels/attention.cuh`.
 #[repr(C)]
@@ -71,10 +59,10 @@ impl Blocks {
                 for first in (run.first as usize..run.last as usize).step_by(most) {
                     let rows = first..(run.last as usize).min(first + most);
                     let run = within(&run, group, &rows);
-                    for at in (0..run.keys).step_by(PIECE) {
+                    for at in (0..run.keys).step_by(run.piece as usize) {
                         let piece = Run {
                             key: run.key + at,
-                            keys: (run.keys - at).min(PIECE as i32),
+                            keys: (run.keys - at).min(run.piece),
                             seen: run.seen - at,
                             ..run
                         };
@@ -131,101 +119,6 @@ impl Blocks {
     }
 }
 
-/// Neighbouring segments with rows that have the same root above them.
-fn families(forest: &Forest) -> Vec<Vec<&Segment>> {
-    let mut families: Vec<Vec<&Segment>> = Vec::new();
-    for segment in forest.segments.iter().filter(|s| !s.rows.is_empty()) {
-        let root = segment.ancestors.first();
-        match families.last_mut() {
-            Some(family) if root.is_some() && family[0].ancestors.first() == root => {
-                family.push(segment);
-            }
-            _ => families.push(vec![segment]),
-        }
-    }
-    families
-}
-
-/// Rows of a family, which has at least one.
-fn rows_of(family: &[&Segment], group: usize) -> Range<usize> {
-    family[0].rows.start * group..family[family.len() - 1].rows.end * group
-}
-
-/// What `rows` of a family see: the ancestors' spans, a level after the other, then their own.
-fn runs(family: &[&Segment], group: usize, rows: Range<usize>) -> Vec<Run> {
-    let parts: Vec<(&Segment, Range<usize>)> = family
-        .iter()
-        .map(|s| {
-            let start = rows.start.max(s.rows.start * group);
-            (*s, start..rows.end.min(s.rows.end * group))
-        })
-        .filter(|(_, rows)| !rows.is_empty())
-        .collect();
-    let levels = parts.iter().map(|(s, _)| s.ancestors.len()).max();
-    let mut runs: Vec<Run> = Vec::new();
-    for level in 0..levels.unwrap_or(0) {
-        let first_of_level = runs.len();
-        for (segment, rows) in &parts {
-            let Some(span) = segment.ancestors.get(level) else {
-                continue;
-            };
-            let run = Run {
-                first: rows.start as i32,
-                last: rows.end as i32,
-                key: span.start as i32,
-                keys: span.len as i32,
-                seen: span.len as i32,
-                causal: 0,
-            };
-            let joins = |before: &Run| {
-                (before.last, before.key, before.keys) == (run.first, run.key, run.keys)
-            };
-            match runs[first_of_level..].last_mut().filter(|r| joins(r)) {
-                Some(before) => before.last = run.last,
-                None => runs.push(run),
-            }
-        }
-    }
-    // A trunk may have no keys.
-    runs.retain(|run| run.keys > 0);
-    for (segment, rows) in &parts {
-        if segment.mask == Mask::Ancestors {
-            continue;
-        }
-        let own = Run {
-            first: (segment.rows.start * group) as i32,
-            last: (segment.rows.end * group) as i32,
-            key: segment.own.start as i32,
-            keys: segment.own.len as i32,
-            seen: segment.own_visible(0) as i32,
-            causal: i32::from(segment.mask == Mask::Causal),
-        };
-        runs.push(within(&own, group, rows));
-    }
-    runs
-}
-
-/// A run's part for some of its rows.
-fn within(run: &Run, group: usize, rows: &Range<usize>) -> Run {
-    let (first, last) = (rows.start as i32, rows.end as i32);
-    if run.causal == 0 {
-        return Run {
-            first,
-            last,
-            ..*run
-        };
-    }
-    let token = |row: i32| row / group as i32;
-    let seen_by = |row: i32| run.seen + token(row) - token(run.first);
-    Run {
-        first,
-        last,
-        keys: seen_by(last - 1),
-        seen: seen_by(first),
-        ..*run
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,8 +130,10 @@ mod tests {
         Forest::packed(&[&[(5, None)][..], &below, &[(600, None)]].concat())
     }
 
-    fn run(fields: [i32; 6]) -> Run {
-        bytemuck::cast(fields)
+    /// Of a short trunk, or a segment's own.
+    fn run([first, last, key, keys, seen, causal]: [i32; 6]) -> Run {
+        let piece = if causal == 0 { 128 } else { 512 };
+        bytemuck::cast([first, last, key, keys, seen, causal, piece])
     }
 
     #[test]
@@ -287,7 +182,7 @@ mod tests {
         for item in &blocks.items {
             let run = blocks.runs[item.run as usize];
             assert_eq!((run.first, run.last), (item.first, item.first + item.rows));
-            assert!(run.keys <= PIECE as i32);
+            assert!(run.keys <= run.piece);
         }
         // A block across the border of the first piece: some of its rows see nothing of the second.
         let later = blocks
@@ -295,5 +190,23 @@ mod tests {
             .iter()
             .find(|r| r.key == 15 + 512 && r.seen <= 0);
         assert_eq!(later, Some(&run([1050, 1070, 527, 8, -1, 1])));
+    }
+
+    #[test]
+    fn few_rows_share_a_trunk_among_blocks() {
+        let below = [(1, Some(0)); 8];
+        let blocks = Blocks::split(
+            &Forest::packed(&[&[(320, None)][..], &below].concat()),
+            8,
+            64,
+        );
+        let of_trunk = |item: &&Item| blocks.runs[item.run as usize].causal == 0;
+        let keys: Vec<(i32, i32)> = blocks
+            .items
+            .iter()
+            .filter(of_trunk)
+            .map(|item| (item.rows, blocks.runs[item.run as usize].keys))
+            .collect();
+        assert_eq!(keys, [(64, 128), (64, 128), (64, 64)]);
     }
 }

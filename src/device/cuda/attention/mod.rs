@@ -7,6 +7,7 @@
 mod blocks;
 mod keys;
 mod plans;
+mod runs;
 
 pub(super) use plans::Plans;
 
@@ -20,9 +21,8 @@ use bytemuck::{Pod, Zeroable};
 use half::bf16;
 use plans::{Backward, Forward};
 
-/// Keys of a tile and of a piece, as in `kernels/attention.cuh`.
+/// Keys of a tile, as in `kernels/attention.cuh`.
 const KEYS: usize = 64;
-const PIECE: usize = 512;
 /// Head sizes that the tensor-core kernels are instantiated for.
 const HEAD_SIZES: [usize; 4] = [64, 80, 96, 128];
 /// The largest head size of the plain kernels.

@@ -2,8 +2,9 @@
 //! of a model ask for the same.
 
 use super::super::context::Context;
-use super::blocks::{Blocks, Item, Run};
+use super::blocks::{Blocks, Item};
 use super::keys::{KeyItem, KeyTiles, Visit};
+use super::runs::Run;
 use super::{Cuda, CudaBuffer, KEYS, group, on_tensor_cores, visit_rows};
 use crate::device::{Memory, Real, Result};
 use crate::ops::attention::Heads;
@@ -20,8 +21,10 @@ const FEWEST_VISITS: usize = 2;
 const ITEMS: usize = 96;
 /// Rows of a block of the plain kernels.
 const PLAIN_ROWS: usize = 32;
-/// What splitting costs, in tiles of 64 keys or visits to one: another launch, and the partial results.
-const SPLIT_COST: usize = 5;
+/// What splitting costs, another launch and the partial results: of the forward pass in tiles of 64 keys, of the
+/// backward in visits to one.
+const SPLIT_COST: usize = 3;
+const SHARE_COST: usize = 5;
 
 /// Lists of the forward pass.
 pub struct Forward {
@@ -131,7 +134,7 @@ fn key_tiles(heads: &Heads, forest: &Forest, rows: usize) -> KeyTiles {
     let longest = whole.items.first().map_or(0, |item| item.visits as usize);
     let visits = whole.visits.len() * heads.num_kv_heads;
     let share = visits.div_ceil(ITEMS).max(FEWEST_VISITS);
-    if share + SPLIT_COST < longest {
+    if share + SHARE_COST < longest {
         tiles(share)
     } else {
         whole
@@ -193,8 +196,14 @@ fn choose(heads: &Heads, forest: &Forest, gpu: &Context) -> (usize, Blocks) {
         }
     }
     if SPLIT_COST + 1 < best_time {
-        let split = Blocks::split(forest, group, KEYS);
+        let mut split = Blocks::split(forest, group, KEYS);
         if SPLIT_COST + time(&split) < best_time {
+            // Fewer rows a block while there are multiprocessors without any.
+            for rows in [KEYS / 2, KEYS / 4] {
+                if 2 * split.items.len() * kv_heads <= multiprocessors {
+                    split = Blocks::split(forest, group, rows);
+                }
+            }
             return (KEYS, split);
         }
     }
