@@ -3,7 +3,7 @@
 use crate::common::*;
 use crate::shapes;
 use lrem::device::{Device, Real};
-use lrem::ops::linear::{Linear, LinearShape, Weight, reference};
+use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat, reference};
 use lrem::workbench::contracts::linear_swiglu::errors;
 use proptest::prelude::*;
 
