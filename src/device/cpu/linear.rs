@@ -8,8 +8,8 @@ use crate::ops::linear::*;
 use std::cell::RefCell;
 
 /// Rows whose gates and ups are in memory at a time: so many that reading the weights again for others costs little,
-/// and so few that the activation finds what the product has left in a cache. Of 96, 192 and 512 the fastest for
-/// SmolLM2-135M (`benches/linear.rs`).
+/// and so few that the activation finds what the product has left in a cache. 96 and 512 take as long within
+/// what timings differ by (`benches/linear.rs`).
 const GATED_ROWS: usize = 192;
 
 thread_local! {
