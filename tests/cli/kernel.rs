@@ -64,7 +64,12 @@ fn the_projects_kernels_pass() {
 }
 
 /// Kernels that read what each slice of the work left: how many there are is the launch's choice.
-const OF_SLICES: [&str; 3] = ["info_nce_finish", "lce_finish", "top_k_merge"];
+const OF_SLICES: [&str; 4] = [
+    "attention_combine",
+    "info_nce_finish",
+    "lce_finish",
+    "top_k_merge",
+];
 
 /// A cost that is too high, too low or missing shows: no kernel moves less than it needs, and none of the
 /// project's much more.
