@@ -63,9 +63,10 @@ fn the_projects_kernels_pass() {
     assert!(unlaunched.is_empty(), "no shape launched {unlaunched:?}");
 }
 
-/// Kernels that read what each slice of the work left: how many there are is the launch's choice.
-const OF_SLICES: [&str; 4] = [
+/// Kernels that read what each slice of the work left, or leave it: how many there are is the launch's choice.
+const OF_SLICES: [&str; 5] = [
     "attention_combine",
+    "attention_few_64",
     "info_nce_finish",
     "lce_finish",
     "top_k_merge",
