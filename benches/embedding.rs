@@ -8,7 +8,7 @@ use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::embedding::Embedding;
 use lrem::ops::linear::{Linear, Weight, WeightFormat};
 use lrem::ops::philox::PhiloxStream;
-use shared::{MODELS, Model, plain, work};
+use shared::{MODELS, Model, plain, weight_bytes, work};
 
 fn embedding(c: &mut Criterion) {
     MODELS.iter().for_each(|model| of(c, model));
@@ -27,16 +27,16 @@ fn of(c: &mut Criterion, model: &Model) {
     for tokens in [1, 512] {
         let ids = &ids[..tokens];
         let tables = [
-            ("F32", 4.0, Weight::Master(&table)),
-            ("Bf16", 2.0, Weight::Packed(&packed[0])),
-            ("Int8", 1.125, Weight::Packed(&packed[1])),
-            ("Int4", 0.625, Weight::Packed(&packed[2])),
+            (WeightFormat::F32, Weight::Master(&table)),
+            (WeightFormat::Bf16, Weight::Packed(&packed[0])),
+            (WeightFormat::Int8, Weight::Packed(&packed[1])),
+            (WeightFormat::Int4, Weight::Packed(&packed[2])),
         ];
-        for (name, read, table) in tables {
+        for (format, table) in tables {
             let written = 4.0;
-            let bytes = (read + written) * (tokens * hidden) as f64;
+            let bytes = (weight_bytes(format) + written) * (tokens * hidden) as f64;
             group.throughput(Throughput::Bytes(bytes as u64));
-            group.bench_function(format!("{name} {tokens}"), |b| {
+            group.bench_function(format!("{format:?} {tokens}"), |b| {
                 b.iter(|| {
                     device
                         .embedding(vocab, hidden, table, ids, &mut out)

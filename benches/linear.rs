@@ -8,7 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat};
 use lrem::ops::swiglu::SwiGlu;
-use shared::{MODELS, Model, normals};
+use shared::{MODELS, Model, normals, weight_bytes};
 use std::time::Duration;
 
 /// Of the smallest model.
@@ -37,13 +37,7 @@ fn inference(c: &mut Criterion) {
         let w = normals(n * k);
         for format in WeightFormat::ALL {
             let packed = device.pack(&w, n, k, format).unwrap();
-            let weight = match format {
-                WeightFormat::F32 => 4.0,
-                WeightFormat::Bf16 => 2.0,
-                // And a scale for 32 of them.
-                WeightFormat::Int8 => 1.125,
-                WeightFormat::Int4 => 0.625,
-            };
+            let weight = weight_bytes(format);
             let mut group = c.benchmark_group(format!("linear/{name}/{format:?}"));
             for &m in rows {
                 let shape = LinearShape { m, n, k };

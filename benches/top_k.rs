@@ -6,7 +6,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::ops::linear::{Linear, WeightFormat};
 use lrem::ops::top_k::TopK;
-use shared::{MODELS, Model, normals};
+use shared::{MODELS, Model, normals, weight_bytes};
 
 fn top_k(c: &mut Criterion) {
     MODELS.iter().for_each(|model| of(c, model));
@@ -18,13 +18,7 @@ fn of(c: &mut Criterion, model: &Model) {
     let (rows, queries) = (normals(items * hidden), normals(64 * hidden));
     for format in WeightFormat::ALL {
         let packed = device.pack(&rows, items, hidden, format).unwrap();
-        let element = match format {
-            WeightFormat::F32 => 4.0,
-            WeightFormat::Bf16 => 2.0,
-            // And a scale for 32 of them.
-            WeightFormat::Int8 => 1.125,
-            WeightFormat::Int4 => 0.625,
-        };
+        let element = weight_bytes(format);
         let mut group = c.benchmark_group(format!("top_k/{}/{format:?}", model.name));
         for n in [1, 64] {
             group.throughput(Throughput::ElementsAndBytes {

@@ -3,6 +3,7 @@
 
 use criterion::Throughput;
 use lrem::ops::attention::Heads;
+use lrem::ops::linear::WeightFormat;
 use lrem::ops::philox::PhiloxStream;
 
 /// The sizes of a model's layers.
@@ -48,6 +49,16 @@ pub fn normals(len: usize) -> Vec<f32> {
 /// Numbers that are quick to make, for arrays of gigabytes.
 pub fn plain(len: usize) -> Vec<f32> {
     (0..len).map(|i| (i % 251) as f32 / 125.0 - 1.0).collect()
+}
+
+/// Bytes of a weight on the CPU, with its part of the scale that 32 share.
+pub fn weight_bytes(format: WeightFormat) -> f64 {
+    match format {
+        WeightFormat::F32 => 4.0,
+        WeightFormat::Bf16 => 2.0,
+        WeightFormat::Int8 => 1.125,
+        WeightFormat::Int4 => 0.625,
+    }
 }
 
 /// Flops, and bytes of `floats` that move.

@@ -51,13 +51,7 @@ pub fn load<D: Device>(
     let parameters = layout(&config).try_map(|slot| {
         index += 1;
         let values = values.of(&config, index - 1, slot)?;
-        Ok::<_, ModelError>(match format {
-            Some(format) if slot.matrix => {
-                let format = slot.packed_in(format);
-                Parameter::Packed(device.pack(&values, slot.rows(), slot.columns, format)?)
-            }
-            _ => Parameter::Master(device.upload(&values)?),
-        })
+        Ok::<_, ModelError>(Parameter::of(&*device, slot, &values, format)?)
     })?;
     Ok(Model::new(device, config, parameters, context)?)
 }

@@ -1,6 +1,6 @@
 //! Tensors on a device: trainable ones, and packed copies of them for inference.
 
-use super::tensors::layout;
+use super::tensors::{Slot, layout};
 use super::transformer::Model;
 use crate::device::{Buffer, Device, DeviceError, Result};
 use crate::ops::linear::{Weight, WeightFormat};
@@ -14,6 +14,22 @@ pub enum Parameter<D: Device> {
 }
 
 impl<D: Device> Parameter<D> {
+    /// The tensor of a slot with these values: a matrix as its model is packed in `format`, where there is one.
+    pub(super) fn of(
+        device: &D,
+        slot: &Slot,
+        values: &[f32],
+        format: Option<WeightFormat>,
+    ) -> Result<Self> {
+        Ok(match format.filter(|_| slot.matrix) {
+            Some(format) => {
+                let format = slot.packed_in(format);
+                Parameter::Packed(device.pack(values, slot.rows(), slot.columns, format)?)
+            }
+            None => Parameter::Master(device.upload(values)?),
+        })
+    }
+
     /// As a factor of a product.
     pub fn weight(&self) -> Weight<'_, D> {
         match self {
@@ -60,15 +76,7 @@ impl<D: Device> Model<D> {
         let parameters = self.parameters.try_map(|p| {
             let slot = slots.next().expect("a slot for every tensor");
             let values = self.device.download(p.master()?, slot.len())?;
-            Ok::<_, DeviceError>(if slot.matrix {
-                let format = slot.packed_in(format);
-                Parameter::Packed(
-                    self.device
-                        .pack(&values, slot.rows(), slot.columns, format)?,
-                )
-            } else {
-                Parameter::Master(self.device.upload(&values)?)
-            })
+            Parameter::of(&*self.device, slot, &values, Some(format))
         })?;
         Model::new(
             self.device.clone(),
