@@ -50,7 +50,7 @@ pub mod reference {
 
     /// `out[rows, intermediate]`.
     pub fn swiglu(intermediate: usize, gate_up: &[f64]) -> Vec<f64> {
-        let rows = gate_up.chunks_exact(2 * intermediate);
+        let rows = gate_up.chunks_exact(2 * intermediate.max(1));
         rows.flat_map(|row| {
             let (gate, up) = row.split_at(intermediate);
             gate.iter().zip(up).map(|(g, u)| g * sigmoid(*g) * u)
@@ -61,8 +61,8 @@ pub mod reference {
     /// `dgate_up[rows, 2·intermediate]` of `Σ dout · out`.
     pub fn swiglu_backward(intermediate: usize, gate_up: &[f64], dout: &[f64]) -> Vec<f64> {
         let mut dgate_up = Vec::with_capacity(gate_up.len());
-        let rows = gate_up.chunks_exact(2 * intermediate);
-        for (row, dout) in rows.zip(dout.chunks_exact(intermediate)) {
+        let rows = gate_up.chunks_exact(2 * intermediate.max(1));
+        for (row, dout) in rows.zip(dout.chunks_exact(intermediate.max(1))) {
             let (gate, up) = row.split_at(intermediate);
             dgate_up.extend((0..intermediate).map(|j| {
                 let s = sigmoid(gate[j]);
