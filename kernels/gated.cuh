@@ -18,22 +18,34 @@ struct Gated : P {
     static constexpr int kN = P::kN / 2, kWarpN = P::kWarpN / 2, kJ = P::kJ / 2;
 
     using Element = typename P::B::Element;
-    using Half = Tile<Element, kWarpN, P::kDepth, Major::kDepth>;
-    static_assert(P::kDeepB && Half::kRows % Half::kPeriod == 0, "halves are laid out as parts of one tile");
+    static_assert(P::kDeepB);
 
     __device__ static int column(int j) {
         return threadIdx.x / kWarp % (P::kN / P::kWarpN) * kWarpN + 8 * (j / 2) + 2 * (threadIdx.x % 4) + j % 2;
     }
 
-    __device__ static void fetch_b(char* stage, const Matrix<Element>& b, int column, int depth) {
-        const int rows = b.rows / 2;
-        const Matrix<Element> gates{b.data, rows, b.columns};
-        const Matrix<Element> ups{b.data + static_cast<size_t>(rows) * b.columns, rows, b.columns};
-#pragma unroll
-        for (int half = 0; half < P::kN / kWarpN; ++half)
-            fetch<Half, P::kThreads, P::kWide>(stage + P::A::kBytes + half * Half::kBytes, half % 2 == 0 ? gates : ups,
-                                               column + half / 2 * kWarpN, depth);
-    }
+    class ReadB {
+        using Half = Tile<Element, kN, P::kDepth, Major::kDepth>;
+        Reader<Half, P::kThreads, P::kWide, kWarpN> gates, ups;
+
+        __device__ static Matrix<Element> half(const Matrix<Element>& b, int at) {
+            const int rows = b.rows / 2;
+            return {b.data + static_cast<size_t>(at) * rows * b.columns, rows, b.columns};
+        }
+
+    public:
+        __device__ ReadB(const Matrix<Element>& b, int column, int depth)
+            : gates(half(b, 0), column, depth), ups(half(b, 1), column, depth) {}
+        __device__ void cut(int depth) {
+            gates.cut(depth);
+            ups.cut(depth);
+        }
+        template <int kAt>
+        __device__ void fetch(char* stage) {
+            gates.template fetch<kAt>(stage);
+            ups.template fetch<kAt + kWarpN * Half::kRowBytes>(stage);
+        }
+    };
 };
 
 // The gated sums of all threads, whose tile starts at (row, column) of y[m, n], into y. Gates and ups are rounded to the

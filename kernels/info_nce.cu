@@ -72,12 +72,25 @@ struct Targets : Small<wide> {
     using B = typename Base::B;
     using FromB = TargetRows;
 
-    __device__ static void fetch_b(char* stage, const TargetRows& b, int query, int depth) {
+    struct ReadB {
+        TargetRows b;
+        int query, depth;
+
+        __device__ ReadB(const TargetRows& b, int query, int depth) : b(b), query(query), depth(depth) {}
+        __device__ void cut(int) {}
+        template <int kAt>
+        __device__ void fetch(char* stage) {
+            fetch_rows(stage + kAt, b, query, depth);
+            depth += Base::kDepth;
+        }
+    };
+
+    __device__ static void fetch_rows(char* tile, const TargetRows& b, int query, int depth) {
         const int chunk = threadIdx.x % B::kChunks, width = b.items.columns;
         const int column = depth + chunk * B::kPack;
 #pragma unroll
         for (int r = threadIdx.x / B::kChunks; r < Base::kN; r += Base::kThreads / B::kChunks) {
-            char* to = stage + Base::A::kBytes + B::offset(r, chunk);
+            char* to = tile + B::offset(r, chunk);
             const bool there = query + r < b.queries && column < width;
             const size_t row = there ? b.target[query + r] : 0;
             const float* from = b.items.data + row * width + column;

@@ -122,8 +122,10 @@ using F32AnyTn = F32<false, kOuter, kOuter>;
 
 // `part_steps` steps of the depth for each of gridDim.y parts, whose results lie m · n apart. n: the columns of A · B,
 // of which y has half as many where they are gated.
+//
+// Shared memory decides how many blocks there are at once, so the compiler may take all registers.
 template <class P, typename O>
-__global__ void __launch_bounds__(P::kThreads)
+__global__ void __launch_bounds__(P::kThreads, 1)
     linear(const typename P::A::Element* a, const typename P::B::Element* b, const float* bias, O* y,
            int m, int n, int k, int part_steps, int accumulate) {
     extern __shared__ __align__(128) char shared[];

@@ -10,7 +10,7 @@ template <class Weights>
 using Skinny = QuantisedProduct<Weights, __nv_bfloat16, 16, 16, 64, 1, 1, 8, true>;
 
 template <class P, typename O>
-__global__ void __launch_bounds__(P::kThreads)
+__global__ void __launch_bounds__(P::kThreads, 3)
     linear_quantised(const typename P::A::Element* x, const unsigned char* q,
                      const typename P::Scale* scales, const float* bias, O* y, int m, int n, int k,
                      int scale_columns, int accumulate) {

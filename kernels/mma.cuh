@@ -23,6 +23,20 @@ __device__ inline void copy_async(unsigned to, const void* from, bool there) {
                  "r"(there ? 16 : 0));
 }
 
+// The same, where `there` has bit `bit`. As a test and a choice, which ptxas turns into one instruction for all bits of
+// a word (R2P); of a shifted word it makes three for each.
+__device__ inline void copy_async(unsigned to, const void* from, unsigned there, int bit) {
+    asm volatile(
+        "{\n"
+        ".reg .pred set;\n"
+        ".reg .b32 one, size;\n"
+        "and.b32 one, %2, %3;\n"
+        "setp.ne.b32 set, one, 0;\n"
+        "selp.b32 size, 16, 0, set;\n"
+        "cp.async.cg.shared.global [%0], [%1], 16, size;\n"
+        "}\n" ::"r"(to), "l"(from), "r"(there), "r"(1 << bit));
+}
+
 // Closes a group of copies.
 __device__ inline void commit_copies() { asm volatile("cp.async.commit_group;\n"); }
 

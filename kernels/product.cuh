@@ -43,13 +43,13 @@ struct Product {
     __device__ static bool multiplies() { return true; }
     __device__ static float sum(const Sums& sums, int i, int j) { return sums[i][j]; }
 
-    // Fetches the operands of one step: of A from (row, depth), of B from (column, depth).
-    __device__ static void fetch_a(char* stage, const FromA& a, int row, int depth) {
-        fetch<A, kThreads, kWide>(stage, a, kDeepA ? row : depth, kDeepA ? depth : row);
-    }
-    __device__ static void fetch_b(char* stage, const FromB& b, int column, int depth) {
-        fetch<B, kThreads, kWide>(stage + A::kBytes, b, kDeepB ? column : depth,
-                                  kDeepB ? depth : column);
+    // Fetch the operands, step after step: of A from (row, depth) on, of B from (column, depth) on.
+    using ReadA = Reader<A, kThreads, kWide>;
+    using ReadB = Reader<B, kThreads, kWide>;
+
+    // Steps from `start` on that do not reach beyond the depth's end.
+    __device__ static int whole_steps(const FromA& a, int start) {
+        return max(0, (kDeepA ? a.columns : a.rows) - start) / kDepth;
     }
 
     __device__ static void clear(Sums& sums) {
@@ -135,37 +135,66 @@ struct Product {
 template <class P, class Take>
 __device__ void multiply_tiles(char* shared, const typename P::FromA& a, const typename P::FromB& b,
                                int row, int column, int tiles, int start, int steps, Take take) {
-    int fetched = 0, fetched_step = 0, fetched_column = column;
-    auto fetch_next = [&](int stage) {
+    const int whole = min(P::whole_steps(a, start), steps);
+    typename P::ReadA read_a(a, row, start);
+    typename P::ReadB read_b(b, column, start);
+    // Tiles that are fetched, steps of the next one, and the steps from there on that are fetched alike: up to the next
+    // tile's start, or to where the depth ends. So the innermost loop need not look.
+    int fetched = 0, fetched_step = 0, alike = whole;
+    auto turn = [&] {
+        if (fetched_step == steps) {
+            fetched_step = 0;
+            ++fetched;
+            read_a = typename P::ReadA(a, row, start);
+            read_b = typename P::ReadB(b, column + fetched * P::kN, start);
+        }
+        alike = whole - fetched_step;
+        if (alike <= 0) {
+            alike = 1;
+            read_a.cut(start + fetched_step * P::kDepth);
+            read_b.cut(start + fetched_step * P::kDepth);
+        }
+    };
+    auto fetch_next = [&](char* stage) {
         if (fetched < tiles) {
-            char* at = shared + stage * P::kStageBytes;
-            const int depth = start + fetched_step * P::kDepth;
-            P::fetch_a(at, a, row, depth);
-            P::fetch_b(at, b, fetched_column, depth);
-            if (++fetched_step == steps) {
-                fetched_step = 0;
-                fetched_column += P::kN;
-                ++fetched;
-            }
+            read_a.template fetch<0>(stage);
+            read_b.template fetch<P::A::kBytes>(stage);
         }
         commit_copies();
     };
-    auto after = [](int stage) { return stage + 1 == P::kStages ? 0 : stage + 1; };
+    if (alike == 0) turn();
 
-#pragma unroll
-    for (int stage = 0; stage < P::kStages - 1; ++stage) fetch_next(stage);
-    int stage = 0, free = P::kStages - 1;
-    for (int tile = 0; tile < tiles; ++tile) {
-        typename P::Sums sums;
-        P::clear(sums);
-        for (int step = 0; step < steps; ++step) {
+    constexpr unsigned kEnd = P::kStages * P::kStageBytes;
+    unsigned stage = 0, free = kEnd - P::kStageBytes;
+#pragma unroll 1
+    for (unsigned ahead = 0; ahead < free; ahead += P::kStageBytes) {
+        fetch_next(shared + ahead);
+        ++fetched_step;
+        if (--alike == 0) turn();
+    }
+    int left = steps;
+    typename P::Sums sums;
+    P::clear(sums);
+    for (int tile = 0; tile < tiles;) {
+        const int run = min(left, alike);
+        for (int i = 0; i < run; ++i) {
             await_copies<P::kStages - 2>();
             __syncthreads();  // this step is there for all, and all have left the stage before it
-            fetch_next(free);
-            P::multiply(shared + stage * P::kStageBytes, sums);
+            fetch_next(shared + free);
+            P::multiply(shared + stage, sums);
             free = stage;
-            stage = after(stage);
+            stage += P::kStageBytes;
+            if (stage == kEnd) stage = 0;
         }
-        take(sums, column + tile * P::kN);
+        fetched_step += run;
+        alike -= run;
+        left -= run;
+        if (alike == 0) turn();
+        if (left == 0) {
+            take(sums, column + tile * P::kN);
+            P::clear(sums);
+            left = steps;
+            ++tile;
+        }
     }
 }

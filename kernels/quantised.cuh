@@ -108,12 +108,24 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
     static constexpr int kScalesAt = A::kBytes + B::kBytes;
     static constexpr int kStageBytes = kScalesAt + ceil_div(Scales::kBytes, 128) * 128;
 
-    __device__ static void fetch_b(char* stage, const FromB& b, int column, int depth) {
-        const int group = depth / kGroup;
-        fetch<B, Base::kThreads, true>(stage + A::kBytes, b.weights, column,
-                                      group * kGroupBytes<Weights>);
-        fetch<Scales, Base::kThreads, true>(stage + kScalesAt, b.scales, group, column);
-    }
+    class ReadB {
+        Reader<B, Base::kThreads, true> weights;
+        Reader<Scales, Base::kThreads, true> scales;
+
+    public:
+        __device__ ReadB(const FromB& b, int column, int depth)
+            : weights(b.weights, column, depth / kGroup * kGroupBytes<Weights>),
+              scales(b.scales, column, depth / kGroup) {}
+        __device__ void cut(int depth) {
+            weights.cut(depth / kGroup * kGroupBytes<Weights>);
+            scales.cut(depth / kGroup);
+        }
+        template <int kAt>
+        __device__ void fetch(char* stage) {
+            weights.template fetch<kAt>(stage);
+            scales.template fetch<kAt + B::kBytes>(stage);
+        }
+    };
 
     // The chunk of a column's weight at `depth`.
     __device__ static const char* chunk(const char* stage, int column, int depth) {

@@ -67,42 +67,112 @@ struct Tile {
     }
 };
 
-// Fetches the tile of `from` that starts at (row, column); what lies outside is zero. With kWide,
-// rows start at multiples of 16 bytes and the copies are asynchronous; else elements come one by one
-// and are there at the next barrier.
-template <class Tile, int kThreads, bool kWide, typename T>
-__device__ void fetch(char* tile, const Matrix<T>& from, int row, int column) {
-    constexpr int kStep = kThreads / Tile::kChunks;
-    static_assert(kThreads % Tile::kChunks == 0 &&
+// The same number, of which the compiler does not know how it came about: it keeps it, where it would compute it anew in
+// every step.
+__device__ inline int kept(int x) {
+    asm("" : "+r"(x));
+    return x;
+}
+
+// A thread's part in fetching an operand's tiles, from the one at (outer, depth) on and then step after step along the
+// depth; what lies outside of the matrix is zero. With kWide, rows start at multiples of 16 bytes and the copies are
+// asynchronous; else elements come one by one and are there at the next barrier.
+//
+// From step to step a thread keeps where its first chunk lies and a bit for each of its chunks that is there, so that
+// a step computes no bounds. Only where the depth ends, bits are taken away.
+//
+// In shared memory kRun rows of the tile lie together, and the next kRun behind as many of another.
+template <class Tile, int kThreads, bool kWide, int kRun = Tile::kRows>
+class Reader {
+    using T = typename Tile::Element;
+    static constexpr bool kDeep = Tile::kAlong == Major::kDepth;
+    // Rows between two chunks of a thread, and its chunks.
+    static constexpr int kStep = kThreads / Tile::kChunks, kPasses = ceil_div(Tile::kRows, kStep);
+    static_assert(kThreads % Tile::kChunks == 0 && kPasses <= 32 &&
                   (Tile::kRows % kStep == 0 || kStep % Tile::kRows == 0));
-    const int chunk = threadIdx.x % Tile::kChunks;
-    const int first = threadIdx.x / Tile::kChunks;
-    if (kStep > Tile::kRows && first >= Tile::kRows) return;
-    row += first;
-    column += chunk * Tile::kPack;
-    const T* at = from.data + static_cast<size_t>(row) * from.columns + column;
-    const size_t stride = static_cast<size_t>(kStep) * from.columns;
-    if constexpr (kWide) {
-        const unsigned to = shared_address(tile) + Tile::offset(first, chunk);
-        const int rows = column < from.columns ? from.rows - row : 0;
+    static_assert(kRun == Tile::kRows || (kRun % kStep == 0 && kRun % Tile::kPeriod == 0));
+
+    Matrix<T> from;
+    int outer, depth;
+    const T* at;
+    unsigned there;
+    int slot, stride;
+
+    __device__ static int chunk() { return threadIdx.x % Tile::kChunks; }
+    __device__ static int first() { return threadIdx.x / Tile::kChunks; }
+    __device__ int row() const { return (kDeep ? outer : depth) + first(); }
+    __device__ int column() const { return (kDeep ? depth : outer) + chunk() * Tile::kPack; }
+
+    // The row in shared memory of row `row` of the tile.
+    __device__ static constexpr int place(int row) { return row / kRun * 2 * kRun + row % kRun; }
+    // The chunks that lie within `rows` rows from this thread's first on.
+    __device__ static unsigned within(int rows) {
+        unsigned bits = 0;
 #pragma unroll
-        for (int pass = 0; pass < ceil_div(Tile::kRows, kStep); ++pass) {
-            const int r = pass * kStep;
-            if constexpr (kStep % Tile::kPeriod == 0)
-                copy_async(Tile::moved(to, r, 0), at, r < rows);
+        for (int pass = 0; pass < kPasses; ++pass) bits |= (pass * kStep < rows) << pass;
+        return bits;
+    }
+
+public:
+    __device__ Reader(const Matrix<T>& from, int outer, int depth) : from(from), outer(outer), depth(depth) {
+        at = from.data + static_cast<size_t>(row()) * from.columns + column();
+        there = kDeep ? within(from.rows - row()) : column() < from.columns ? ~0u : 0;
+        slot = kept(Tile::offset(first(), chunk()));
+        stride = kept(from.columns);
+    }
+
+    // Wanted before a tile that reaches beyond the depth's end, which starts at `depth`.
+    __device__ void cut(int depth) {
+        if constexpr (kDeep)
+            there = depth + chunk() * Tile::kPack < from.columns ? there : 0;
+        else
+            there &= within(from.rows - depth - first());
+    }
+
+    // Fetches a tile to kAt bytes behind `stage`, and turns to the next.
+    template <int kAt>
+    __device__ void fetch(char* stage) {
+        if (kStep <= Tile::kRows || first() < Tile::kRows) {
+            if constexpr (kWide)
+                fetch_chunks<kAt>(shared_address(stage));
             else
-                copy_async(shared_address(tile + Tile::offset(first + r, chunk)), at, r < rows);
-            at += stride;
+                fetch_elements(stage + kAt);
         }
-    } else {
+        depth += kDeep ? Tile::kColumns : Tile::kRows;
+    }
+
+private:
+    template <int kAt>
+    __device__ void fetch_chunks(unsigned stage) {
+        const T* row = at;
+#pragma unroll
+        for (int pass = 0; pass < kPasses; ++pass) {
+            const int to = place(pass * kStep);
+            if constexpr (kStep % Tile::kPeriod == 0)
+                copy_async(Tile::moved(stage + slot, to, 0) + kAt, row, there, pass);
+            else
+                copy_async(stage + Tile::offset(first() + to, chunk()) + kAt, row, there, pass);
+            row += static_cast<long long>(kStep) * stride;
+        }
+        if (kDeep)
+            at += Tile::kColumns;
+        else if (kPasses * kStep == Tile::kRows)
+            at = row;
+        else
+            at += static_cast<long long>(Tile::kRows) * stride;
+    }
+
+    __device__ void fetch_elements(char* tile) {
+        const T* start = at;
 #pragma unroll 1
         for (int r = 0; r < Tile::kRows; r += kStep) {
             Pack<T, Tile::kPack> pack;
 #pragma unroll
             for (int e = 0; e < Tile::kPack; ++e)
-                pack.at[e] = row + r < from.rows && column + e < from.columns ? at[e] : T{};
-            store<Tile::kPack>(reinterpret_cast<T*>(tile + Tile::offset(first + r, chunk)), pack);
-            at += stride;
+                pack.at[e] = row() + r < from.rows && column() + e < from.columns ? start[e] : T{};
+            store<Tile::kPack>(reinterpret_cast<T*>(tile + Tile::offset(first() + place(r), chunk())), pack);
+            start += static_cast<size_t>(kStep) * from.columns;
         }
+        at += kDeep ? Tile::kColumns : static_cast<size_t>(Tile::kRows) * from.columns;
     }
-}
+};
