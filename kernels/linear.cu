@@ -18,15 +18,17 @@
 //           `any` take every row length; for the others rows of A and B start at multiples of 16 bytes.
 // Tiling    large   128 × 128 by 4 warps of 64 × 64, steps of 32 along the depth, 4 stages, 64 KiB,
 //                   and 68 KiB for the tile of C
+//           broad   128 × 96 by 4 warps of 64 × 48, steps of 32, 4 stages, 56 KiB: nt alone, where large tiles
+//                   leave many multiprocessors without one
 //           tall    128 × 64 by 4 warps of 64 × 32, steps of 64, 3 stages, 72 KiB: for rows and columns that
-//                   fill a GPU with neither of the others
+//                   fill a GPU with none of the others
 //           medium  64 × 64 by 4 warps of 32 × 32, steps of 64, 3 stages, 48 KiB
 //           skinny  16 × 16 by one warp, steps of 64, 8 stages, 32 KiB: for decoding. Bound by the
 //                   weights, of which all blocks together keep 28 KiB each under way.
 //           Blocks run through groups of 8 tiles along m, so that a wave of them shares what it reads.
 //           Gated, half the rows of a tile of B are gates and half their ups: as many blocks, of tiles of C half
 //           as wide.
-// Registers The sums (large 128 a thread, tall 64, medium and skinny 32 and 8), operands of one step of mma.
+// Registers The sums (large 128 a thread, broad 96, tall 64, medium and skinny 32 and 8), operands of one step of mma.
 //           Gated, a thread holds gates and their ups and writes their product alone.
 // Shared    Operands by cp.async, 16 bytes a copy, in swizzled tiles (tile.cuh): copies and ldmatrix
 //           without bank conflicts. Then the tile of C in f32, rows 8 words apart modulo 32, so that
@@ -46,6 +48,7 @@
 //           split among blocks by a rule that knows the shape alone.
 //
 // instance: linear_nt_bf16_large = linear<LargeNt, Bf16>
+// instance: linear_nt_bf16_broad = linear<BroadNt, Bf16>
 // instance: linear_nt_bf16_tall = linear<TallNt, Bf16>
 // instance: linear_nt_bf16_medium = linear<MediumNt, Bf16>
 // instance: linear_nt_bf16_skinny = linear<SkinnyNt, Bf16>
@@ -56,6 +59,7 @@
 // instance: linear_swiglu_nt_bf16_skinny = linear<Gated<SkinnyNt>, Bf16>
 // instance: linear_swiglu_nt_bf16_any = linear<Gated<AnyNt>, Bf16>
 // instance: logits_nt_bf16_large = linear<LargeNt, float>
+// instance: logits_nt_bf16_broad = linear<BroadNt, float>
 // instance: logits_nt_bf16_tall = linear<TallNt, float>
 // instance: logits_nt_bf16_medium = linear<MediumNt, float>
 // instance: logits_nt_bf16_skinny = linear<SkinnyNt, float>
@@ -106,6 +110,7 @@ using SkinnyNt = Product<Bf16, Bf16, 16, 16, 64, 1, 1, 8, true, kDepth, kDepth>;
 using LargeNt = Large<kDepth, kDepth>;
 using LargeNn = Large<kDepth, kOuter>;
 using LargeTn = Large<kOuter, kOuter>;
+using BroadNt = Product<Bf16, Bf16, 128, 96, 32, 2, 2, 4, true, kDepth, kDepth>;
 using TallNt = Tall<kDepth, kDepth>;
 using TallNn = Tall<kDepth, kOuter>;
 using MediumNt = Medium<true, kDepth, kDepth>;

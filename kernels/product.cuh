@@ -144,7 +144,10 @@ __device__ void multiply_tiles(char* shared, const typename P::FromA& a, const t
     auto turn = [&] {
         if (fetched_step == steps) {
             fetched_step = 0;
-            ++fetched;
+            if (++fetched == tiles) {
+                alike = tiles * steps;  // nothing is fetched any more
+                return;
+            }
             read_a = typename P::ReadA(a, row, start);
             read_b = typename P::ReadB(b, column + fetched * P::kN, start);
         }

@@ -10,15 +10,18 @@ const WIDE: usize = 1000;
 const FEW: usize = 24;
 const ULP: f64 = f32::EPSILON as f64;
 
+/// Rows of which each fills a GPU best with other tiles.
 #[test]
 fn forward_agrees_and_a_row_keeps_its_bits() {
-    forward(MANY);
-}
-
-/// So many that tiles of 128 × 64 fill a GPU best.
-#[test]
-fn tall_tiles_agree_and_a_row_keeps_its_bits() {
-    forward(400);
+    for (m, tile) in [(1240, "large"), (MANY, "broad"), (400, "tall"), (70, "medium")] {
+        forward(m);
+        let Some(device) = gpu_bf16() else { continue };
+        for op in ["linear", "logits"] {
+            let name = format!("{op}_nt_bf16_{tile}");
+            let launched = device.context().launched();
+            assert!(launched.contains(&name), "{name} was not: {launched:?}");
+        }
+    }
 }
 
 fn forward(m: usize) {

@@ -78,15 +78,13 @@ impl<T: Real> Cuda<T> {
     ) -> Result<()> {
         let wide = by.is_empty() && Self::wide(&[p.k]);
         let widest = size.max(size_of::<T>());
+        let gated = matches!(kind, Kind::Gated);
         let tiling = match by {
-            "" => self.fitting(Tiling::with_skinny(size, wide, p.m, p.n), p),
+            "" => self.fitting(Tiling::of_weight(size, wide, p.m, p.n, gated), p),
             _ => Tiling::new(widest, wide, p.m, p.n),
         };
         let name = format!("{}_nt_{}{by}_{}", kind.name(), T::NAME, tiling.name);
-        let majors = match kind {
-            Kind::Gated => Majors::GatedNt,
-            _ => Majors::Nt,
-        };
+        let majors = if gated { Majors::GatedNt } else { Majors::Nt };
         let kernel = self.operands(&name, tiling, majors, p)?.value(bias);
         let shared = tiling.shared(size_of::<T>(), size);
         multiply(kernel.shared(shared), tiling, p, (1, tiling.steps(p.k)))

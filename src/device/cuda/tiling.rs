@@ -19,6 +19,8 @@ pub(super) struct Tiling {
 
 /// For many rows and columns.
 const LARGE: Tiling = tiling("large", 128, 128, 32, 4, 128);
+/// For a weight's rows alone.
+const BROAD: Tiling = tiling("broad", 128, 96, 32, 4, 128);
 const TALL: Tiling = tiling("tall", 128, 64, 64, 3, 128);
 const MEDIUM: Tiling = tiling("medium", 64, 64, 64, 3, 128);
 /// The same on Hopper, by warpgroups and one warp that fetches (`kernels/linear.sm_90a.cu`).
@@ -93,10 +95,15 @@ impl Tiling {
         }
     }
 
-    /// As [`Tiling::new`] where there are instances for few rows.
-    pub fn with_skinny(size: usize, wide: bool, m: usize, n: usize) -> Tiling {
+    /// As [`Tiling::new`] for the rows of a weight, of which there are instances for few rows of activations and, if
+    /// the columns are not gated, one that keeps tensor cores busy for 192 cycles.
+    pub fn of_weight(size: usize, wide: bool, m: usize, n: usize, gated: bool) -> Tiling {
         match (size, wide) {
             (2, true) if m <= SKINNY_ROWS => SKINNY,
+            (2, true) if !gated => {
+                let tiles = [(LARGE, 256), (BROAD, 192), (TALL, 144), (MEDIUM, 96)];
+                shortest(&tiles, MULTIPROCESSORS, m, n)
+            }
             _ => Tiling::new(size, wide, m, n),
         }
     }
@@ -104,7 +111,7 @@ impl Tiling {
     /// What Hopper has in this one's place for a product `[m, n]`, by the same rule: of both, 16 steps of a block
     /// keep an H100's shared memory busy longest, for 160 and 64 cycles.
     pub fn on_hopper(self, m: usize, n: usize) -> Tiling {
-        if !["large", "tall", "medium"].contains(&self.name) {
+        if !["large", "broad", "tall", "medium"].contains(&self.name) {
             return self;
         }
         let tiles = [(WARPGROUPS, 160), (WARPGROUP, 64)];

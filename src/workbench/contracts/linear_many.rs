@@ -9,8 +9,9 @@ use crate::workbench::{Draw, Probe};
 
 const ULP: f64 = f32::EPSILON as f64;
 
-/// Tiles of 128 × 128 and of 128 × 64 that fill a GPU: half of each of them, and little behind every element.
-const LARGE: [LinearShape; 2] = [with_columns(8568), with_columns(6392)];
+/// Tiles of 128 × 128, of 128 × 96 and of 128 × 64 that fill a GPU: half of each of them, and little behind every
+/// element.
+const LARGE: [LinearShape; 3] = [with_columns(10376), with_columns(8568), with_columns(6392)];
 
 const fn with_columns(n: usize) -> LinearShape {
     LinearShape { m: 65, n, k: 8 }
@@ -24,7 +25,7 @@ pub fn products<D: Device>(seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
     let device = probe.device;
     // Of f32 there are no larger tiles.
     if device.training_format() == WeightFormat::Bf16 {
-        for (shape, seed) in LARGE.into_iter().zip([seed, seed ^ 1]) {
+        for (shape, seed) in LARGE.into_iter().zip([seed, seed ^ 1, seed ^ 2]) {
             large(shape, seed, probe)?;
         }
     }
