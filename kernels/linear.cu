@@ -80,9 +80,12 @@
 // instance: linear_nn_f32_any = linear<F32AnyNn, float>
 // instance: linear_tn_f32_medium = linear<F32Tn, float>
 // instance: linear_tn_f32_any = linear<F32AnyTn, float>
-// instance: linear_nt_bf16_by_f32_any = linear<Mixed<Bf16, float>, Bf16>
-// instance: logits_nt_bf16_by_f32_any = linear<Mixed<Bf16, float>, float>
-// instance: linear_nt_f32_by_bf16_any = linear<Mixed<float, Bf16>, float>
+// instance: linear_nt_bf16_by_f32_medium = linear<Mixed<Bf16, float, true>, Bf16>
+// instance: linear_nt_bf16_by_f32_any = linear<Mixed<Bf16, float, false>, Bf16>
+// instance: logits_nt_bf16_by_f32_medium = linear<Mixed<Bf16, float, true>, float>
+// instance: logits_nt_bf16_by_f32_any = linear<Mixed<Bf16, float, false>, float>
+// instance: linear_nt_f32_by_bf16_medium = linear<Mixed<float, Bf16, true>, float>
+// instance: linear_nt_f32_by_bf16_any = linear<Mixed<float, Bf16, false>, float>
 // instance: row_sums_bf16 = row_sums<Bf16>
 // instance: row_sums_f32 = row_sums<float>
 // instance: round_bf16 = round_to<Bf16>
@@ -103,8 +106,8 @@ template <bool wide, Major a, Major b>
 using F32 = Product<float, float, 64, 64, 32, 2, 2, 3, wide, a, b>;
 
 // Weights in another format than the activations.
-template <typename TA, typename TB>
-using Mixed = Product<TA, TB, 64, 64, 32, 2, 2, 3, false, kDepth, kDepth>;
+template <typename TA, typename TB, bool wide>
+using Mixed = Product<TA, TB, 64, 64, 32, 2, 2, 3, wide, kDepth, kDepth>;
 
 using SkinnyNt = Product<Bf16, Bf16, 16, 16, 64, 1, 1, 8, true, kDepth, kDepth>;
 using LargeNt = Large<kDepth, kDepth>;

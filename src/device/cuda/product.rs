@@ -76,7 +76,8 @@ impl<T: Real> Cuda<T> {
         p: &Product,
         bias: CUdeviceptr,
     ) -> Result<()> {
-        let wide = by.is_empty() && Self::wide(&[p.k]);
+        // Rows of both operands.
+        let wide = p.k.is_multiple_of(16 / size.min(size_of::<T>()));
         let widest = size.max(size_of::<T>());
         let gated = matches!(kind, Kind::Gated);
         let tiling = match by {
