@@ -10,23 +10,29 @@
 #include "output.cuh"
 #include "swiglu.cuh"
 
-// A product of product.cuh with gated columns, of which its tile has half as many. Of each warp's columns of P the
-// first half are gates, and the second their ups.
+// A product with gated columns, of which its tile has half as many. Of each warp's columns of P the first half are
+// gates, and the second their ups.
 template <class P>
-struct Gated : P {
+struct GatedColumns : P {
     static constexpr bool kGated = true;
     static constexpr int kN = P::kN / 2, kWarpN = P::kWarpN / 2, kJ = P::kJ / 2;
-
-    using Element = typename P::B::Element;
-    static_assert(P::kDeepB);
 
     __device__ static int column(int j) {
         return threadIdx.x / kWarp % (P::kN / P::kWarpN) * kWarpN + 8 * (j / 2) + 2 * (threadIdx.x % 4) + j % 2;
     }
 
+};
+
+// The same of a product of product.cuh, whose tile of B has them in that order.
+template <class P>
+struct Gated : GatedColumns<P> {
+    using Element = typename P::B::Element;
+    using Columns = GatedColumns<P>;
+    static_assert(P::kDeepB);
+
     class ReadB {
-        using Half = Tile<Element, kN, P::kDepth, Major::kDepth>;
-        Reader<Half, P::kThreads, P::kWide, kWarpN> gates, ups;
+        using Half = Tile<Element, Columns::kN, P::kDepth, Major::kDepth>;
+        Reader<Half, P::kThreads, P::kWide, Columns::kWarpN> gates, ups;
 
         __device__ static Matrix<Element> half(const Matrix<Element>& b, int at) {
             const int rows = b.rows / 2;
@@ -43,7 +49,7 @@ struct Gated : P {
         template <int kAt>
         __device__ void fetch(char* stage) {
             gates.template fetch<kAt>(stage);
-            ups.template fetch<kAt + kWarpN * Half::kRowBytes>(stage);
+            ups.template fetch<kAt + Columns::kWarpN * Half::kRowBytes>(stage);
         }
     };
 };

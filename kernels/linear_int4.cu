@@ -2,6 +2,8 @@
 //
 //   linear_int4   y[m, n] = x[m, k] · wᵀ + bias   or  y += …,
 //                 w[j, l] = scale[j, l / 32] · q[j, l] + shift[j, l / 32]
+//   linear_swiglu_int4
+//                 the same with gated columns (gated.cuh), n / 2 of them a multiple of 4
 //   quantise_int4 q, scale and shift of an f32 matrix w[n, k]: shift = the lowest weight of the group and
 //                 scale = (the highest − the lowest) / 15, both rounded to bf16; q = (w − shift) / scale to
 //                 the nearest of 0 to 15. As in Q4_1 of GGML, whose weights it keeps.
@@ -22,10 +24,15 @@
 // instance: linear_int4_bf16_medium = linear_quantised<Medium<Int4, __nv_bfloat16, true>, __nv_bfloat16>
 // instance: linear_int4_bf16_skinny = linear_quantised<Skinny<Int4>, __nv_bfloat16>
 // instance: linear_int4_bf16_any = linear_quantised<Medium<Int4, __nv_bfloat16, false>, __nv_bfloat16>
+// instance: linear_swiglu_int4_bf16_medium = linear_quantised<GatedMedium<Int4, __nv_bfloat16, true>, __nv_bfloat16>
+// instance: linear_swiglu_int4_bf16_skinny = linear_quantised<GatedSkinny<Int4>, __nv_bfloat16>
+// instance: linear_swiglu_int4_bf16_any = linear_quantised<GatedMedium<Int4, __nv_bfloat16, false>, __nv_bfloat16>
 // instance: logits_int4_bf16_medium = linear_quantised<Medium<Int4, __nv_bfloat16, true>, float>
 // instance: logits_int4_bf16_skinny = linear_quantised<Skinny<Int4>, float>
 // instance: logits_int4_bf16_any = linear_quantised<Medium<Int4, __nv_bfloat16, false>, float>
 // instance: linear_int4_f32_medium = linear_quantised<Medium<Int4, float, true>, float>
+// instance: linear_swiglu_int4_f32_medium = linear_quantised<GatedMedium<Int4, float, true>, float>
+// instance: linear_swiglu_int4_f32_any = linear_quantised<GatedMedium<Int4, float, false>, float>
 // instance: linear_int4_f32_any = linear_quantised<Medium<Int4, float, false>, float>
 // instance: quantise_int4 = quantise_int4<float>
 

@@ -1,6 +1,8 @@
 // The product with a weight in int8, for inference, and the quantisation itself:
 //
 //   linear_int8   y[m, n] = x[m, k] · wᵀ + bias   or  y += …,   w[j, l] = scale[j, l / 32] · q[j, l]
+//   linear_swiglu_int8
+//                 the same with gated columns (gated.cuh), n / 2 of them a multiple of 4
 //   quantise_int8 q and scale of an f32 matrix w[n, k]: scale = max |w| / 127 over the group,
 //                 q = w / scale to the nearest
 //
@@ -23,10 +25,15 @@
 // instance: linear_int8_bf16_medium = linear_quantised<Medium<Int8, __nv_bfloat16, true>, __nv_bfloat16>
 // instance: linear_int8_bf16_skinny = linear_quantised<Skinny<Int8>, __nv_bfloat16>
 // instance: linear_int8_bf16_any = linear_quantised<Medium<Int8, __nv_bfloat16, false>, __nv_bfloat16>
+// instance: linear_swiglu_int8_bf16_medium = linear_quantised<GatedMedium<Int8, __nv_bfloat16, true>, __nv_bfloat16>
+// instance: linear_swiglu_int8_bf16_skinny = linear_quantised<GatedSkinny<Int8>, __nv_bfloat16>
+// instance: linear_swiglu_int8_bf16_any = linear_quantised<GatedMedium<Int8, __nv_bfloat16, false>, __nv_bfloat16>
 // instance: logits_int8_bf16_medium = linear_quantised<Medium<Int8, __nv_bfloat16, true>, float>
 // instance: logits_int8_bf16_skinny = linear_quantised<Skinny<Int8>, float>
 // instance: logits_int8_bf16_any = linear_quantised<Medium<Int8, __nv_bfloat16, false>, float>
 // instance: linear_int8_f32_medium = linear_quantised<Medium<Int8, float, true>, float>
+// instance: linear_swiglu_int8_f32_medium = linear_quantised<GatedMedium<Int8, float, true>, float>
+// instance: linear_swiglu_int8_f32_any = linear_quantised<GatedMedium<Int8, float, false>, float>
 // instance: linear_int8_f32_any = linear_quantised<Medium<Int8, float, false>, float>
 // instance: quantise_int8 = quantise_int8<float>
 

@@ -1,27 +1,38 @@
-// y[m, n] = x[m, k] · wᵀ + bias or y += …, w in int8 or int4: linear_int8.cu and linear_int4.cu.
+// y[m, n] = x[m, k] · wᵀ + bias or y += …, w in int8 or int4, or with gated columns (gated.cuh): linear_int8.cu and
+// linear_int4.cu.
 #pragma once
 
-#include "output.cuh"
+#include "gated.cuh"
 #include "quantised.cuh"
 
 template <class Weights, typename T, bool wide>
 using Medium = QuantisedProduct<Weights, T, 64, 64, 64, 2, 2, 3, wide>;
 template <class Weights>
 using Skinny = QuantisedProduct<Weights, __nv_bfloat16, 16, 16, 64, 1, 1, 8, true>;
+template <class Weights, typename T, bool wide>
+using GatedMedium = GatedColumns<QuantisedProduct<Weights, T, 64, 64, 64, 2, 2, 3, wide, true>>;
+template <class Weights>
+using GatedSkinny = GatedColumns<QuantisedProduct<Weights, __nv_bfloat16, 16, 16, 64, 1, 1, 8, true, true>>;
+
+// As of linear.cu: gated, n is that of w, of which y has half as many columns.
 
 template <class P, typename O>
-__global__ void __launch_bounds__(P::kThreads, 3)
+__global__ void __launch_bounds__(P::kThreads, P::kGated ? 2 : 3)
     linear_quantised(const typename P::A::Element* x, const unsigned char* q,
                      const typename P::Scale* scales, const float* bias, O* y, int m, int n, int k,
                      int scale_columns, int accumulate) {
     extern __shared__ __align__(128) char shared[];
     const typename P::FromB w(q, scales, n, k, scale_columns);
+    const int columns = P::kGated ? n / 2 : n;
     int tile_m, tile_n;
-    place(blockIdx.x, ceil_div(m, P::kM), ceil_div(n, P::kN), tile_m, tile_n);
+    place(blockIdx.x, ceil_div(m, P::kM), ceil_div(columns, P::kN), tile_m, tile_n);
     const int row = tile_m * P::kM;
     multiply_tiles<P>(shared, {x, m, k}, w, row, tile_n * P::kN, 1, 0, ceil_div(k, P::kDepth),
                       [&](const typename P::Sums& sums, int column) {
-                          write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
+                          if constexpr (P::kGated)
+                              write_gated<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
+                          else
+                              write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
                       });
 }
 

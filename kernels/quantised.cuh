@@ -92,8 +92,10 @@ struct QuantisedMatrix {
           scales{scales, ceil_div(k, kGroup), scale_columns} {}
 };
 
+// kHalves: of each warp's columns the first half come from the first half of B's rows and the second from the second
+// (gated.cuh), and lie in a tile of their own.
 template <class Weights_, typename TA, int kM_, int kN_, int kDepth_, int kWarpsM, int kWarpsN,
-          int kStages_, bool kWideA>
+          int kStages_, bool kWideA, bool kHalves = false>
 struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM, kWarpsN, kStages_,
                                   kWideA, Major::kDepth, Major::kDepth> {
     using Base = Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM, kWarpsN, kStages_, kWideA,
@@ -102,40 +104,72 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
     using Scale = typename Weights::Scale;
     using typename Base::A;
     using typename Base::Sums;
-    using B = Tile<unsigned char, kN_, kDepth_ / kGroup * kGroupBytes<Weights>, Major::kDepth>;
-    using Scales = Tile<Scale, kN_, kDepth_ / kGroup, Major::kOuter>;
+    static constexpr int kTiles = kHalves ? 2 : 1;
+    using B = Tile<unsigned char, kN_ / kTiles, kDepth_ / kGroup * kGroupBytes<Weights>, Major::kDepth>;
+    using Scales = Tile<Scale, kN_ / kTiles, kDepth_ / kGroup, Major::kOuter>;
     using FromB = QuantisedMatrix<Weights>;
-    static constexpr int kScalesAt = A::kBytes + B::kBytes;
-    static constexpr int kStageBytes = kScalesAt + ceil_div(Scales::kBytes, 128) * 128;
+    static constexpr int kScalesAt = A::kBytes + kTiles * B::kBytes;
+    static constexpr int kStageBytes = kScalesAt + ceil_div(kTiles * Scales::kBytes, 128) * 128;
 
-    class ReadB {
+    class ReadTile {
         Reader<B, Base::kThreads, true> weights;
         Reader<Scales, Base::kThreads, true> scales;
 
     public:
-        __device__ ReadB(const FromB& b, int column, int depth)
+        __device__ ReadTile(const FromB& b, int column, int depth)
             : weights(b.weights, column, depth / kGroup * kGroupBytes<Weights>),
               scales(b.scales, column, depth / kGroup) {}
         __device__ void cut(int depth) {
             weights.cut(depth / kGroup * kGroupBytes<Weights>);
             scales.cut(depth / kGroup);
         }
-        template <int kAt>
+        template <int kTile>
         __device__ void fetch(char* stage) {
-            weights.template fetch<kAt>(stage);
-            scales.template fetch<kAt + B::kBytes>(stage);
+            weights.template fetch<A::kBytes + kTile * B::kBytes>(stage);
+            scales.template fetch<kScalesAt + kTile * Scales::kBytes>(stage);
+        }
+    };
+    class ReadB {
+        // The second where there are halves.
+        ReadTile first, second;
+
+    public:
+        __device__ ReadB(const FromB& b, int column, int depth)
+            : first(b, column, depth), second(b, b.weights.rows / 2 + column, depth) {}
+        __device__ void cut(int depth) {
+            first.cut(depth);
+            second.cut(depth);
+        }
+        template <int>
+        __device__ void fetch(char* stage) {
+            first.template fetch<0>(stage);
+            if constexpr (kHalves) second.template fetch<1>(stage);
+        }
+    };
+
+    // Of a column of C, of all tiles: its tile, and where it is there.
+    struct Place {
+        int tile, column;
+        __device__ explicit Place(int of) : tile(0), column(of) {
+            if constexpr (kHalves) {
+                constexpr int kHalf = Base::kWarpN / 2;
+                tile = of % Base::kWarpN / kHalf;
+                column = of / Base::kWarpN * kHalf + of % kHalf;
+            }
         }
     };
 
     // The chunk of a column's weight at `depth`.
     __device__ static const char* chunk(const char* stage, int column, int depth) {
-        return stage + A::kBytes + B::offset(column, depth / Weights::kChunk);
+        const Place at(column);
+        return stage + A::kBytes + at.tile * B::kBytes + B::offset(at.column, depth / Weights::kChunk);
     }
 
     __device__ static Scale scale(const char* stage, int group, int column) {
         constexpr int kPack = Scales::kPack;
-        const char* chunk = stage + kScalesAt + Scales::offset(group, column / kPack);
-        return reinterpret_cast<const Scale*>(chunk)[column % kPack];
+        const Place at(column);
+        const char* chunk = stage + kScalesAt + at.tile * Scales::kBytes + Scales::offset(group, at.column / kPack);
+        return reinterpret_cast<const Scale*>(chunk)[at.column % kPack];
     }
 
     __device__ static void multiply(const char* stage, Sums& sums) {

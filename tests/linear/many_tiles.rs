@@ -13,7 +13,12 @@ const ULP: f64 = f32::EPSILON as f64;
 /// Rows of which each fills a GPU best with other tiles.
 #[test]
 fn forward_agrees_and_a_row_keeps_its_bits() {
-    for (m, tile) in [(1240, "large"), (MANY, "broad"), (400, "tall"), (70, "medium")] {
+    for (m, tile) in [
+        (1240, "large"),
+        (MANY, "broad"),
+        (400, "tall"),
+        (70, "medium"),
+    ] {
         forward(m);
         let Some(device) = gpu_bf16() else { continue };
         for op in ["linear", "logits"] {

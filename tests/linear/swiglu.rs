@@ -57,7 +57,7 @@ impl Case {
         let (x, w) = (wide(&self.x), wide(&self.w));
         let bias = self.bias.as_deref();
         let want = reference::linear_swiglu(self.shape, &x, &w, bias.map(wide).as_deref());
-        let errors = errors::<D::Real>(self.shape, &self.x, &self.w, bias);
+        let errors = errors::<D::Real>(self.shape, &self.x, [&self.w, &self.w], bias);
         let got = self.gated_master(device);
         assert_close_reals(device, "y", &got, &want, |i| errors[i]);
         bits(&got)
@@ -115,6 +115,17 @@ fn many_tiles_agree_whatever_they_are() {
             case.agrees(device)
         });
     }
+    // Rows of x that do not start at multiples of 16 bytes, and columns in packs of scales.
+    let uneven = Case::new(
+        LinearShape {
+            m: 70,
+            n: 44,
+            k: 23,
+        },
+        true,
+        35,
+    );
+    on_each_device!(|device| uneven.is_alike(device));
     let odd = Case::new(
         LinearShape {
             m: 70,
@@ -129,11 +140,17 @@ fn many_tiles_agree_whatever_they_are() {
     let of_hopper = ["warpgroups", "warpgroup"].map(|tile| format!("bf16_{tile}"));
     for (device, wanted) in [(gpu_bf16(), &of_bf16[..]), (hopper(), &of_hopper)] {
         let Some(device) = device else { continue };
-        assert_launched(&device.context().launched(), wanted);
+        assert_launched(&device.context().launched(), "nt", wanted);
     }
     if let Some(device) = gpu_f32() {
         let wanted = ["f32_medium", "f32_any"].map(String::from);
-        assert_launched(&device.context().launched(), &wanted);
+        assert_launched(&device.context().launched(), "nt", &wanted);
+    }
+    if let Some(device) = gpu_bf16() {
+        let wanted = ["bf16_medium", "bf16_any"].map(String::from);
+        for format in ["int8", "int4"] {
+            assert_launched(&device.context().launched(), format, &wanted);
+        }
     }
 }
 
@@ -141,13 +158,13 @@ fn many_tiles_agree_whatever_they_are() {
 fn few_rows_take_skinny_tiles() {
     let Some(device) = gpu_bf16() else { return };
     Case::new(LinearShape { m: 2, n: 24, k: 64 }, false, 6).gated_master(device);
-    assert_launched(&device.context().launched(), &["bf16_skinny".into()]);
+    assert_launched(&device.context().launched(), "nt", &["bf16_skinny".into()]);
 }
 
 #[track_caller]
-fn assert_launched(launched: &[String], tiles: &[String]) {
+fn assert_launched(launched: &[String], weights: &str, tiles: &[String]) {
     for tile in tiles {
-        let name = format!("linear_swiglu_nt_{tile}");
+        let name = format!("linear_swiglu_{weights}_{tile}");
         assert!(launched.contains(&name), "{name} was not: {launched:?}");
     }
 }

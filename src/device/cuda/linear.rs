@@ -153,7 +153,8 @@ fn is_gated<T: Real>(w: Weight<'_, Cuda<T>>) -> bool {
         Weight::Packed(packed) => match packed.format() {
             WeightFormat::F32 => size_of::<T>() == 4,
             WeightFormat::Bf16 => size_of::<T>() == 2,
-            _ => false,
+            // Scales come in packs of 4 columns, of the ups from the middle on.
+            WeightFormat::Int8 | WeightFormat::Int4 => (packed.n() / 2).is_multiple_of(4),
         },
     }
 }

@@ -20,7 +20,12 @@ pub struct Int4;
 impl Quantised for Int4 {
     const OP: &'static str = "linear_int4";
     const FORMAT: WeightFormat = WeightFormat::Int4;
-    const KERNELS: [&'static str; 3] = ["quantise_int4", "linear_int4", "logits_int4"];
+    const KERNELS: [&'static str; 4] = [
+        "quantise_int4",
+        "linear_int4",
+        "logits_int4",
+        "linear_swiglu_int4",
+    ];
     const WHOLE: [f64; 2] = [0.0, 15.0];
     const FACTORS: usize = 2;
 

@@ -18,7 +18,12 @@ pub struct Int8;
 impl Quantised for Int8 {
     const OP: &'static str = "linear_int8";
     const FORMAT: WeightFormat = WeightFormat::Int8;
-    const KERNELS: [&'static str; 3] = ["quantise_int8", "linear_int8", "logits_int8"];
+    const KERNELS: [&'static str; 4] = [
+        "quantise_int8",
+        "linear_int8",
+        "logits_int8",
+        "linear_swiglu_int8",
+    ];
     const WHOLE: [f64; 2] = [-127.0, 127.0];
     const FACTORS: usize = 1;
 

@@ -3,6 +3,7 @@
 
 use super::linear::product;
 use super::linear_int8::Int8;
+use super::linear_swiglu::errors;
 use super::{LinearContract, magnitudes, normals, onto, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::linear::{LinearShape, Weight, WeightFormat, reference};
@@ -19,8 +20,8 @@ pub trait Quantised {
     /// The op that multiplies by such weights.
     const OP: &'static str;
     const FORMAT: WeightFormat;
-    /// What its kernels' names begin with: the quantisation's, the product's and the logits'.
-    const KERNELS: [&'static str; 3];
+    /// What its kernels' names begin with: the quantisation's, the product's, the logits' and the gated product's.
+    const KERNELS: [&'static str; 4];
     /// The lowest and the highest whole number.
     const WHOLE: [f64; 2];
 
@@ -56,7 +57,8 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         let LinearShape { m, n, k } = *s;
         let (x, weight) = (m * k * real, n * Q::row(k));
         // A product and a sum more for each factor.
-        let flops = 2 * m * n * (k + Q::FACTORS * k.div_ceil(GROUP));
+        let flops_of = |n: usize| 2 * m * n * (k + Q::FACTORS * k.div_ceil(GROUP));
+        let (flops, halves) = (flops_of(n), gated(s).n);
         vec![
             // The largest magnitude, the quotient and its rounding.
             Cost::new(Q::KERNELS[0], 4 * n * k + weight, 3 * n * k),
@@ -66,6 +68,12 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
                 flops + m * n,
             ),
             Cost::new(Q::KERNELS[2], x + weight + 4 * m * n, flops),
+            // Both biases, then the activation.
+            Cost::new(
+                Q::KERNELS[3],
+                x + 2 * halves * (Q::row(k) + 4) + m * halves * real,
+                2 * flops_of(halves) + m * halves * (2 + 5),
+            ),
         ]
     }
 
@@ -101,6 +109,25 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         let (want, error) = onto(&want, &error, &there, relative);
         probe.take_reals("y on top", &y, want, error)?;
         probe.summed();
+
+        let s_gated = gated(s);
+        let n_gated = s_gated.n;
+        let w = exact::<Q>(Draw::Any, seed, 7, 2 * n_gated, k);
+        let bias = normals(Draw::Any, seed, 8, 2 * n_gated);
+        let bias_in = probe.floats("gated bias", &bias)?;
+        let packed = device.pack(&w, 2 * n_gated, k, Q::FORMAT)?;
+        let mut y = probe.new_reals(m * n_gated)?;
+        device.linear_swiglu(
+            s_gated,
+            &x_in,
+            Weight::Packed(&packed),
+            Some(&*bias_in),
+            &mut y,
+        )?;
+        let want = reference::linear_swiglu(s_gated, &wide(&x), &wide(&w), Some(&wide(&bias)));
+        let sizes = magnitudes_of::<Q>(&w, k);
+        let error = errors::<D::Real>(s_gated, &x, [&w, &sizes], Some(&bias));
+        probe.take_reals("gated y", &y, want, error)?;
 
         // Weights that are rounded, and a NaN among them.
         let mut w = normals(Draw::Any, seed, 5, n * k);
@@ -139,6 +166,14 @@ fn exact<Q: Quantised>(draw: Draw, seed: u64, stream: u64, rows: usize, k: usize
         x[random.below(rows * k)] = f32::NAN;
     }
     x
+}
+
+/// Of a gated product, whose columns come in whole packs of scales: others leave it to two ops.
+fn gated(s: &LinearShape) -> LinearShape {
+    LinearShape {
+        n: s.n.next_multiple_of(4),
+        ..*s
+    }
 }
 
 /// The magnitudes that weights are multiplied in: what lies above the shift, and the shift.

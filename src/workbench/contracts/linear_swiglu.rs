@@ -48,13 +48,20 @@ pub fn gated<D: Device>(
         .linear_swiglu(s, &x_in, weight, on_device, &mut y)?;
     let bias = with_bias.then_some(&bias[..]);
     let want = reference::linear_swiglu(s, &wide(&x), &wide(&w), bias.map(wide).as_deref());
-    let errors = errors::<D::Real>(s, &x, &w, bias);
+    let errors = errors::<D::Real>(s, &x, [&w, &w], bias);
     probe.take_reals(name, &y, want, errors)
 }
 
-/// Bounds of the errors of what a device with activations of type `T` makes of these.
-pub fn errors<T: Real>(s: LinearShape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f64> {
-    let (sums, off) = product(s.gate_up(), x, w, bias);
+/// Bounds of the errors of what a device with activations of type `T` makes of these: of weights, and the magnitudes
+/// in which they are multiplied.
+pub fn errors<T: Real>(
+    s: LinearShape,
+    x: &[f32],
+    [w, sizes]: [&[f32]; 2],
+    bias: Option<&[f32]>,
+) -> Vec<f64> {
+    let (sums, _) = product(s.gate_up(), x, w, bias);
+    let (_, off) = product(s.gate_up(), x, sizes, bias);
     let off: Vec<f64> = sums
         .iter()
         .zip(off)
