@@ -46,11 +46,11 @@ struct Left {
     }
     __device__ void times(float (&c)[1][ROWS / 8][4], Tile<D> right) const {
         if constexpr (kInRegisters) {
-            multiply_transposed<1, ROWS>(c, held, right);
+            multiply_transposed<1, ROWS, FlippedRows>(c, held, right);
         } else {
             unsigned a[1][D / 16][4];
             load_left(a[0], tile, first);
-            multiply_transposed<1, ROWS>(c, a, right);
+            multiply_transposed<1, ROWS, FlippedRows>(c, a, right);
         }
     }
 };
@@ -64,7 +64,7 @@ template <int D, int ROWS>
 __global__ void __launch_bounds__(kThreads)
 attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, const bf16* qkv, const bf16* dout,
                         const float2* stats, int rows, bf16* dqkv, float* partial) {
-    extern __shared__ __align__(16) bf16 shared[];
+    extern __shared__ __align__(128) bf16 shared[];
     const Tile<D> keys{shared}, values{shared + kKeys * D};
     bf16* const stages = shared + 2 * kKeys * D;
     const auto tile = [&](int stage, int which) { return Tile<D>{stages + (2 * stage + which) * ROWS * D}; };
@@ -127,8 +127,8 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
                 ds[0][n][i] = p[0][n][i] * (ds[0][n][i] - delta);
             }
         }
-        multiply<1, ROWS>(dv, p, tile(now, 1));
-        multiply<1, ROWS>(dk, ds, tile(now, 0));
+        multiply<1, ROWS, FlippedRows>(dv, p, tile(now, 1));
+        multiply<1, ROWS, FlippedRows>(dk, ds, tile(now, 0));
     };
     for (int index = 0, now = 0; index < item.visits; ++index, now ^= 1) {
         // Visits whose rows see all of the keys, with another behind: nothing is hidden.

@@ -90,6 +90,21 @@ struct LaneRows {
     }
 };
 
+// The same from one register: a pair of chunks that the swizzle moves differently differs from the first in bits that
+// nothing else touches. An instruction more where it is used, two less where the tile's place has changed.
+template <int D>
+struct FlippedRows {
+    static constexpr int kPairs = LaneRows<D>::kPairs;
+    unsigned at;
+
+    __device__ FlippedRows(Tile<D> tile, int row, int half) : at(shared_address(tile.chunk(row, half))) {
+        asm volatile("" : "+r"(at));
+    }
+    __device__ unsigned operator()(int rows, int pair) const {
+        return (at ^ pair % kPairs * 32) + rows * 16 * D * sizeof(bf16) + pair / kPairs * kPairs * 32;
+    }
+};
+
 // 16 rows of a tile as left factors, from row `first` on.
 template <int D>
 __device__ void load_left(unsigned (&a)[D / 16][4], Tile<D> tile, int first) {
@@ -100,10 +115,10 @@ __device__ void load_left(unsigned (&a)[D / 16][4], Tile<D> tile, int first) {
 }
 
 // c[M · 16][N] += a[M · 16][D] · bᵀ, b being N rows of a tile.
-template <int M, int N, int D>
+template <int M, int N, template <int> class Rows = LaneRows, int D>
 __device__ void multiply_transposed(float (&c)[M][N / 8][4], const unsigned (&a)[M][D / 16][4], Tile<D> b) {
     const int lane = threadIdx.x % kWarp;
-    const LaneRows<D> rows(b, lane / 16 * 8 + lane % 8, lane / 8 % 2);
+    const Rows<D> rows(b, lane / 16 * 8 + lane % 8, lane / 8 % 2);
 #pragma unroll
     for (int n = 0; n < N / 16; ++n) {
 #pragma unroll
@@ -131,10 +146,10 @@ __device__ void round_left(unsigned (&left)[4], const float (&a)[N][4], int k) {
 }
 
 // c[M · 16][D] += a[M · 16][N] · b, b being N rows of a tile; a is an accumulator, rounded.
-template <int M, int N, int D>
+template <int M, int N, template <int> class Rows = LaneRows, int D>
 __device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4], Tile<D> b) {
     const int lane = threadIdx.x % kWarp;
-    const LaneRows<D> rows(b, lane % 16, lane / 16);
+    const Rows<D> rows(b, lane % 16, lane / 16);
 #pragma unroll
     for (int k = 0; k < N / 16; ++k) {
         unsigned left[M][4];
