@@ -130,6 +130,16 @@ impl Cost {
     }
 }
 
+/// A call of an op, whose kernels hand results to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub name: String,
+    /// Bytes that the op's interface forces across the memory's pins: every element of the inputs that is needed once,
+    /// lists that the host hands over among them, and every one of the results; twice what is added to. What its
+    /// kernels leave for one another is nothing of it.
+    pub bytes: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::Cost;
