@@ -128,6 +128,11 @@ impl Cost {
         });
         named.max_by_key(|cost| cost.kernel.len())
     }
+
+    /// Bytes of an instance, which is all that a call of the op launches; 0 where it has no cost.
+    pub(super) fn bytes_of(instance: &str, costs: &[Cost]) -> usize {
+        Cost::of(instance, costs).map_or(0, |cost| cost.bytes as usize)
+    }
 }
 
 /// A call of an op, whose kernels hand results to each other.

@@ -46,7 +46,7 @@ pub fn gated<D: Device>(
     // Of master weights: gates' and ups'.
     let bias_bytes = if with_bias { 8 * n } else { 0 };
     let bytes = size_of::<D::Real>() * (m * k + m * n) + 8 * n * k + bias_bytes;
-    probe.call(format!("linear_swiglu, {name}"), bytes, |device| {
+    probe.call("linear_swiglu", bytes, |device| {
         device.linear_swiglu(s, &x_in, weight, on_device, &mut y)
     })?;
     let bias = with_bias.then_some(&bias[..]);
