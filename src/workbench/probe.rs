@@ -237,3 +237,22 @@ fn stored<T: Real>(x: &[f32]) -> Vec<T> {
 fn rounded<T: Real>(x: &[f32]) -> Vec<f32> {
     x.iter().map(|&v| T::from_f32(v).to_f32()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cpu::{Cpu, Multiply};
+
+    #[test]
+    fn calls_are_kept_in_their_order_and_give_what_the_op_gives() {
+        let device = Cpu::new(Multiply::F32);
+        let mut probe = Probe::new(&device, f32::NAN);
+        let sums = [1, 2].map(|n| probe.call(format!("sum of {n}"), 4 * n, |_| Ok(n)).unwrap());
+        assert_eq!(sums, [1, 2]);
+        let calls = probe.calls().iter().map(|c| (c.name.as_str(), c.bytes));
+        assert_eq!(
+            calls.collect::<Vec<_>>(),
+            [("sum of 1", 4), ("sum of 2", 8)]
+        );
+    }
+}

@@ -51,6 +51,8 @@ pub struct Miss {
     /// The kernel or the call.
     pub of: String,
     pub workload: String,
+    /// What a call ran on: other chips may do it with other kernels.
+    pub chip: Option<String>,
     pub is: f64,
     /// The most that it may be, of a share the least.
     pub bound: f64,
@@ -99,6 +101,7 @@ pub fn call_misses(op: &str, workload: &str, call: &CountedCall) -> Option<Miss>
         bar: Bar::Memory,
         of: call.call.clone(),
         workload: workload.into(),
+        chip: Some(call.chip.clone()),
         is,
         bound,
     })
@@ -125,6 +128,7 @@ pub fn misses(op: &str, workload: &str, kernel: &Counted, alone: bool) -> Vec<Mi
         bar,
         of: kernel.instance.clone(),
         workload: workload.to_string(),
+        chip: None,
         is,
         bound,
     };
@@ -137,4 +141,34 @@ fn tensor_share(instance: &str) -> Option<f64> {
         instance.starts_with(begin) && instance.ends_with(end)
     };
     TENSOR.iter().find(alike).map(|(_, _, share)| *share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(hbm_over_compulsory: f64) -> CountedCall {
+        CountedCall {
+            call: "c".into(),
+            activations: "bf16".into(),
+            chip: "A".into(),
+            launches: vec!["k".into()],
+            hbm_bytes: 0,
+            read_bytes: 0,
+            written_bytes: 0,
+            complete: true,
+            compulsory_bytes: 0,
+            hbm_over_compulsory,
+        }
+    }
+
+    #[test]
+    fn a_call_may_move_a_little_more_than_it_must_and_of_a_product_more() {
+        for (op, most) in [("rms_norm", 1.05), ("attention", 1.2)] {
+            assert_eq!(call_misses(op, "w", &call(most)), None);
+            let miss = call_misses(op, "w", &call(most + 0.01)).unwrap();
+            assert_eq!((miss.bar, miss.of.as_str()), (Bar::Memory, "c"));
+            assert_eq!(miss.bound, most);
+        }
+    }
 }

@@ -195,7 +195,13 @@ fn print(report: &Report, json: bool) -> Result<(), Error> {
             .misses
             .iter()
             .filter(|miss| miss.bar == bar)
-            .map(|miss| format!("`{}` {} ({})", miss.of, shown(bar, miss.is), miss.workload))
+            .map(|miss| {
+                let (is, at) = (shown(bar, miss.is), &miss.workload);
+                match &miss.chip {
+                    Some(chip) => format!("`{}` {is} ({at} on {chip})", miss.of),
+                    None => format!("`{}` {is} ({at})", miss.of),
+                }
+            })
             .collect();
         if !missed.is_empty() {
             writeln!(out, "- {}, missed by: {}", bar.name(), missed.join(", "))?;
