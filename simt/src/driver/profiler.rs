@@ -1,5 +1,5 @@
-//! `cuProfiler…`, `cuCoredump…`, `cuLogs…`. The profiler's range is that of whoever looks on; for the others nobody
-//! is watching.
+//! `cuProfiler…`, `cuCoredump…`, `cuLogs…`. The profiler's range is that of whoever looks on; of the others nobody
+//! is.
 
 use super::state::current;
 use super::{Error, Result, put};
