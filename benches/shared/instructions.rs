@@ -2,7 +2,7 @@
 
 use criterion::measurement::{Measurement, ValueFormatter};
 use criterion::{Criterion, Throughput};
-use simt::count::record::Record;
+use simt::count::record::{Line, Record};
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -48,7 +48,10 @@ impl Profile {
         let records = fs::read_to_string(&self.path).unwrap_or_default();
         records[before as usize..]
             .lines()
-            .map(|line| serde_json::from_str(line).expect("a record a line"))
+            .filter_map(|line| match Line::parse(line).expect("a record a line") {
+                Line::Launch(record) => Some(*record),
+                Line::Range(_) => None,
+            })
             .collect()
     }
 }

@@ -3,7 +3,7 @@
 //! `cargo bench -p simt`; throughput "elements" are lane instructions, or floating-point operations.
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use simt::count::record::Record;
+use simt::count::record::{RangeRecord, Record};
 use simt::count::{Model, Output, Profile};
 use simt::driver::Chip;
 use simt::exec::grid::{ChipLimits, Launch, Shape};
@@ -29,6 +29,10 @@ struct Forgotten;
 
 impl Output for Forgotten {
     fn write(&self, record: &Record) {
+        black_box(record);
+    }
+
+    fn write_range(&self, record: &RangeRecord) {
         black_box(record);
     }
 }

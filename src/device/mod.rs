@@ -100,6 +100,14 @@ pub trait Memory: Send + Sync {
     fn recorded<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
         work()
     }
+    /// Does `work`, which a device's profiler sees as one range, if the device has one. Nothing but time depends on
+    /// it.
+    ///
+    /// # Errors
+    /// What `work` returns, and what goes wrong with what it asked of the device.
+    fn profiled<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        work()
+    }
 }
 
 /// Everything the engine asks of a device: memory and every op.

@@ -128,6 +128,21 @@ impl Cost {
         });
         named.max_by_key(|cost| cost.kernel.len())
     }
+
+    /// Bytes of an instance, which is all that a call of the op launches; 0 where it has no cost.
+    pub(super) fn bytes_of(instance: &str, costs: &[Cost]) -> usize {
+        Cost::of(instance, costs).map_or(0, |cost| cost.bytes as usize)
+    }
+}
+
+/// A call of an op, whose kernels hand results to each other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Call {
+    pub name: String,
+    /// Bytes that the op's interface forces across the memory's pins: every element of the inputs that is needed once,
+    /// lists that the host hands over among them, and every one of the results; twice what is added to. What its
+    /// kernels leave for one another is nothing of it.
+    pub bytes: u64,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One look at a kernel, in a process of its own: what the virtual GPU was asked to look for is in its
 //! driver's environment.
 
-use super::{Contract, Cost, Draw, Errors, Probe, Runs, Verdict, Workload, check, diagnose};
+use super::{Call, Contract, Cost, Draw, Errors, Probe, Runs, Verdict, Workload, check, diagnose};
 use crate::device::cuda::{Cuda, Driver};
 use crate::device::{DeviceError, Real, Result};
 use crate::ops::philox::PhiloxStream;
@@ -28,6 +28,8 @@ pub struct Inspection {
     pub launched: Vec<String>,
     /// Of one shape alone: what the op's kernels could not do without.
     pub costs: Vec<Cost>,
+    /// Of one shape alone: the op's calls, each a range of the device's profiler, in their order.
+    pub calls: Vec<Call>,
     /// Of one shape alone: how far off the results were.
     pub errors: Option<Errors>,
     /// Of one shape alone, on a GPU: seconds of each instance's first launch, the median of several runs.
@@ -87,15 +89,17 @@ pub fn measure<C: Contract, T: Real>(
     let run = || {
         let mut probe = Probe::new(&device, f32::NAN);
         C::run(&shape, Draw::Counted, seed, &mut probe)?;
-        probe.finish()
+        let calls = probe.calls().to_vec();
+        probe.finish().map(|(_, outputs)| (calls, outputs))
     };
-    let (_, outputs) = run()?;
+    let (calls, outputs) = run()?;
     let mut inspection = Inspection {
         real: T::NAME.into(),
         device: device.context().name.clone(),
         shapes: vec![format!("{shape:?}")],
         launched: device.context().launched(),
         costs: C::costs(&shape, seed, size_of::<T>()),
+        calls,
         errors: Some(Errors::of(&outputs)),
         ..Inspection::default()
     };

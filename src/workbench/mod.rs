@@ -18,7 +18,7 @@ mod probe;
 pub mod workload;
 mod workspace;
 
-pub use case::{Contract, Cost, Draw};
+pub use case::{Call, Contract, Cost, Draw};
 pub use check::{Checked, Ran, Runs, check};
 pub use diagnose::{Reason, Verdict, diagnose};
 pub use errors::Errors;

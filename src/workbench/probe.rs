@@ -1,5 +1,6 @@
 //! Buffers around an op: what goes in must stay as it is, what comes out must be written.
 
+use super::Call;
 use crate::device::{Activation, Buffer, Memory, Real, Result};
 use std::rc::Rc;
 
@@ -62,6 +63,7 @@ pub struct Probe<'d, D: Memory> {
     reals: Kept<Activation<D>>,
     floats: Kept<D::Buffer<f32>>,
     outputs: Vec<Output>,
+    calls: Vec<Call>,
 }
 
 impl<'d, D: Memory> Probe<'d, D> {
@@ -73,7 +75,31 @@ impl<'d, D: Memory> Probe<'d, D> {
             reals: Vec::new(),
             floats: Vec::new(),
             outputs: Vec::new(),
+            calls: Vec::new(),
         }
+    }
+
+    /// One call of the op, a range of the device's profiler, which cannot do without `bytes` ([`Call`]).
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn call<R>(
+        &mut self,
+        name: impl Into<String>,
+        bytes: usize,
+        op: impl FnOnce(&'d D) -> Result<R>,
+    ) -> Result<R> {
+        self.calls.push(Call {
+            name: name.into(),
+            bytes: bytes as u64,
+        });
+        let device = self.device;
+        device.profiled(|| op(device))
+    }
+
+    /// The calls so far, in their order.
+    pub fn calls(&self) -> &[Call] {
+        &self.calls
     }
 
     /// Activations that the op reads.
@@ -210,4 +236,23 @@ fn stored<T: Real>(x: &[f32]) -> Vec<T> {
 
 fn rounded<T: Real>(x: &[f32]) -> Vec<f32> {
     x.iter().map(|&v| T::from_f32(v).to_f32()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::cpu::{Cpu, Multiply};
+
+    #[test]
+    fn calls_are_kept_in_their_order_and_give_what_the_op_gives() {
+        let device = Cpu::new(Multiply::F32);
+        let mut probe = Probe::new(&device, f32::NAN);
+        let sums = [1, 2].map(|n| probe.call(format!("sum of {n}"), 4 * n, |_| Ok(n)).unwrap());
+        assert_eq!(sums, [1, 2]);
+        let calls = probe.calls().iter().map(|c| (c.name.as_str(), c.bytes));
+        assert_eq!(
+            calls.collect::<Vec<_>>(),
+            [("sum of 1", 4), ("sum of 2", 8)]
+        );
+    }
 }

@@ -99,7 +99,8 @@ def perfect(profile):
     notes = Path(f"{profile}.torch")
     if not notes.exists():
         return
-    record = json.loads(profile.read_text().splitlines()[0])
+    lines = map(json.loads, profile.read_text().splitlines())
+    record = next(line for line in lines if "launch" in line)  # Not a range of launches.
     nothing = {name: {"requests": 0, "bytes": 0, "sectors": 0, "ideal_sectors": 0} for name in record["global"]}
     idle = {name: dict.fromkeys(was, 0) if isinstance(was, dict) else 0 for name, was in record["shared"].items()}
     with profile.open("a") as out:

@@ -1,7 +1,7 @@
 //! `simt profile FILE [--lines N]`
 
 use super::{Error, Result};
-use simt::count::record::Record;
+use simt::count::record::Line;
 use simt::count::table;
 use std::ffi::OsString;
 use std::io::Write;
@@ -31,10 +31,14 @@ pub fn profile(arguments: &[OsString]) -> Result<()> {
         .map_err(|error| Error::Failed(format!("{shown}: {error}"), 1))?;
     let mut out = std::io::stdout().lock();
     for (index, line) in text.lines().enumerate() {
-        let record: Record = serde_json::from_str(line)
+        let line = Line::parse(line)
             .map_err(|error| Error::Failed(format!("{shown}:{}: {error}", index + 1), 1))?;
+        let shown = match line {
+            Line::Launch(record) => table::table(&record, lines),
+            Line::Range(record) => table::range(&record),
+        };
         // Who closes the pipe has seen enough.
-        if writeln!(out, "{}", table::table(&record, lines)).is_err() {
+        if writeln!(out, "{shown}").is_err() {
             return Ok(());
         }
     }

@@ -3,8 +3,9 @@
 //! What it assumes: lines of 128 bytes in sets of 16, the least recently used of a set leaves, sets are
 //! chosen by the line's number; each of a line's four sectors of 32 bytes comes from memory by itself,
 //! when it is first read; a write brings nothing in and reaches memory when the line leaves; an atomic
-//! operation reads and writes. The cache is empty before a launch and is written back after it. There is no
-//! L1 before it, and its two halves, as some chips have, are one.
+//! operation reads and writes. The cache is empty before a launch and is written back after it, that of a
+//! range of launches before and after the range. There is no L1 before it, and its two halves, as some chips have, are
+//! one.
 
 const WAYS: usize = 16;
 /// Sectors of a line.

@@ -1,13 +1,16 @@
 //! Where records and traces go.
 
-use super::record::Record;
+use super::record::{RangeRecord, Record};
+use serde::Serialize;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-/// Takes the records of launches.
+/// Takes the records of launches and of ranges of them.
 pub trait Output: Send + Sync {
     fn write(&self, record: &Record);
+
+    fn write_range(&self, record: &RangeRecord);
 }
 
 /// A file to which lines are appended, each at once, so that a process that dies leaves whole lines.
@@ -65,11 +68,21 @@ impl File {
     }
 }
 
-impl Output for File {
-    fn write(&self, record: &Record) {
+impl File {
+    fn append_json(&self, record: &impl Serialize) {
         match serde_json::to_string(record) {
             Ok(line) => self.append("", &(line + "\n")),
             Err(error) => eprintln!("simt: {}: {error}", self.setting),
         }
+    }
+}
+
+impl Output for File {
+    fn write(&self, record: &Record) {
+        self.append_json(record);
+    }
+
+    fn write_range(&self, record: &RangeRecord) {
+        self.append_json(record);
     }
 }

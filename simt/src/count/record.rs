@@ -1,5 +1,6 @@
-//! The record of a launch: a line of JSON.
+//! The record of a launch, and that of a range of launches: a line of JSON each.
 
+use super::cache;
 pub use super::chain::Chain;
 use super::lines;
 use super::lines::{PtxLine, SourceLine};
@@ -115,6 +116,54 @@ pub struct L2 {
     pub complete: bool,
 }
 
+impl L2 {
+    /// Of a cache of `bytes` that has been written back.
+    pub(super) fn new(bytes: u64, tally: &cache::Tally, complete: bool) -> L2 {
+        L2 {
+            bytes,
+            hit_sectors: tally.hits,
+            miss_sectors: tally.misses,
+            memory_read_bytes: tally.fetched * 32,
+            memory_written_bytes: tally.written * 32,
+            complete,
+        }
+    }
+}
+
+/// What is counted of a range of launches ([`range`](super::range)): of all of them together, with one L2 cache. A
+/// line of its own behind those of its launches, told from them by its field `range`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RangeRecord {
+    /// Counts ranges of the process.
+    pub range: u64,
+    pub chip: String,
+    /// Kernels in the order in which they began.
+    pub launches: Vec<String>,
+    pub unique: Unique,
+    pub l2: L2,
+}
+
+/// A line of a profile.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Line {
+    Launch(Box<Record>),
+    Range(RangeRecord),
+}
+
+impl Line {
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// What is wrong with it as the record of a launch, where it is that of no range either.
+    pub fn parse(text: &str) -> serde_json::Result<Line> {
+        let launch = serde_json::from_str(text).map(Line::Launch);
+        launch.or_else(|error| match serde_json::from_str(text) {
+            Ok(range) => Ok(Line::Range(range)),
+            Err(_) => Err(error),
+        })
+    }
+}
+
 /// Accesses to shared memory of one kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wavefronts {
@@ -185,14 +234,7 @@ impl Record {
                 read_bytes: totals.read.bytes(),
                 written_bytes: totals.written.bytes(),
             },
-            l2: L2 {
-                bytes: cache.bytes,
-                hit_sectors: cache.tally.hits,
-                miss_sectors: cache.tally.misses,
-                memory_read_bytes: cache.tally.fetched * 32,
-                memory_written_bytes: cache.tally.written * 32,
-                complete: cache.complete,
-            },
+            l2: L2::new(cache.bytes, &cache.tally, cache.complete),
             shared: SharedMemory::default(),
             chain: totals.chains.chain(),
             source_lines: lines::by_source(tally, program),

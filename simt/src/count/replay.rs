@@ -8,7 +8,9 @@
 //! program has a race: such a read comes after the write, whichever block's turn it is.
 
 use super::cache::{Cache, Want};
+use super::range::Range;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// Sectors side by side that one instruction wants: number of the first, how many, and how.
 #[derive(Clone, Copy)]
@@ -75,6 +77,8 @@ const MOST_RUNS: u64 = 1 << 25;
 /// The cache of a launch, and the blocks that it has not seen.
 pub struct Replay {
     pub cache: Cache,
+    /// Has a cache of its own, which wants the same.
+    range: Option<Arc<Range>>,
     /// Streams of blocks that have ended, by their index.
     waiting: BTreeMap<u64, Stream>,
     /// First block of the wave that is awaited, blocks of a wave, blocks of the launch.
@@ -84,10 +88,12 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// An empty cache of `bytes` for a launch of `blocks`, of which `wave` are at work at once.
-    pub fn new(bytes: u64, blocks: u64, wave: u64) -> Replay {
+    /// An empty cache of `bytes` for a launch of `blocks`, of which `wave` are at work at once, within `range` if
+    /// there is one.
+    pub fn new(bytes: u64, blocks: u64, wave: u64, range: Option<Arc<Range>>) -> Replay {
         Replay {
             cache: Cache::new(bytes),
+            range,
             waiting: BTreeMap::new(),
             next: 0,
             wave: wave.clamp(1, blocks.max(1)),
@@ -128,6 +134,8 @@ impl Replay {
             .collect();
         let writers = writers(&wave);
         let longest = wave.iter().map(|s| s.ends.len()).max().unwrap_or(0);
+        // Of one instruction of every block.
+        let mut wanted = Vec::new();
         for index in 0..longest {
             let at_work = |(_, stream): &(usize, &Stream)| index < stream.ends.len();
             for (block, stream) in wave.iter().enumerate().filter(at_work) {
@@ -135,12 +143,19 @@ impl Replay {
                     for sector in run.sectors() {
                         let writer = writers.get(&sector).filter(|_| run.want() == Want::Read);
                         if writer.is_some_and(|writer| *writer != block) {
-                            self.cache.access(sector, Want::Write);
+                            wanted.push((sector, Want::Write));
                         }
-                        self.cache.access(sector, run.want());
+                        wanted.push((sector, run.want()));
                     }
                 }
             }
+            for (sector, want) in &wanted {
+                self.cache.access(*sector, *want);
+            }
+            if let Some(range) = &self.range {
+                range.access(&wanted);
+            }
+            wanted.clear();
         }
         self.next = end;
     }
@@ -203,7 +218,7 @@ mod tests {
 
     /// Blocks that stride through an array larger than the cache, all through the same.
     fn tally(order: impl Iterator<Item = u64>, wave: u64) -> Tally {
-        let mut replay = Replay::new(1 << 16, 6, wave);
+        let mut replay = Replay::new(1 << 16, 6, wave, None);
         for block in order {
             let reads: Vec<_> = (0..100).map(|at| (at * 64, 64, Want::Read)).collect();
             replay.block(block, stream(&reads));
@@ -231,7 +246,7 @@ mod tests {
         // The first block is the last to end: it reads what the other has written.
         let add = (0, 1, Want::Atomic);
         let reads = |counts: &[(u64, u64, Want)]| {
-            let mut replay = Replay::new(1 << 16, 2, 2);
+            let mut replay = Replay::new(1 << 16, 2, 2, None);
             replay.block(0, stream(counts));
             replay.block(
                 1,

@@ -5,6 +5,7 @@ use super::chain::Chains;
 use super::footprint::Footprint;
 use super::observer::Counter;
 use super::occupancy::Occupancy;
+use super::range::Range;
 use super::record::Record;
 use super::replay::{Replay, Stream};
 use super::tally::Tally;
@@ -44,10 +45,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Session {
-    fn new(launch: &Launch, model: &Model, occupancy: &Occupancy) -> Session {
+    fn new(
+        launch: &Launch,
+        model: &Model,
+        occupancy: &Occupancy,
+        range: Option<Arc<Range>>,
+    ) -> Session {
         let blocks = launch.grid.iter().map(|n| u64::from(*n)).product();
         let wave = u64::from(occupancy.blocks.max(1) * model.chip.multiprocessors);
-        let replay = Replay::new(model.l2, blocks, wave);
+        let replay = Replay::new(model.l2, blocks, wave, range);
         Session {
             program: Arc::clone(&launch.program),
             blocks,
@@ -94,18 +100,29 @@ pub struct Counting {
     occupancy: Occupancy,
     model: Model,
     output: Arc<dyn Output>,
+    /// The range that the launch is part of.
+    range: Option<Arc<Range>>,
     started: Instant,
 }
 
 impl Counting {
-    /// Counting that begins now.
-    pub fn new(launch: &Launch, model: Model, output: Arc<dyn Output>) -> Counting {
+    /// Counting that begins now, within `range` if there is one.
+    pub fn new(
+        launch: &Launch,
+        model: Model,
+        output: Arc<dyn Output>,
+        range: Option<Arc<Range>>,
+    ) -> Counting {
         let occupancy = Occupancy::of(launch, &model.chip);
+        if let Some(range) = &range {
+            range.begins(&launch.program.functions[launch.function].name);
+        }
         Counting {
-            session: Arc::new(Session::new(launch, &model, &occupancy)),
+            session: Arc::new(Session::new(launch, &model, &occupancy, range.clone())),
             occupancy,
             model,
             output,
+            range,
             started: Instant::now(),
         }
     }
@@ -126,6 +143,9 @@ impl LaunchWatch for Counting {
             complete: fault.is_none() && !self.session.truncated.load(Ordering::Relaxed),
         };
         let totals = lock(&self.session.totals);
+        if let Some(range) = &self.range {
+            range.ends(&totals.read, &totals.written, cache.complete);
+        }
         let mut record = Record::new(launch, &self.model.chip, &totals, &cache, self.occupancy);
         record.host_ms = took.as_secs_f64() * 1e3;
         record.fault = fault.map(ToString::to_string);

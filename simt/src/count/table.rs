@@ -2,7 +2,7 @@
 
 use super::lines::Line;
 use super::occupancy::Limiter;
-use super::record::{Record, Traffic, Wavefronts};
+use super::record::{RangeRecord, Record, Traffic, Wavefronts};
 use std::fmt::Write;
 
 /// A table of a record, with the lines that execute most.
@@ -11,6 +11,24 @@ pub fn table(record: &Record, lines: usize) -> String {
     // Writing to a string does not fail.
     let _ = write(&mut out, record, lines);
     out
+}
+
+/// The lines of a range.
+pub fn range(record: &RangeRecord) -> String {
+    let (unique, l2) = (&record.unique, &record.l2);
+    let seen = if l2.complete { "" } else { ", incomplete" };
+    format!(
+        "range #{} on {}: {} launches\n  {:<19} {} bytes read, {} written\n  {:<19} {} bytes read, {} written{seen}\n",
+        record.range,
+        record.chip,
+        record.launches.len(),
+        "unique",
+        grouped(unique.read_bytes),
+        grouped(unique.written_bytes),
+        "L2 to memory",
+        grouped(l2.memory_read_bytes),
+        grouped(l2.memory_written_bytes),
+    )
 }
 
 /// A number with its thousands apart.

@@ -1,16 +1,24 @@
-//! `cuProfiler…`, `cuCoredump…`, `cuLogs…`: nobody is watching.
+//! `cuProfiler…`, `cuCoredump…`, `cuLogs…`. The profiler's range is that of whoever looks on; of the others nobody
+//! is.
 
 use super::state::current;
-use super::{Error, put};
+use super::{Error, Result, put};
 use std::ffi::{c_char, c_int, c_uint, c_void};
+
+fn profiler(is_on: bool) -> Result<()> {
+    current()?;
+    let watches = crate::watch::registered();
+    watches.iter().for_each(|watch| watch.profiler(is_on));
+    Ok(())
+}
 
 super::api! {
     /// Accepted.
     fn cuProfilerInitialize(_config: *const c_char, _output: *const c_char, _mode: c_int) { Ok(()) }
-    /// Accepted.
-    fn cuProfilerStart() { current().map(drop) }
-    /// Accepted.
-    fn cuProfilerStop() { current().map(drop) }
+    /// A range of launches begins, unless there is one.
+    fn cuProfilerStart() { profiler(true) }
+    /// The range of launches ends, if there is one.
+    fn cuProfilerStop() { profiler(false) }
     /// No core is ever written.
     fn cuCoredumpGetAttribute(_attribute: c_uint, value: *mut c_void, bytes: *mut usize) {
         let room = *bytes.as_ref().ok_or(Error::InvalidValue)?;

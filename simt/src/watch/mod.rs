@@ -26,6 +26,10 @@ pub trait Watch: Send + Sync {
     /// The host has done something to device memory. The device's memory is locked meanwhile: nothing
     /// may be asked of it.
     fn host(&self, _event: &Event<'_>) {}
+
+    /// The program has asked the profiler to begin or to end (`cuProfilerStart`, `cuProfilerStop`), whatever it was
+    /// doing.
+    fn profiler(&self, _is_on: bool) {}
 }
 
 /// A launch that is looked on at.

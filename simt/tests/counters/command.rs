@@ -1,13 +1,17 @@
 //! `simt run` and `simt profile`, with a program that knows nothing of the virtual GPU: this one.
 
-use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg};
+use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg, profiler_start, profiler_stop};
 use cudarc::nvrtc::Ptx;
 use serde_json::Value;
+use simt::count::record::Line;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// Says that this process was started by a test, and what it is to do.
 const CHILD: &str = "SIMT_TEST_CHILD";
+
+/// Set: the launches of the program are a range.
+const RANGE: &str = "SIMT_TEST_RANGE";
 
 const DOUBLE: &str = "mad.wide.u32 %d1, %id, 4, %a; mad.wide.u32 %d2, %id, 4, %b;\
                       ld.global.f32 %f1, [%d1]; add.f32 %f1, %f1, %f1; st.global.f32 [%d2], %f1;";
@@ -32,11 +36,22 @@ fn child() {
         block_dim: (128, 1, 1),
         shared_mem_bytes: 0,
     };
+    let in_range = std::env::var_os(RANGE).is_some();
+    if in_range {
+        // There is none to end.
+        profiler_stop().unwrap();
+        profiler_start().unwrap();
+    }
     for _ in 0..2 {
         let mut builder = stream.launch_builder(&function);
         builder.arg(&there).arg(&mut doubled);
         // SAFETY: the arguments are those of the kernel.
         unsafe { builder.launch(config) }.unwrap();
+    }
+    if in_range {
+        profiler_stop().unwrap();
+        // Nobody ends it.
+        profiler_start().unwrap();
     }
     let doubled = stream.clone_dtoh(&doubled).unwrap();
     assert!(doubled.iter().zip(&input).all(|(y, x)| *y == x + x));
@@ -127,6 +142,47 @@ fn records_and_traces_are_written_and_shown() {
         "{shown}"
     );
     assert_eq!(shown.matches("PTX line").count(), 6, "{shown}");
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_programs_range_has_a_line_behind_its_launches() {
+    let folder = folder("range");
+    let profile = path(&folder, "p.jsonl");
+    let program = std::env::current_exe().unwrap();
+    let output = simt(&["run", "--profile", &profile, "--"])
+        .arg(program)
+        .args(["command::child", "--exact", "--nocapture"])
+        .env(CHILD, "0")
+        .env(RANGE, "1")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = std::fs::read_to_string(&profile).unwrap();
+    let lines: Vec<Line> = text.lines().map(|l| Line::parse(l).unwrap()).collect();
+    let [
+        Line::Launch(first),
+        Line::Launch(second),
+        Line::Range(range),
+    ] = &lines[..]
+    else {
+        panic!("{text}");
+    };
+    for launch in [first, second] {
+        assert_eq!(launch.l2.memory_read_bytes, 1024);
+        assert_eq!(launch.l2.memory_written_bytes, 1024);
+    }
+    assert_eq!(range.launches, ["k", "k"]);
+    assert_eq!(range.l2.memory_read_bytes, 1024);
+    assert_eq!(range.l2.memory_written_bytes, 1024);
+    let shown = simt(&["profile", &profile]).output().unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    assert!(shown.contains("range #0 on "), "{shown}");
+    assert!(
+        shown.contains("L2 to memory        1,024 bytes read, 1,024 written\n"),
+        "{shown}"
+    );
+    assert!(Line::parse("{\"range\": 0}").is_err());
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

@@ -1,6 +1,6 @@
-//! A virtual GPU below the driver interface, with somebody who keeps the records of launches.
+//! A virtual GPU below the driver interface, with somebody who keeps the records of launches and of ranges.
 
-use simt::count::record::Record;
+use simt::count::record::{RangeRecord, Record};
 use simt::count::{Model, Output, Profile};
 use simt::driver::Chip;
 use simt::exec::grid::{ChipLimits, Launch, Shape};
@@ -17,12 +17,20 @@ pub struct Machine {
     pub cluster: Option<[u32; 3]>,
 }
 
+/// What was recorded.
 #[derive(Default)]
-struct Kept(Mutex<Vec<Record>>);
+pub struct Kept {
+    pub launches: Mutex<Vec<Record>>,
+    pub ranges: Mutex<Vec<RangeRecord>>,
+}
 
 impl Output for Kept {
     fn write(&self, record: &Record) {
-        self.0.lock().unwrap().push(record.clone());
+        self.launches.lock().unwrap().push(record.clone());
+    }
+
+    fn write_range(&self, record: &RangeRecord) {
+        self.ranges.lock().unwrap().push(record.clone());
     }
 }
 
@@ -53,8 +61,26 @@ impl Machine {
         at
     }
 
+    /// Counters, and what they write to.
+    pub fn counters(&self) -> (Arc<Profile>, Arc<Kept>) {
+        let kept = Arc::new(Kept::default());
+        let mut model = Model::of(Chip::of(0));
+        model.l2 = self.l2;
+        let output: Arc<dyn Output> = Arc::<Kept>::clone(&kept);
+        (Arc::new(Profile::new(model, output)), kept)
+    }
+
     /// The record of a launch of the entry `k` of a text.
     pub fn launch(&mut self, ptx: &str, entry: &str, setup: &Setup<'_>) -> Record {
+        let (profile, kept) = self.counters();
+        self.watched(ptx, entry, setup, &profile);
+        let records = kept.launches.lock().unwrap();
+        assert_eq!(records.len(), 1);
+        records[0].clone()
+    }
+
+    /// The same launch, counted by counters that may have counted others.
+    pub fn watched(&mut self, ptx: &str, entry: &str, setup: &Setup<'_>, profile: &Arc<Profile>) {
         let module = parse(ptx).unwrap();
         let (program, _) =
             decode(&module, &mut |bytes, _| self.arena.allocate(bytes).ok()).unwrap();
@@ -78,15 +104,8 @@ impl Machine {
             self.arena.allocations(),
             limits,
         );
-        let kept = Arc::new(Kept::default());
-        let mut model = Model::of(Chip::of(0));
-        model.l2 = self.l2;
-        let output: Arc<dyn Output> = Arc::<Kept>::clone(&kept);
-        launch.watches.push(Arc::new(Profile::new(model, output)));
+        launch.watches.push(Arc::<Profile>::clone(profile));
         launch.run(self.threads).unwrap();
-        let records = kept.0.lock().unwrap();
-        assert_eq!(records.len(), 1);
-        records[0].clone()
     }
 
     /// The record of a kernel with that body on `blocks` blocks of `threads` threads.

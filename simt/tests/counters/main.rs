@@ -14,5 +14,6 @@ mod machine;
 mod maps;
 mod matrices;
 mod products;
+mod ranges;
 mod shared;
 mod tensors;

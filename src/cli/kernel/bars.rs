@@ -1,5 +1,6 @@
 //! What a lean kernel keeps to, and where one does not.
 
+use super::calls::CountedCall;
 use super::counted::Counted;
 use serde::Serialize;
 
@@ -7,7 +8,8 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bar {
-    /// Bytes across HBM's pins by the model of the L2 cache, over what the op cannot do without.
+    /// Bytes across HBM's pins by the model of the L2 cache, over what the op cannot do without: of a call of the op,
+    /// of a kernel by itself where no call is counted that launches it.
     Memory,
     /// Sectors of global memory over what the same accesses need at best.
     Sectors,
@@ -42,12 +44,15 @@ impl Bar {
     }
 }
 
-/// A bar that a kernel misses.
+/// A bar that a kernel misses, or a call of an op.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Miss {
     pub bar: Bar,
-    pub kernel: String,
+    /// The kernel or the call.
+    pub of: String,
     pub workload: String,
+    /// What a call ran on: other chips may do it with other kernels.
+    pub chip: Option<String>,
     pub is: f64,
     /// The most that it may be, of a share the least.
     pub bound: f64,
@@ -81,16 +86,35 @@ const TENSOR: [(&str, &str, f64); 5] = [
     ("", "", 64.0 / 129.0),
 ];
 
-/// The bars that `kernel` misses at a workload of `op`.
-pub fn misses(op: &str, workload: &str, kernel: &Counted) -> Vec<Miss> {
-    let most = match PRODUCTS.contains(&op) {
+/// What bytes across HBM's pins may be of what `op` cannot do without.
+fn most_bytes(op: &str) -> f64 {
+    match PRODUCTS.contains(&op) {
         true => 1.2,
         false => 1.05,
-    };
+    }
+}
+
+/// The bar that a call of `op` misses.
+pub fn call_misses(op: &str, workload: &str, call: &CountedCall) -> Option<Miss> {
+    let (is, bound) = (call.hbm_over_compulsory, most_bytes(op));
+    (is > bound).then(|| Miss {
+        bar: Bar::Memory,
+        of: call.call.clone(),
+        workload: workload.into(),
+        chip: Some(call.chip.clone()),
+        is,
+        bound,
+    })
+}
+
+/// The bars that `kernel` misses at a workload of `op`; bytes are looked at where it is `alone`, in no call that has
+/// been counted.
+pub fn misses(op: &str, workload: &str, kernel: &Counted, alone: bool) -> Vec<Miss> {
+    let bytes = kernel.hbm_over_compulsory.filter(|_| alone);
     let counts = &kernel.counts;
     let code = kernel.machine_code.as_ref();
     let above = [
-        (Bar::Memory, kernel.hbm_over_compulsory.unwrap_or(1.0), most),
+        (Bar::Memory, bytes.unwrap_or(1.0), most_bytes(op)),
         (Bar::Sectors, counts.sectors_over_ideal, EXCESS),
         (Bar::Wavefronts, counts.wavefronts_over_ideal, EXCESS),
         (Bar::Local, code.map_or(0.0, |c| f64::from(c.local)), 0.0),
@@ -102,8 +126,9 @@ pub fn misses(op: &str, workload: &str, kernel: &Counted) -> Vec<Miss> {
     let below = below.map(|(is, least)| (Bar::Tensor, is, least));
     let miss = |(bar, is, bound)| Miss {
         bar,
-        kernel: kernel.instance.clone(),
+        of: kernel.instance.clone(),
         workload: workload.to_string(),
+        chip: None,
         is,
         bound,
     };
@@ -116,4 +141,34 @@ fn tensor_share(instance: &str) -> Option<f64> {
         instance.starts_with(begin) && instance.ends_with(end)
     };
     TENSOR.iter().find(alike).map(|(_, _, share)| *share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(hbm_over_compulsory: f64) -> CountedCall {
+        CountedCall {
+            call: "c".into(),
+            activations: "bf16".into(),
+            chip: "A".into(),
+            launches: vec!["k".into()],
+            hbm_bytes: 0,
+            read_bytes: 0,
+            written_bytes: 0,
+            complete: true,
+            compulsory_bytes: 0,
+            hbm_over_compulsory,
+        }
+    }
+
+    #[test]
+    fn a_call_may_move_a_little_more_than_it_must_and_of_a_product_more() {
+        for (op, most) in [("rms_norm", 1.05), ("attention", 1.2)] {
+            assert_eq!(call_misses(op, "w", &call(most)), None);
+            let miss = call_misses(op, "w", &call(most + 0.01)).unwrap();
+            assert_eq!((miss.bar, miss.of.as_str()), (Bar::Memory, "c"));
+            assert_eq!(miss.bound, most);
+        }
+    }
 }

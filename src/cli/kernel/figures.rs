@@ -1,6 +1,7 @@
 //! What a kernel file does at workloads: how far off its results are, what it was counted to do, and how long
 //! that takes.
 
+use super::calls::{CountedCall, calls};
 use super::counted::{Counted, counted};
 use super::looks::{self, Activations, Gpu, Look};
 use super::source::KernelSource;
@@ -49,6 +50,8 @@ pub struct Figures {
     /// By type of activations.
     pub errors: Vec<(String, Errors)>,
     pub kernels: Vec<Counted>,
+    /// Those that launch any of the kernels.
+    pub calls: Vec<CountedCall>,
 }
 
 impl Side {
@@ -103,6 +106,7 @@ impl Side {
         };
         let (text, code) = (&self.source.text, &self.code);
         let mut kernels = counted(&profile, &seen, text, code, &self.workspace);
+        let calls = calls(&profile, &seen, &self.workspace)?;
         let mut results = seen;
         if device == Gpu::Cuda {
             let times = looks::start(Look::Times(Some(workload)), op, seed, &self.workspace)?;
@@ -122,6 +126,7 @@ impl Side {
             device: device.unwrap_or_default(),
             errors: results.into_iter().map(of).collect(),
             kernels,
+            calls,
         }))
     }
 }

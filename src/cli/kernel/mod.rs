@@ -2,6 +2,8 @@
 
 mod bars;
 mod bench;
+mod call_table;
+mod calls;
 mod check;
 mod compare;
 mod counted;

@@ -6,7 +6,7 @@ use clap::Args;
 use lrem::data::jsonl::{Lines, parse};
 use lrem::retrieve::TextTable;
 use serde::Serialize;
-use simt::count::record::Record;
+use simt::count::record::{RangeRecord, Record};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -30,6 +30,10 @@ pub fn run(args: &PredictArgs) -> Result<(), Error> {
     let mut lines = Lines::open(&args.profile)?;
     let mut launches = Vec::new();
     while let Some((number, text)) = lines.next_line()? {
+        // What a program's ranges moved is no launch.
+        if serde_json::from_str::<RangeRecord>(text).is_ok() {
+            continue;
+        }
         let record = parse::<Record>(text, "a launch that SIMT_PROFILE wrote");
         let record = record.and_then(|record| match &record.fault {
             Some(fault) => Err(format!("{} ended early: {fault}", record.kernel)),

@@ -1,6 +1,8 @@
-//! `lrem kernel table`: what every kernel costs, in counts, and where it misses the bars of a lean one.
+//! `lrem kernel table`: what every kernel costs, in counts, what every call of an op moves, and where they miss the
+//! bars of lean ones.
 
-use super::bars::{Bar, Miss, misses};
+use super::bars::{Bar, Miss, call_misses, misses};
+use super::call_table::{self, CallRow};
 use super::counted::Counted;
 use super::figures::{At, Side};
 use super::looks::{Activations, Gpu};
@@ -11,6 +13,7 @@ use lrem::report::Table;
 use lrem::workbench::contracts::OPS;
 use lrem::workbench::{CHIPS, Workload};
 use serde::Serialize;
+use std::collections::HashSet;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -47,6 +50,7 @@ struct Row {
 #[derive(Serialize)]
 struct Report {
     rows: Vec<Row>,
+    calls: Vec<CallRow>,
     misses: Vec<Miss>,
 }
 
@@ -76,6 +80,7 @@ pub fn run(args: &TableArgs) -> Result<(), Error> {
     };
     let bar = common::bar("kernel files", Some(sources.len()));
     let mut rows: Vec<Row> = Vec::new();
+    let mut calls: Vec<CallRow> = Vec::new();
     for source in sources {
         bar.set_message(source.op);
         let op = source.op;
@@ -89,28 +94,49 @@ pub fn run(args: &TableArgs) -> Result<(), Error> {
             .iter()
             .find(|a| **a == Activations::Bf16);
         let only = bf16.filter(|_| !args.all && args.file.is_none());
-        rows.extend(measured(source, &chosen, only.copied())?);
+        let (kernels, of_file) = measured(source, &chosen, only.copied())?;
+        rows.extend(kernels);
+        // An op's files run the same calls.
+        for row in of_file {
+            if !calls.iter().any(|c| c.op == op && c.is_same(&row)) {
+                calls.push(row);
+            }
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let called: HashSet<String> = calls
+        .iter()
+        .flat_map(|row| row.call.launches.iter().cloned())
+        .collect();
     if !args.all {
         rows = representative(rows);
+        calls = call_table::largest(calls);
     }
-    let missed = rows.iter();
-    let missed = missed.flat_map(|row| misses(row.op, &row.workload, &row.kernel));
-    let misses = missed.collect();
-    print(&Report { rows, misses }, args.json)
+    let of_calls = calls.iter();
+    let of_calls = of_calls.filter_map(|row| call_misses(row.op, &row.workload, &row.call));
+    let of_kernels = rows.iter().flat_map(|row| {
+        let alone = !called.contains(&row.kernel.instance);
+        misses(row.op, &row.workload, &row.kernel, alone)
+    });
+    let misses = of_calls.chain(of_kernels).collect();
+    let report = Report {
+        rows,
+        calls,
+        misses,
+    };
+    print(&report, args.json)
 }
 
-/// The kernels of a file at workloads, with one type of activations or with all.
+/// The kernels of a file at workloads, and the calls that launch them, with one type of activations or with all.
 fn measured(
     source: KernelSource,
     workloads: &[Workload],
     only: Option<Activations>,
-) -> Result<Vec<Row>, Error> {
+) -> Result<(Vec<Row>, Vec<CallRow>), Error> {
     let (op, name) = (source.op, source.name.clone());
     let side = Side::new(source)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut calls) = (Vec::new(), Vec::new());
     for workload in workloads {
         let figures = side.figures_in(workload, Gpu::Simt, only)?;
         let figures = figures.map_err(|said| format!("{name} at {}: {said}", workload.uuid))?;
@@ -119,8 +145,13 @@ fn measured(
             workload: workload.uuid.clone(),
             kernel,
         }));
+        calls.extend(figures.calls.into_iter().map(|call| CallRow {
+            op,
+            workload: workload.uuid.clone(),
+            call,
+        }));
     }
-    Ok(rows)
+    Ok((rows, calls))
 }
 
 /// The workloads of one model, or all where none is named after it.
@@ -153,6 +184,9 @@ fn print(report: &Report, json: bool) -> Result<(), Error> {
         return Ok(());
     }
     writeln!(out, "{}", table(&report.rows).markdown())?;
+    if !report.calls.is_empty() {
+        writeln!(out, "{}", call_table::table(&report.calls).markdown())?;
+    }
     if report.misses.is_empty() {
         writeln!(out, "Every kernel keeps to every bar.")?;
     }
@@ -162,12 +196,11 @@ fn print(report: &Report, json: bool) -> Result<(), Error> {
             .iter()
             .filter(|miss| miss.bar == bar)
             .map(|miss| {
-                format!(
-                    "`{}` {} ({})",
-                    miss.kernel,
-                    shown(bar, miss.is),
-                    miss.workload
-                )
+                let (is, at) = (shown(bar, miss.is), &miss.workload);
+                match &miss.chip {
+                    Some(chip) => format!("`{}` {is} ({at} on {chip})", miss.of),
+                    None => format!("`{}` {is} ({at})", miss.of),
+                }
             })
             .collect();
         if !missed.is_empty() {
@@ -187,10 +220,11 @@ fn shown(bar: Bar, is: f64) -> String {
 }
 
 const CAPTION: &str = "Of one launch on the virtual GPU as sm_80: bytes across HBM's pins by the model of the L2 \
-cache, over what the op cannot do without; sectors of global memory and wavefronts of shared memory over what the same \
-accesses need at best; registers, loads and stores of local memory, and tensor-core instructions of those in the main \
-loop in the machine code; microseconds by the model, without launching, and what they are made of on an A100. Kernels \
-for one architecture are counted on it, and their times are its chips'.";
+cache, over what the op cannot do without, as if nothing that another launch has left were in it; sectors of global \
+memory and wavefronts of shared memory over what the same accesses need at best; registers, loads and stores of local \
+memory, and tensor-core instructions of those in the main loop in the machine code; microseconds by the model, without \
+launching, and what they are made of on an A100. Kernels for one architecture are counted on it, and their times are \
+its chips'.";
 
 fn table(rows: &[Row]) -> Table {
     let mut header = vec![

@@ -160,6 +160,10 @@ impl<T: Real> Memory for Cuda<T> {
         self.context.synchronize()
     }
 
+    fn profiled<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.context.profiled(work)
+    }
+
     fn recorded<R>(&self, work: impl FnOnce() -> Result<R>) -> Result<R> {
         let recording = self.context.record();
         let done = work();

@@ -35,6 +35,7 @@ mod packs;
 mod peaks;
 mod pool;
 mod product;
+mod profiler;
 mod rms_norm;
 mod rope;
 mod sample;

@@ -76,7 +76,6 @@ impl Contract for AdamWContract {
         };
         let squares = |x: Vec<f32>| x.iter().map(|v| v * v).collect::<Vec<f32>>();
         let starts = [0, 1].map(|t| [of(0, t), of(1, t), of(2, t), squares(of(3, t))]);
-        let device = probe.device;
         let mut gradients = Vec::new();
         for start in &starts {
             gradients.push(probe.floats("gradient", &start[1])?);
@@ -101,7 +100,11 @@ impl Contract for AdamWContract {
                 second_moment,
             });
         }
-        device.adamw(&decaying, &mut tensors)?;
+        let costs = Self::costs(s, seed, size_of::<D::Real>());
+        let bytes = |kernel| Cost::bytes_of(kernel, &costs);
+        probe.call("adamw", bytes("adamw"), |device| {
+            device.adamw(&decaying, &mut tensors)
+        })?;
         for (t, (start, [p, m, v])) in starts.iter().zip(&buffers).enumerate() {
             let decay = if t == 0 { decaying.weight_decay } else { 0.0 };
             let step = AdamWStep {
@@ -141,7 +144,9 @@ impl Contract for AdamWContract {
         let lengths = s.lengths.iter().copied();
         let parts: Vec<(usize, &D::Buffer<f32>)> =
             lengths.zip(gradients.iter().map(|g| &**g)).collect();
-        let sum = device.sum_of_squares(&parts)?;
+        let sum = probe.call("sum_of_squares", bytes("sum_of_squares"), |device| {
+            device.sum_of_squares(&parts)
+        })?;
         let want: f64 = starts
             .iter()
             .flat_map(|s| &s[1])

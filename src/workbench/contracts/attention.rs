@@ -119,7 +119,7 @@ fn packed<D: Device>(
     of: &str,
     probe: &mut Probe<'_, D>,
 ) -> Result<()> {
-    let (h, forest, device) = (&s.heads, Forest::packed(&s.parts), probe.device);
+    let (h, forest) = (&s.heads, Forest::packed(&s.parts));
     let tokens = forest.tokens();
     let [q_dim, kv_dim] = [h.q_dim(), h.kv_dim()];
     // What an infinite score is worth is not the contract's.
@@ -135,10 +135,15 @@ fn packed<D: Device>(
     let mut out = probe.new_reals(tokens * q_dim)?;
     let mut lse = probe.new_floats(tokens * h.num_heads)?;
     let kv = KeysValues::Packed;
-    device.attention(h, &forest, &qkv, kv, &mut out, Some(&mut lse))?;
+    let [bytes, backward] = attention_costs::calls(h, tokens, size_of::<D::Real>());
+    probe.call(format!("attention{of}"), bytes, |device| {
+        device.attention(h, &forest, &qkv, kv, &mut out, Some(&mut lse))
+    })?;
     let dout = probe.reals(format!("dout{of}"), &x[3])?;
     let mut dqkv = probe.new_reals(tokens * h.qkv_dim())?;
-    device.attention_backward(h, &forest, &qkv, &out, &lse, &dout, &mut dqkv)?;
+    probe.call(format!("attention_backward{of}"), backward, |device| {
+        device.attention_backward(h, &forest, &qkv, &out, &lse, &dout, &mut dqkv)
+    })?;
     probe.take_reals(format!("out{of}"), &out, want, limit.out)?;
     probe.take_floats(format!("lse{of}"), &lse, want_lse, limit.lse)?;
     let [dq, dk, dv] = &gradients;

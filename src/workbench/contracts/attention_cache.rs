@@ -71,7 +71,7 @@ pub fn decode<D: Device>(
     given: bool,
     probe: &mut Probe<'_, D>,
 ) -> Result<()> {
-    let (forest, device) = (&cached.forest, probe.device);
+    let forest = &cached.forest;
     let tokens = forest.tokens();
     let queries = normals(Draw::Any, seed, 11, tokens * h.q_dim());
     let spans = forest.segments.iter();
@@ -113,7 +113,19 @@ pub fn decode<D: Device>(
     };
     let mut out = probe.new_reals(tokens * h.q_dim())?;
     let mut lse = probe.new_floats(tokens * h.num_heads)?;
-    device.attention(h, forest, &qkv, kv, &mut out, given.then_some(&mut lse))?;
+    // Rows of the cache that some token sees, once; of the batch the queries.
+    let rows = seen.iter().filter(|&&seen| seen).count();
+    let lse_bytes = if given { 4 * tokens * h.num_heads } else { 0 };
+    let elements = 2 * tokens * h.q_dim() + 2 * rows * h.kv_dim();
+    let bytes = elements * size_of::<D::Real>() + lse_bytes;
+    let name = match given {
+        true => "attention over a cache",
+        false => "attention over a cache, without lse",
+    };
+    probe.call(name, bytes, |device| {
+        let lse = given.then_some(&mut lse);
+        device.attention(h, forest, &qkv, kv, &mut out, lse)
+    })?;
     if given {
         probe.take_reals("out over a cache", &out, want, limit.out)?;
         return probe.take_floats("lse over a cache", &lse, want_lse, limit.lse);

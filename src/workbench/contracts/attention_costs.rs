@@ -42,6 +42,16 @@ pub fn costs(h: &Heads, forest: &Forest, real: usize) -> Vec<Cost> {
     .into()
 }
 
+/// Bytes that attention over a packed batch and its backward cannot do without: queries, keys and values, and what is
+/// made of them. What the forest says of its segments is little beside them, and the lists that a device makes of it
+/// are the device's.
+pub fn calls(h: &Heads, tokens: usize, real: usize) -> [usize; 2] {
+    let [q, kv] = [h.q_dim(), h.kv_dim()].map(|width| tokens * width * real);
+    let lse = 4 * tokens * h.num_heads;
+    // Of the backward three inputs beside the log-sum-exp: with the output and its gradient.
+    [2 * q + 2 * kv + lse, 4 * q + 4 * kv + lse]
+}
+
 /// Tokens and keys that they see, of one head.
 fn pairs(forest: &Forest) -> usize {
     let of = |s: &Segment| {

@@ -93,13 +93,17 @@ impl Contract for EmbeddingContract {
         let master = probe.floats("table", &table)?;
         let pack = |format| device.pack(&table, vocab, hidden, format);
         let (single, half) = (pack(WeightFormat::F32)?, pack(WeightFormat::Bf16)?);
-        for (name, table) in [
-            ("out", Weight::Master(&*master)),
-            ("out of f32", Weight::Packed(&single)),
-            ("out of bf16", Weight::Packed(&half)),
+        let costs = Self::costs(s, seed, size_of::<D::Real>());
+        for (name, table, kernel) in [
+            ("out", Weight::Master(&*master), "embedding_f32"),
+            ("out of f32", Weight::Packed(&single), "embedding_f32"),
+            ("out of bf16", Weight::Packed(&half), "embedding_bf16"),
         ] {
+            let bytes = Cost::bytes_of(kernel, &costs);
             let mut out = probe.new_reals(len)?;
-            device.embedding(vocab, hidden, table, &ids, &mut out)?;
+            probe.call(name.replace("out", "embedding"), bytes, |device| {
+                device.embedding(vocab, hidden, table, &ids, &mut out)
+            })?;
             // The table's numbers are those of bf16.
             probe.take_reals(name, &out, want.clone(), vec![0.0; len])?;
         }
@@ -111,12 +115,25 @@ impl Contract for EmbeddingContract {
         };
         // Off by half a step: 1/127 of the largest of a group; 1/15 of at most twice it, and the roundings of step
         // and shift to bf16.
-        for (name, format, off) in [
-            ("out of int8", WeightFormat::Int8, 0.501 / 127.0),
-            ("out of int4", WeightFormat::Int4, 1.0 / 15.0 + 3.0 / 256.0),
+        for (name, format, off, kernel) in [
+            (
+                "out of int8",
+                WeightFormat::Int8,
+                0.501 / 127.0,
+                "embedding_int8",
+            ),
+            (
+                "out of int4",
+                WeightFormat::Int4,
+                1.0 / 15.0 + 3.0 / 256.0,
+                "embedding_int4",
+            ),
         ] {
             let (table, mut out) = (pack(format)?, probe.new_reals(len)?);
-            device.embedding(vocab, hidden, Weight::Packed(&table), &ids, &mut out)?;
+            let (table, bytes) = (Weight::Packed(&table), Cost::bytes_of(kernel, &costs));
+            probe.call(name.replace("out", "embedding"), bytes, |device| {
+                device.embedding(vocab, hidden, table, &ids, &mut out)
+            })?;
             let error = (0..len).map(|i| off * largest(i)).collect();
             probe.take_reals(name, &out, want.clone(), error)?;
         }
@@ -130,7 +147,11 @@ impl Contract for EmbeddingContract {
         let (want, error) = onto(&gradient, &error, &start, relative);
         let dout_in = probe.reals("dout", &dout)?;
         let mut dtable = probe.sum_floats(&start)?;
-        device.embedding_backward(vocab, hidden, &dout_in, &ids, &mut dtable)?;
+        // Rows that some token has are added to.
+        let bytes = tokens * (4 + hidden * size_of::<D::Real>()) + distinct(&ids) * 8 * hidden;
+        probe.call("embedding_backward", bytes, |device| {
+            device.embedding_backward(vocab, hidden, &dout_in, &ids, &mut dtable)
+        })?;
         probe.take_floats("dtable", &dtable, want, error)?;
         probe.summed();
         Ok(())

@@ -123,7 +123,6 @@ impl Contract for InfoNceContract {
     ) -> Result<()> {
         // The cosine of a row that is not finite is not the contract's.
         let draw = draw.finite();
-        let device = probe.device;
         let (batch, q, d) = (
             batch(s, seed),
             rows(s, draw, seed, 1, s.queries),
@@ -143,21 +142,26 @@ impl Contract for InfoNceContract {
         };
 
         let (q_in, d_in) = (probe.floats("queries", &q)?, probe.floats("items", &d)?);
-        let output = device.info_nce(&batch, &q_in, &d_in)?;
+        let [forward, backward] = calls(s, &batch);
+        let output = probe.call("info_nce", forward, |device| {
+            device.info_nce(&batch, &q_in, &d_in)
+        })?;
         let (of_loss, of_lse) = (scaled(&want.loss), scaled(&want.lse));
         probe.take_floats("loss", &output.loss, want.loss, of_loss)?;
         probe.take_floats("lse", &output.lse, want.lse, of_lse)?;
         let mut dqueries = probe.new_floats(q.len())?;
         let mut ditems = probe.new_floats(d.len())?;
-        device.info_nce_backward(
-            &batch,
-            &q_in,
-            &d_in,
-            &output,
-            &coefficients,
-            &mut dqueries,
-            &mut ditems,
-        )?;
+        probe.call("info_nce_backward", backward, |device| {
+            device.info_nce_backward(
+                &batch,
+                &q_in,
+                &d_in,
+                &output,
+                &coefficients,
+                &mut dqueries,
+                &mut ditems,
+            )
+        })?;
         // |softmax − onehot| sums to at most 2; each is off by its score, lse and factor; then the
         // projection doubles it, and the sum over rows or items adds its roundings.
         let relative = 4.0 * error + (s.queries.max(s.items) as f64 + 8.0) * ULP;
@@ -176,6 +180,18 @@ impl Contract for InfoNceContract {
         let of_d = vec![2.0 * relative * total * largest; d.len()];
         probe.take_floats("ditems", &ditems, dd, of_d)
     }
+}
+
+/// Bytes that the forward and the backward cannot do without: queries and items, targets and masks; of a query its
+/// loss, log-sum-exp and rank, of both the norms; of the backward log-sum-exps and coefficients, and both gradients.
+fn calls(s: &InfoNceShape, batch: &InfoNceBatch) -> [usize; 2] {
+    let rows = s.queries + s.items;
+    let lists = 4 * (s.queries + batch.mask_offsets.len() + batch.masked.len());
+    let both = 4 * rows * s.hidden + lists;
+    [
+        both + 12 * s.queries + 4 * rows,
+        both + 8 * s.queries + 4 * rows * s.hidden,
+    ]
 }
 
 /// Rows of very different lengths, some of them zero.

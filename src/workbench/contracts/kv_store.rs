@@ -89,9 +89,10 @@ impl Contract for KvStoreContract {
 
         let qkv = probe.reals("qkv", &qkv)?;
         let (mut keys, mut values) = (probe.sum_reals(&start[0])?, probe.sum_reals(&start[1])?);
-        probe
-            .device
-            .kv_store(&s.heads, &qkv, &slots, &mut keys, &mut values)?;
+        let costs = Self::costs(s, seed, size_of::<D::Real>());
+        probe.call(Self::OP, Cost::bytes_of(Self::OP, &costs), |device| {
+            device.kv_store(&s.heads, &qkv, &slots, &mut keys, &mut values)
+        })?;
         for (name, got, want) in [("keys", keys, want_keys), ("values", values, want_values)] {
             let exact = vec![0.0; want.len()];
             probe.take_reals(name, &got, want, exact)?;

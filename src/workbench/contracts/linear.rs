@@ -93,17 +93,31 @@ impl Contract for LinearContract {
         let rounded: Vec<f32> = fine.iter().copied().map(to_bf16).collect();
         let single = device.pack(&w, n, k, WeightFormat::F32)?;
         let half = device.pack(&fine, n, k, WeightFormat::Bf16)?;
-        for (of, weight, w) in [
-            ("", Weight::Master(&*w_in), &w),
-            (" of packed f32", Weight::Packed(&single), &w),
-            (" of packed bf16", Weight::Packed(&half), &rounded),
+        // Activations, and a weight's bytes.
+        let real = size_of::<D::Real>();
+        let (x_bytes, y_bytes, w_bytes) = (m * k * real, m * n * real, 4 * n * k);
+        for (of, weight, w, w_bytes) in [
+            ("", Weight::Master(&*w_in), &w, w_bytes),
+            (" of packed f32", Weight::Packed(&single), &w, w_bytes),
+            (
+                " of packed bf16",
+                Weight::Packed(&half),
+                &rounded,
+                w_bytes / 2,
+            ),
         ] {
             let mut y = probe.new_reals(m * n)?;
-            device.linear(*s, &x_in, weight, Some(&*bias_in), &mut y, false)?;
+            let bytes = x_bytes + w_bytes + 4 * n + y_bytes;
+            probe.call(format!("linear{of}"), bytes, |device| {
+                device.linear(*s, &x_in, weight, Some(&*bias_in), &mut y, false)
+            })?;
             let (want, error) = product(*s, &x, w, Some(&bias));
             probe.take_reals(format!("y{of}"), &y, want, error)?;
             let mut logits = probe.new_floats(m * n)?;
-            device.logits(*s, &x_in, weight, &mut logits)?;
+            let bytes = x_bytes + w_bytes + 4 * m * n;
+            probe.call(format!("logits{of}"), bytes, |device| {
+                device.logits(*s, &x_in, weight, &mut logits)
+            })?;
             let (want, error) = product(*s, &x, w, None);
             probe.take_floats(format!("logits{of}"), &logits, want, error)?;
         }
@@ -112,7 +126,10 @@ impl Contract for LinearContract {
 
         let there = start(5, m * n);
         let mut y = probe.sum_reals(&there)?;
-        device.linear(*s, &x_in, Weight::Master(&*w_in), None, &mut y, true)?;
+        let bytes = x_bytes + w_bytes + 2 * y_bytes;
+        probe.call("linear on top", bytes, |device| {
+            device.linear(*s, &x_in, Weight::Master(&*w_in), None, &mut y, true)
+        })?;
         let (want, error) = product(*s, &x, &w, None);
         let relative = 4.0 * ULP + D::Real::ROUNDING;
         let (want, error) = onto(&want, &error, &there, relative);
@@ -130,12 +147,18 @@ impl Contract for LinearContract {
         };
         let dy_in = probe.reals("dy", &dy)?;
         let mut dx = probe.new_reals(m * k)?;
-        device.linear_backward_input(*s, &dy_in, &w_in, &mut dx, false)?;
+        let bytes = y_bytes + w_bytes + x_bytes;
+        probe.call("linear_backward_input", bytes, |device| {
+            device.linear_backward_input(*s, &dy_in, &w_in, &mut dx, false)
+        })?;
         probe.take_reals("dx", &dx, wide_dx, scaled(&size.0, n))?;
 
         let (dw_there, db_there) = (start(6, n * k), start(7, n));
         let (mut dw, mut db) = (probe.sum_floats(&dw_there)?, probe.sum_floats(&db_there)?);
-        device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db))?;
+        let bytes = y_bytes + x_bytes + 2 * w_bytes + 8 * n;
+        probe.call("linear_backward_weight", bytes, |device| {
+            device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db))
+        })?;
         let (want, error) = onto(&wide_dw, &scaled(&size.1, m), &dw_there, 4.0 * ULP);
         probe.take_floats("dweight", &dw, want, error)?;
         probe.summed();

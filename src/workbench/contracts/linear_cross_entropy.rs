@@ -79,7 +79,6 @@ impl Contract for LinearCrossEntropyContract {
         // What an infinite logit is worth is not the contract's.
         let draw = Draw::Any;
         let LinearShape { m, n, k } = *s;
-        let device = probe.device;
         let (hidden, w) = (normals(draw, seed, 2, m * k), normals(draw, seed, 3, n * k));
         let mut random = PhiloxStream::new(seed, 0);
         let targets: Vec<u32> = (0..m).map(|_| random.below(n) as u32).collect();
@@ -106,26 +105,31 @@ impl Contract for LinearCrossEntropyContract {
 
         let (h_in, w_in) = (probe.reals("hidden", &hidden)?, probe.floats("w", &w)?);
         let (mut got_nll, mut got_lse) = (probe.new_floats(m)?, probe.new_floats(m)?);
-        device.linear_cross_entropy(*s, &h_in, &w_in, &targets, &mut got_nll, &mut got_lse)?;
+        let [forward, backward] = calls(s, size_of::<D::Real>());
+        probe.call("linear_cross_entropy", forward, |device| {
+            device.linear_cross_entropy(*s, &h_in, &w_in, &targets, &mut got_nll, &mut got_lse)
+        })?;
         let of_rows: Vec<f64> = lse.iter().map(|&x| error(x)).collect();
 
         let start = normals(Draw::Any, seed, 4, n * k);
         let (mut got_dh, mut got_dw) = (probe.new_reals(m * k)?, probe.sum_floats(&start)?);
-        device.linear_cross_entropy_backward(
-            *s,
-            &h_in,
-            &w_in,
-            &targets,
-            &got_lse,
-            &coefficients,
-            &mut got_dh,
-            &mut got_dw,
-        )?;
+        probe.call("linear_cross_entropy_backward", backward, |device| {
+            device.linear_cross_entropy_backward(
+                *s,
+                &h_in,
+                &w_in,
+                &targets,
+                &got_lse,
+                &coefficients,
+                &mut got_dh,
+                &mut got_dw,
+            )
+        })?;
         probe.take_floats("nll", &got_nll, nll, of_rows.clone())?;
         probe.take_floats("lse", &got_lse, lse, of_rows)?;
         // A row's |softmax − onehot| sums to at most 2; each is off by its logit, its exponential and, in
         // bf16, its rounding.
-        let bf16 = device.training_format() == WeightFormat::Bf16;
+        let bf16 = probe.device.training_format() == WeightFormat::Bf16;
         let rounding = if bf16 { 1.0 / 256.0 } else { 0.0 };
         let relative = rounding + 4.0 * error(most_lse) + (n.max(m) as f64).sqrt() * 4.0 * ULP;
         let row = |i: usize| 2.0 * f64::from(coefficients[i].abs());
@@ -139,4 +143,16 @@ impl Contract for LinearCrossEntropyContract {
         probe.summed();
         Ok(())
     }
+}
+
+/// Bytes that the forward and the backward cannot do without: activations, master weights and targets; a row's loss
+/// and log-sum-exp; of the backward the rows with a coefficient and what belongs to them, every row's gradient and the
+/// weights', which is added to.
+fn calls(s: &LinearShape, real: usize) -> [usize; 2] {
+    let LinearShape { m, n, k } = *s;
+    let active = m - m.div_ceil(ABSENT);
+    [
+        m * (k * real + 12) + 4 * n * k,
+        active * (k * real + 12) + 4 * n * k + m * k * real + 8 * n * k,
+    ]
 }

@@ -94,7 +94,11 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         let packed = device.pack(&w, n, k, Q::FORMAT)?;
         let packed = Weight::Packed(&packed);
         let mut y = probe.new_reals(m * n)?;
-        device.linear(*s, &x_in, packed, Some(&*bias_in), &mut y, false)?;
+        let costs = Self::costs(s, seed, size_of::<D::Real>());
+        let [_, of_product, of_logits] = Q::KERNELS.map(|kernel| Cost::bytes_of(kernel, &costs));
+        probe.call("linear", of_product, |device| {
+            device.linear(*s, &x_in, packed, Some(&*bias_in), &mut y, false)
+        })?;
         let sizes = magnitudes_of::<Q>(&w, k);
         let (want, _) = product(*s, &x, &w, Some(&bias));
         let (_, error) = product(*s, &x, &sizes, Some(&bias));
@@ -102,7 +106,11 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
 
         let there = normals(Draw::Any, seed, 4, m * n);
         let mut y = probe.sum_reals(&there)?;
-        device.linear(*s, &x_in, packed, None, &mut y, true)?;
+        // No bias in, and what is there.
+        let on_top = of_product - 4 * n + m * n * size_of::<D::Real>();
+        probe.call("linear on top", on_top, |device| {
+            device.linear(*s, &x_in, packed, None, &mut y, true)
+        })?;
         let (want, _) = product(*s, &x, &w, None);
         let (_, error) = product(*s, &x, &sizes, None);
         let relative = 4.0 * ULP + D::Real::ROUNDING;
@@ -137,7 +145,9 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         }
         let packed = device.pack(&w, n, k, Q::FORMAT)?;
         let mut logits = probe.new_floats(m * n)?;
-        device.logits(*s, &x_in, Weight::Packed(&packed), &mut logits)?;
+        probe.call("logits", of_logits, |device| {
+            device.logits(*s, &x_in, Weight::Packed(&packed), &mut logits)
+        })?;
         let (kept, off) = kept::<Q>(&w, k);
         let want = reference::linear(*s, &wide(&x), &kept, None);
         let roundings = (k as f64 + 6.0) * ULP;

@@ -43,9 +43,12 @@ pub fn gated<D: Device>(
     let mut y = probe.new_reals(m * n)?;
     let on_device = with_bias.then_some(&*bias_in);
     let weight = Weight::Master(&*w_in);
-    probe
-        .device
-        .linear_swiglu(s, &x_in, weight, on_device, &mut y)?;
+    // Of master weights: gates' and ups'.
+    let bias_bytes = if with_bias { 8 * n } else { 0 };
+    let bytes = size_of::<D::Real>() * (m * k + m * n) + 8 * n * k + bias_bytes;
+    probe.call("linear_swiglu", bytes, |device| {
+        device.linear_swiglu(s, &x_in, weight, on_device, &mut y)
+    })?;
     let bias = with_bias.then_some(&bias[..]);
     let want = reference::linear_swiglu(s, &wide(&x), &wide(&w), bias.map(wide).as_deref());
     let errors = errors::<D::Real>(s, &x, [&w, &w], bias);

@@ -85,8 +85,17 @@ impl Contract for PoolContract {
         seed: u64,
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
-        let (device, len) = (probe.device, s.outputs * s.hidden);
+        let len = s.outputs * s.hidden;
         let plan = plan(s, seed);
+        // The plan; rows that are named, and embeddings of so many bytes an element: of the backward those that name
+        // some, and rows that are added to.
+        let real = size_of::<D::Real>();
+        let lists = 4 * plan.offsets.len() + 8 * plan.rows.len();
+        let named = s.hidden * distinct(&plan.rows) * real;
+        let filled = plan.offsets.windows(2).filter(|ends| ends[0] < ends[1]);
+        let filled = s.hidden * filled.count();
+        let forward = |size: usize| lists + named + len * size;
+        let backward = |size: usize| lists + 2 * named + filled * size;
         let (x, dout) = (
             normals(draw, seed, 2, s.rows * s.hidden),
             normals(draw, seed, 3, len),
@@ -102,10 +111,14 @@ impl Contract for PoolContract {
 
         let x_in = probe.reals("x", &x)?;
         let mut out = probe.new_floats(len)?;
-        device.pool(&plan, s.hidden, &x_in, &mut out, false)?;
+        probe.call("pool", forward(4), |device| {
+            device.pool(&plan, s.hidden, &x_in, &mut out, false)
+        })?;
         probe.take_floats("out", &out, want.clone(), error.clone())?;
         let mut out = probe.new_reals(len)?;
-        device.pool(&plan, s.hidden, &x_in, &mut out, false)?;
+        probe.call("pool to activations", forward(real), |device| {
+            device.pool(&plan, s.hidden, &x_in, &mut out, false)
+        })?;
         probe.take_reals("out as activations", &out, want, error)?;
 
         let gradient = reference::pool_backward(&plan, s.hidden, s.rows, &wide(&dout));
@@ -113,12 +126,16 @@ impl Contract for PoolContract {
         let (want, error) = onto(&gradient, &scaled(sizes), &start, terms * ULP);
         let dout_in = probe.floats("dout", &dout)?;
         let mut dx = probe.sum_reals(&start)?;
-        device.pool_backward(&plan, s.hidden, &dout_in, &mut dx)?;
+        probe.call("pool_backward", backward(4), |device| {
+            device.pool_backward(&plan, s.hidden, &dout_in, &mut dx)
+        })?;
         probe.take_reals("dx", &dx, want.clone(), error.clone())?;
         probe.summed();
         let dout_in = probe.reals("dout as activations", &dout)?;
         let mut dx = probe.sum_reals(&start)?;
-        device.pool_backward(&plan, s.hidden, &dout_in, &mut dx)?;
+        probe.call("pool_backward of activations", backward(real), |device| {
+            device.pool_backward(&plan, s.hidden, &dout_in, &mut dx)
+        })?;
         probe.take_reals("dx of activations", &dx, want, error)?;
         probe.summed();
         Ok(())

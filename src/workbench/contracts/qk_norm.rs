@@ -73,7 +73,7 @@ impl Contract for QkNormContract {
         seed: u64,
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
-        let (h, d, device) = (&s.heads, s.heads.head_dim, probe.device);
+        let (h, d) = (&s.heads, s.heads.head_dim);
         let len = s.tokens * h.qkv_dim();
         let (qkv, dout) = (
             normals(draw, seed, 1, len),
@@ -92,15 +92,23 @@ impl Contract for QkNormContract {
             probe.floats("key weight", &k)?,
         );
         let mut out = probe.new_reals(len)?;
-        device.qk_norm(h, EPS, s.tokens, &qkv_in, &q_in, &k_in, &mut out)?;
+        let costs = Self::costs(s, seed, size_of::<D::Real>());
+        probe.call("qk_norm", Cost::bytes_of("qk_norm", &costs), |device| {
+            device.qk_norm(h, EPS, s.tokens, &qkv_in, &q_in, &k_in, &mut out)
+        })?;
         let error = want.iter().map(|v| norm_error(d) * v.abs()).collect();
         probe.take_reals("out", &out, want, error)?;
 
         let mut got = probe.sum_reals(&dout)?;
         let [mut got_q, mut got_k] = [probe.sum_floats(&starts[0])?, probe.sum_floats(&starts[1])?];
-        device.qk_norm_backward(
-            h, EPS, s.tokens, &qkv_in, &q_in, &k_in, &mut got, &mut got_q, &mut got_k,
-        )?;
+        // Both weights in, and what their gradients are added to.
+        let elements = 3 * s.tokens * (h.q_dim() + h.kv_dim());
+        let bytes = elements * size_of::<D::Real>() + 24 * d;
+        probe.call("qk_norm_backward", bytes, |device| {
+            device.qk_norm_backward(
+                h, EPS, s.tokens, &qkv_in, &q_in, &k_in, &mut got, &mut got_q, &mut got_k,
+            )
+        })?;
         // Values pass through, and so do their gradients.
         let normed = h.num_heads + h.num_kv_heads;
         let mut error = vec![0.0; len];

@@ -56,21 +56,27 @@ impl Contract for RmsNormContract {
         seed: u64,
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
-        let (device, len) = (probe.device, s.rows * s.dim);
+        let len = s.rows * s.dim;
+        let costs = Self::costs(s, seed, size_of::<D::Real>());
+        let bytes = |kernel| Cost::bytes_of(kernel, &costs);
         let [x, delta, dy] = [1, 2, 4].map(|stream| rows(s, draw, seed, stream));
         let w = normals(Draw::Any, seed, 3, s.dim);
         let (wide_x, wide_w) = (wide(&x), wide(&w));
 
         let (x_in, w_in) = (probe.reals("x", &x)?, probe.floats("weight", &w)?);
         let mut y = probe.new_reals(len)?;
-        device.rms_norm(*s, &x_in, &w_in, &mut y)?;
+        probe.call("rms_norm", bytes("rms_norm"), |device| {
+            device.rms_norm(*s, &x_in, &w_in, &mut y)
+        })?;
         let want = reference::rms_norm(*s, &wide_x, &wide_w);
         let error: Vec<f64> = want.iter().map(|v| norm_error(s.dim) * v.abs()).collect();
         probe.take_reals("y", &y, want, error)?;
 
         let delta_in = probe.reals("delta", &delta)?;
         let (mut sum, mut y) = (probe.new_reals(len)?, probe.new_reals(len)?);
-        device.add_rms_norm(*s, &x_in, &delta_in, &w_in, &mut sum, &mut y)?;
+        probe.call("add_rms_norm", bytes("add_rms_norm"), |device| {
+            device.add_rms_norm(*s, &x_in, &delta_in, &w_in, &mut sum, &mut y)
+        })?;
         let added = x
             .iter()
             .zip(&delta)
@@ -88,7 +94,9 @@ impl Contract for RmsNormContract {
             normals(Draw::Any, seed, 6, s.dim),
         );
         let (mut dx, mut dw) = (probe.sum_reals(&start_x)?, probe.sum_floats(&start_w)?);
-        device.rms_norm_backward(*s, &x_in, &w_in, &dy_in, &mut dx, &mut dw)?;
+        probe.call("rms_norm_backward", bytes("rms_norm_backward"), |device| {
+            device.rms_norm_backward(*s, &x_in, &w_in, &dy_in, &mut dx, &mut dw)
+        })?;
         let (gradient_x, gradient_w) =
             reference::rms_norm_backward(*s, &wide_x, &wide_w, &wide(&dy));
         let [error_x, error_w] = gradient_errors(s.eps, &x, &w, &dy);

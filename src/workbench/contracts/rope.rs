@@ -96,8 +96,14 @@ impl Contract for RopeContract {
             .map(|i| 2.0 * ULP * sums[0][i].abs().max(sums[1][i].abs()))
             .collect();
         let (mut forward, mut backward) = (probe.sum_reals(&qkv)?, probe.sum_reals(&qkv)?);
-        device.rope(h, &table, &positions, &mut forward)?;
-        device.rope_backward(h, &table, &positions, &mut backward)?;
+        let costs = Self::costs(s, seed, size_of::<D::Real>());
+        let bytes = Cost::bytes_of(Self::OP, &costs);
+        probe.call("rope", bytes, |device| {
+            device.rope(h, &table, &positions, &mut forward)
+        })?;
+        probe.call("rope_backward", bytes, |device| {
+            device.rope_backward(h, &table, &positions, &mut backward)
+        })?;
         probe.take_reals("qkv", &forward, turned(1.0, wide), error.clone())?;
         probe.summed();
         probe.take_reals("dqkv", &backward, turned(-1.0, wide), error)?;

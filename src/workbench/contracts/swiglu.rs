@@ -63,7 +63,9 @@ impl Contract for SwiGluContract {
         seed: u64,
         probe: &mut Probe<'_, D>,
     ) -> Result<()> {
-        let (device, n, len) = (probe.device, s.intermediate, s.rows * s.intermediate);
+        let (n, len) = (s.intermediate, s.rows * s.intermediate);
+        let costs = Self::costs(s, seed, size_of::<D::Real>());
+        let bytes = |kernel| Cost::bytes_of(kernel, &costs);
         let mut gate_up = normals(draw, seed, 0, 2 * len);
         if draw == Draw::Any {
             // Gates up to where the exponential leaves f32's range, both signs.
@@ -77,7 +79,9 @@ impl Contract for SwiGluContract {
 
         let gate_up_in = probe.reals("gate_up", &gate_up)?;
         let mut out = probe.new_reals(len)?;
-        device.swiglu(s.rows, n, &gate_up_in, &mut out)?;
+        probe.call("swiglu", bytes("swiglu"), |device| {
+            device.swiglu(s.rows, n, &gate_up_in, &mut out)
+        })?;
         let want = reference::swiglu(n, &wide_gate_up);
         let error = (0..len).map(|i| {
             let at = i / n * 2 * n + i % n;
@@ -90,7 +94,9 @@ impl Contract for SwiGluContract {
 
         let dout_in = probe.reals("dout", &dout)?;
         let mut dgate_up = probe.new_reals(2 * len)?;
-        device.swiglu_backward(s.rows, n, &gate_up_in, &dout_in, &mut dgate_up)?;
+        probe.call("swiglu_backward", bytes("swiglu_backward"), |device| {
+            device.swiglu_backward(s.rows, n, &gate_up_in, &dout_in, &mut dgate_up)
+        })?;
         let want = reference::swiglu_backward(n, &wide_gate_up, &wide(&dout));
         let error = gradient_errors(n, &gate_up, &dout);
         probe.take_reals("dgate_up", &dgate_up, want, error)

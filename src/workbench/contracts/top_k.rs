@@ -121,9 +121,12 @@ impl Contract for TopKContract {
             let item_rows = integers(1, items, extremes);
             let want = reference::top_k(hidden, &wide(&rows), &wide(&item_rows), k);
             let packed = probe.device.pack(&item_rows, items, hidden, format)?;
-            let hits = probe
-                .device
-                .top_k(queries, hidden, &query_rows, items, &packed, k)?;
+            // Both operands, and of a hit its index and score.
+            let rows = 4 * queries * hidden + items * row(format, hidden);
+            let bytes = rows + 8 * queries * k.min(items);
+            let hits = probe.call(format!("top_k{of}"), bytes, |device| {
+                device.top_k(queries, hidden, &query_rows, items, &packed, k)
+            })?;
             let hits: Vec<_> = hits.into_iter().flatten().collect();
             let exact = vec![0.0; queries * k.min(items)];
             let best = || want.iter().flatten();
@@ -135,5 +138,15 @@ impl Contract for TopKContract {
             probe.take_host(format!("scores{of}"), score, want_score, exact);
         }
         Ok(())
+    }
+}
+
+/// Bytes of an item.
+fn row(format: WeightFormat, hidden: usize) -> usize {
+    match format {
+        WeightFormat::F32 => 4 * hidden,
+        WeightFormat::Bf16 => 2 * hidden,
+        WeightFormat::Int8 => Int8::row(hidden),
+        WeightFormat::Int4 => Int4::row(hidden),
     }
 }
