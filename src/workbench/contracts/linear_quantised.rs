@@ -95,7 +95,8 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         let packed = Weight::Packed(&packed);
         let mut y = probe.new_reals(m * n)?;
         let costs = Self::costs(s, seed, size_of::<D::Real>());
-        let [_, of_product, of_logits] = Q::KERNELS.map(|kernel| Cost::bytes_of(kernel, &costs));
+        let [_, of_product, of_logits, of_gated] =
+            Q::KERNELS.map(|kernel| Cost::bytes_of(kernel, &costs));
         probe.call("linear", of_product, |device| {
             device.linear(*s, &x_in, packed, Some(&*bias_in), &mut y, false)
         })?;
@@ -118,23 +119,19 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         probe.take_reals("y on top", &y, want, error)?;
         probe.summed();
 
-        let s_gated = gated(s);
-        let n_gated = s_gated.n;
-        let w = exact::<Q>(Draw::Any, seed, 7, 2 * n_gated, k);
-        let bias = normals(Draw::Any, seed, 8, 2 * n_gated);
+        let halves = gated(s);
+        let w = exact::<Q>(Draw::Any, seed, 7, 2 * halves.n, k);
+        let bias = normals(Draw::Any, seed, 8, 2 * halves.n);
         let bias_in = probe.floats("gated bias", &bias)?;
-        let packed = device.pack(&w, 2 * n_gated, k, Q::FORMAT)?;
-        let mut y = probe.new_reals(m * n_gated)?;
-        device.linear_swiglu(
-            s_gated,
-            &x_in,
-            Weight::Packed(&packed),
-            Some(&*bias_in),
-            &mut y,
-        )?;
-        let want = reference::linear_swiglu(s_gated, &wide(&x), &wide(&w), Some(&wide(&bias)));
+        let packed = device.pack(&w, 2 * halves.n, k, Q::FORMAT)?;
+        let packed = Weight::Packed(&packed);
+        let mut y = probe.new_reals(m * halves.n)?;
+        probe.call("linear_swiglu", of_gated, |device| {
+            device.linear_swiglu(halves, &x_in, packed, Some(&*bias_in), &mut y)
+        })?;
+        let want = reference::linear_swiglu(halves, &wide(&x), &wide(&w), Some(&wide(&bias)));
         let sizes = magnitudes_of::<Q>(&w, k);
-        let error = errors::<D::Real>(s_gated, &x, [&w, &sizes], Some(&bias));
+        let error = errors::<D::Real>(halves, &x, [&w, &sizes], Some(&bias));
         probe.take_reals("gated y", &y, want, error)?;
 
         // Weights that are rounded, and a NaN among them.
