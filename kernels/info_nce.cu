@@ -34,8 +34,8 @@
 //           scores, so it never outranks it.
 //
 // instance: unit_rows = unit_rows<float>
-// instance: info_nce_target_wide = info_nce_target<Targets<true>>
-// instance: info_nce_target_any = info_nce_target<Targets<false>>
+// instance: info_nce_target_wide = info_nce_target<Targets<Small<true>>>
+// instance: info_nce_target_any = info_nce_target<Targets<Small<false>>>
 // instance: info_nce_few = info_nce<Few>
 // instance: info_nce_wide = info_nce<Wide>
 // instance: info_nce_any = info_nce<Any>
@@ -47,6 +47,7 @@
 
 #include "log_sum.cuh"
 #include "output.cuh"
+#include "targets.cuh"
 
 template <bool wide>
 using Cosines = Product<float, float, 64, 64, 32, 2, 2, 3, wide, Major::kDepth, Major::kDepth>;
@@ -57,55 +58,6 @@ using Small = Product<float, float, 8, 8, 64, 1, 1, 4, wide, Major::kDepth, Majo
 using Few = Small<true>;
 
 constexpr int kFinishWarps = 8;
-
-// Unit items, of which query i meets target[i] alone.
-struct TargetRows {
-    Matrix<float> items;
-    const unsigned* target;
-    int queries;
-};
-
-// Queries by their targets: column c of the product is the target of query c.
-template <bool wide>
-struct Targets : Small<wide> {
-    using Base = Small<wide>;
-    using B = typename Base::B;
-    using FromB = TargetRows;
-
-    struct ReadB {
-        TargetRows b;
-        int query, depth;
-
-        __device__ ReadB(const TargetRows& b, int query, int depth) : b(b), query(query), depth(depth) {}
-        __device__ void cut(int) {}
-        template <int kAt>
-        __device__ void fetch(char* stage) {
-            fetch_rows(stage + kAt, b, query, depth);
-            depth += Base::kDepth;
-        }
-    };
-
-    __device__ static void fetch_rows(char* tile, const TargetRows& b, int query, int depth) {
-        const int chunk = threadIdx.x % B::kChunks, width = b.items.columns;
-        const int column = depth + chunk * B::kPack;
-#pragma unroll
-        for (int r = threadIdx.x / B::kChunks; r < Base::kN; r += Base::kThreads / B::kChunks) {
-            char* to = tile + B::offset(r, chunk);
-            const bool there = query + r < b.queries && column < width;
-            const size_t row = there ? b.target[query + r] : 0;
-            const float* from = b.items.data + row * width + column;
-            if constexpr (wide) {
-                copy_async(shared_address(to), from, there);
-            } else {
-                Pack<float, B::kPack> pack;
-#pragma unroll
-                for (int e = 0; e < B::kPack; ++e)
-                    pack.at[e] = there && column + e < width ? from[e] : 0.0f;
-                store<B::kPack>(reinterpret_cast<float*>(to), pack);
-            }
-        }
-    }
-};
 
 // A query's log-sum-exp, and the items that score above its target, so far.
 struct Standing {
