@@ -16,8 +16,10 @@ using GatedSkinny = GatedColumns<QuantisedProduct<Weights, __nv_bfloat16, 16, 16
 
 // As of linear.cu: gated, n is that of w, of which y has half as many columns.
 
+//
+// Two or three blocks of a multiprocessor, as its shared memory holds: by default the compiler spills.
 template <class P, typename O>
-__global__ void __launch_bounds__(P::kThreads, P::kGated ? 2 : 3)
+__global__ void __launch_bounds__(P::kThreads, P::kGated || sizeof(typename P::A::Element) == 4 ? 2 : 3)
     linear_quantised(const typename P::A::Element* x, const unsigned char* q,
                      const typename P::Scale* scales, const float* bias, O* y, int m, int n, int k,
                      int scale_columns, int accumulate) {

@@ -23,17 +23,16 @@ __device__ inline void copy_async(unsigned to, const void* from, bool there) {
                  "r"(there ? 16 : 0));
 }
 
-// The same, where `there` has bit `bit`. As a test and a choice, which ptxas turns into one instruction for all bits of
-// a word (R2P); of a shifted word it makes three for each.
+// The same, where `there` has bit `bit`: as a test for each, of which ptxas makes one instruction for all bits of a word
+// (R2P). Of a size that is shifted from a word it makes three.
 __device__ inline void copy_async(unsigned to, const void* from, unsigned there, int bit) {
     asm volatile(
         "{\n"
-        ".reg .pred set;\n"
-        ".reg .b32 one, size;\n"
+        ".reg .pred absent;\n"
+        ".reg .b32 one;\n"
         "and.b32 one, %2, %3;\n"
-        "setp.ne.b32 set, one, 0;\n"
-        "selp.b32 size, 16, 0, set;\n"
-        "cp.async.cg.shared.global [%0], [%1], 16, size;\n"
+        "setp.eq.b32 absent, one, 0;\n"
+        "cp.async.cg.shared.global [%0], [%1], 16, absent;\n"
         "}\n" ::"r"(to), "l"(from), "r"(there), "r"(1 << bit));
 }
 

@@ -131,7 +131,7 @@ __device__ typename P::FromB items_of(const void* rows, const void* scales, int 
 
 // `slice` items, a multiple of kN, for each blockIdx.y.
 template <class P>
-__global__ void __launch_bounds__(P::kThreads)
+__global__ void __launch_bounds__(P::kThreads, 3)
     top_k(const float* queries, const void* item_rows, const void* scales, const Key* below,
           Key* kept_keys, Key* parts, int query_count, int items, int hidden, int scale_columns,
           int slice, int k, int capacity) {

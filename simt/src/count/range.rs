@@ -1,7 +1,7 @@
 //! Ranges of launches, from `cuProfilerStart` to `cuProfilerStop`: what crosses the memory's pins where launches
 //! find in the L2 cache what earlier ones have left there.
 //!
-//! The model is that of a launch ([`cache`](super::cache)), its blocks in the same order, but for one thing: it is
+//! The model is that of a launch (`cache`), its blocks in the same order, but for one thing: it is
 //! empty before the range alone, and written back after it. Fills and copies on the device are accesses too; copies
 //! from and to the host are not. Memory that is freed within the range is like any other: what was written to it
 //! reaches the memory's pins when its line leaves, or at the end.
