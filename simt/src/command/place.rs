@@ -18,12 +18,14 @@ pub fn library() -> Result<PathBuf> {
     let failed = |problem: String| Error::Failed(problem, 1);
     let program = std::env::current_exe().map_err(|e| failed(format!("this program: {e}")))?;
     let folder = program.parent().unwrap_or(Path::new("/"));
-    let places = [
-        folder.join("libsimt.so"),
-        folder.join("deps/libsimt.so"),
-        folder.join("../lib/libsimt.so"),
-    ];
-    let found = places.iter().find(|place| place.is_file());
+    // Of a program that cargo has tested, the second may be newer: of a library that others depend on cargo puts no
+    // copy beside the program then.
+    let built = [folder.join("libsimt.so"), folder.join("deps/libsimt.so")];
+    let written = |place: &PathBuf| place.metadata().and_then(|m| m.modified()).ok();
+    let newest = built.iter().rev().max_by_key(|place| written(place));
+    let installed = folder.join("../lib/libsimt.so");
+    let mut places = newest.into_iter().chain([&installed]);
+    let found = places.find(|place| place.is_file());
     let found = found.ok_or_else(|| {
         failed(format!(
             "no libsimt.so in {}: build it with cargo build --release -p simt",
