@@ -169,18 +169,23 @@ impl Copy3D {
     /// Copies, row by row.
     pub fn run(&self) -> Result<()> {
         current()?;
-        if self.width == 0 {
+        if self.width == 0 || self.height == 0 || self.depth == 0 {
             return Ok(());
+        }
+        for end in [&self.from, &self.to] {
+            // From the first row to the last: single rows may lie in somebody else's memory.
+            let first = end.row(0, 0).ok_or(Error::InvalidValue)?;
+            let last = end.row(self.height - 1, self.depth - 1);
+            let last = last.ok_or(Error::InvalidValue)?;
+            let bytes = (last - first).checked_add(self.width as u64);
+            if end.kind == DEVICE {
+                check(first, bytes.ok_or(Error::InvalidValue)? as usize)?;
+            }
         }
         for z in 0..self.depth {
             for y in 0..self.height {
                 let from = self.from.row(y, z).ok_or(Error::InvalidValue)?;
                 let to = self.to.row(y, z).ok_or(Error::InvalidValue)?;
-                for (end, at) in [(&self.from, from), (&self.to, to)] {
-                    if end.kind == DEVICE {
-                        check(at, self.width)?;
-                    }
-                }
                 let kind = match (self.from.kind, self.to.kind) {
                     (HOST, DEVICE) => TransferKind::ToDevice,
                     (DEVICE, HOST) => TransferKind::ToHost,
