@@ -20,7 +20,6 @@ struct GatedColumns : P {
     __device__ static int column(int j) {
         return threadIdx.x / kWarp % (P::kN / P::kWarpN) * kWarpN + 8 * (j / 2) + 2 * (threadIdx.x % 4) + j % 2;
     }
-
 };
 
 // The same of a product of product.cuh, whose tile of B has them in that order.
@@ -66,4 +65,14 @@ __device__ void write_gated(char* shared, const typename P::Sums& sums, const fl
         return gated(to_f32(from_f32<O>(gate)), to_f32(from_f32<O>(up)));
     };
     write_values<P>(shared, value, nullptr, y, row, column, m, n, accumulate);
+}
+
+// The sums of all threads, or what they gate, into y[m, n].
+template <class P, typename O>
+__device__ void write_product(char* shared, const typename P::Sums& sums, const float* bias, O* y, int row, int column,
+                              int m, int n, bool accumulate) {
+    if constexpr (P::kGated)
+        write_gated<P>(shared, sums, bias, y, row, column, m, n, accumulate);
+    else
+        write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
 }

@@ -149,10 +149,7 @@ __global__ void __launch_bounds__(P::kThreads, 1)
 
     multiply_tiles<P>(shared, from_a, from_b, row, tile_n * P::kN, 1, start, part_steps,
                       [&](const typename P::Sums& sums, int column) {
-                          if constexpr (P::kGated)
-                              write_gated<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
-                          else
-                              write_sums<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
+                          write_product<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
                       });
 }
 

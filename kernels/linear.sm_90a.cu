@@ -154,8 +154,5 @@ __global__ void __launch_bounds__(P::kThreads)
             }
         __syncwarp();
     }
-    if constexpr (P::kGated)
-        write_gated<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
-    else
-        write_sums<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
+    write_product<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
 }

@@ -31,10 +31,7 @@ __global__ void __launch_bounds__(P::kThreads, P::kGated || sizeof(typename P::A
     const int row = tile_m * P::kM;
     multiply_tiles<P>(shared, {x, m, k}, w, row, tile_n * P::kN, 1, 0, ceil_div(k, P::kDepth),
                       [&](const typename P::Sums& sums, int column) {
-                          if constexpr (P::kGated)
-                              write_gated<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
-                          else
-                              write_sums<P>(shared, sums, bias, y, row, column, m, n, accumulate);
+                          write_product<P>(shared, sums, bias, y, row, column, m, columns, accumulate);
                       });
 }
 

@@ -10,6 +10,15 @@ fn table(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// What is said of RMSNorm by a kernel file with this text.
+fn table_of(text: &str, options: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.cu");
+    std::fs::write(&file, text).unwrap();
+    let arguments = [file.to_str().unwrap(), "--op", "rms_norm"];
+    table(&[&arguments, options].concat())
+}
+
 #[test]
 fn the_projects_norms_have_a_row_each_and_miss_no_bar() {
     if !built() {
@@ -92,12 +101,7 @@ fn a_kernel_that_is_not_lean_is_listed_under_each_bar_that_it_misses() {
     if !built() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("bad.cu");
-    std::fs::write(&file, BAD).unwrap();
-    let path = file.to_str().unwrap();
-    let report: Value =
-        serde_json::from_str(&table(&[path, "--op", "rms_norm", "--json"])).unwrap();
+    let report: Value = serde_json::from_str(&table_of(BAD, &["--json"])).unwrap();
     let misses = report["misses"].as_array().unwrap();
     let bars: Vec<&str> = misses.iter().map(|m| m["bar"].as_str().unwrap()).collect();
     assert_eq!(bars, ["sectors", "wavefronts", "local"], "{report:#}");
@@ -106,7 +110,7 @@ fn a_kernel_that_is_not_lean_is_listed_under_each_bar_that_it_misses() {
         assert_eq!(miss["workload"], "smollm2-135m-64-rows");
         assert!(miss["is"].as_f64() > miss["bound"].as_f64(), "{miss}");
     }
-    let text = table(&[path, "--op", "rms_norm"]);
+    let text = table_of(BAD, &[]);
     for bar in ["global sectors", "shared wavefronts", "no spills"] {
         let line = text.lines().find(|l| l.starts_with(&format!("- {bar}")));
         let line = line.unwrap_or_else(|| panic!("no {bar} in {text}"));
@@ -140,12 +144,7 @@ fn a_call_that_moves_too_much_is_judged_and_its_kernel_not_twice() {
     if !built() {
         return;
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("wasteful.cu");
-    std::fs::write(&file, WASTEFUL).unwrap();
-    let path = file.to_str().unwrap();
-    let report: Value =
-        serde_json::from_str(&table(&[path, "--op", "rms_norm", "--json"])).unwrap();
+    let report: Value = serde_json::from_str(&table_of(WASTEFUL, &["--json"])).unwrap();
     let misses = report["misses"].as_array().unwrap();
     let memory: Vec<&Value> = misses.iter().filter(|m| m["bar"] == "memory").collect();
     let [miss] = memory[..] else {

@@ -1,7 +1,7 @@
 //! Hopper's products by warpgroups: the bits of every other GPU's, and that they are what runs there.
 
-use crate::Case;
 use crate::common::*;
+use crate::{Case, assert_launched};
 use lrem::ops::linear::LinearShape;
 use proptest::prelude::*;
 
@@ -49,17 +49,12 @@ fn warpgroups_are_what_runs() {
         case.forward_master(device, false, None);
         case.backward(device, None, &vec![0.0; n * 24], None);
     }
-    let launched = device.context().launched();
-    for kernel in [
+    let wanted = [
         "nt_bf16_warpgroups",
         "nt_bf16_warpgroup",
         "nn_bf16_warpgroup",
         "tn_bf16_warpgroups",
-    ] {
-        let name = format!("linear_{kernel}");
-        assert!(
-            launched.contains(&name),
-            "{name} was not launched: {launched:?}"
-        );
-    }
+    ];
+    let launched = device.context().launched();
+    assert_launched(&launched, "linear", &wanted.map(String::from));
 }

@@ -27,6 +27,15 @@ fn shapes() -> impl Strategy<Value = LinearShape> {
     (m, n, k).prop_map(|(m, n, k)| LinearShape { m, n, k })
 }
 
+/// Kernels that a device has launched: of `op`, with every one of `tiles`.
+#[track_caller]
+fn assert_launched(launched: &[String], op: &str, tiles: &[String]) {
+    for tile in tiles {
+        let name = format!("{op}_{tile}");
+        assert!(launched.contains(&name), "{name} was not: {launched:?}");
+    }
+}
+
 struct Case {
     shape: LinearShape,
     x: Vec<f32>,

@@ -1,7 +1,7 @@
 //! Products of enough tiles that a GPU takes its largest ones, and parts of the depth.
 
 use crate::common::*;
-use crate::{Case, sum_errors, transposed};
+use crate::{Case, assert_launched, sum_errors, transposed};
 use lrem::ops::linear::{Linear, LinearShape, Weight, reference};
 
 /// Not multiples of any tile, with rows that start at multiples of 16 bytes.
@@ -22,9 +22,8 @@ fn forward_agrees_and_a_row_keeps_its_bits() {
         forward(m);
         let Some(device) = gpu_bf16() else { continue };
         for op in ["linear", "logits"] {
-            let name = format!("{op}_nt_bf16_{tile}");
-            let launched = device.context().launched();
-            assert!(launched.contains(&name), "{name} was not: {launched:?}");
+            let op = format!("{op}_nt_bf16");
+            assert_launched(&device.context().launched(), &op, &[tile.into()]);
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::linear::product;
 use super::linear_int8::Int8;
-use super::linear_swiglu::errors;
+use super::linear_swiglu::errors_of;
 use super::{LinearContract, magnitudes, normals, onto, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::linear::{LinearShape, Weight, WeightFormat, reference};
@@ -131,7 +131,9 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
         })?;
         let want = reference::linear_swiglu(halves, &wide(&x), &wide(&w), Some(&wide(&bias)));
         let sizes = magnitudes_of::<Q>(&w, k);
-        let error = errors::<D::Real>(halves, &x, [&w, &sizes], Some(&bias));
+        let (sums, _) = product(halves.gate_up(), &x, &w, Some(&bias));
+        let (_, off) = product(halves.gate_up(), &x, &sizes, Some(&bias));
+        let error = errors_of::<D::Real>(halves.n, &sums, off);
         probe.take_reals("gated y", &y, want, error)?;
 
         // Weights that are rounded, and a NaN among them.

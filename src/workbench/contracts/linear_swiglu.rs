@@ -51,26 +51,23 @@ pub fn gated<D: Device>(
     })?;
     let bias = with_bias.then_some(&bias[..]);
     let want = reference::linear_swiglu(s, &wide(&x), &wide(&w), bias.map(wide).as_deref());
-    let errors = errors::<D::Real>(s, &x, [&w, &w], bias);
+    let errors = errors::<D::Real>(s, &x, &w, bias);
     probe.take_reals(name, &y, want, errors)
 }
 
-/// Bounds of the errors of what a device with activations of type `T` makes of these: of weights, and the magnitudes
-/// in which they are multiplied.
-pub fn errors<T: Real>(
-    s: LinearShape,
-    x: &[f32],
-    [w, sizes]: [&[f32]; 2],
-    bias: Option<&[f32]>,
-) -> Vec<f64> {
-    let (sums, _) = product(s.gate_up(), x, w, bias);
-    let (_, off) = product(s.gate_up(), x, sizes, bias);
+/// Bounds of the errors of what a device with activations of type `T` makes of these.
+pub fn errors<T: Real>(s: LinearShape, x: &[f32], w: &[f32], bias: Option<&[f32]>) -> Vec<f64> {
+    let (sums, off) = product(s.gate_up(), x, w, bias);
+    errors_of::<T>(s.n, &sums, off)
+}
+
+/// The same of `n` gates and as many ups a row that are off by so much before they are rounded.
+pub(super) fn errors_of<T: Real>(n: usize, sums: &[f64], off: Vec<f64>) -> Vec<f64> {
     let off: Vec<f64> = sums
         .iter()
         .zip(off)
         .map(|(sum, off)| off + T::rounding(sum.abs() + off))
         .collect();
-    let n = s.n;
     let rows = sums
         .chunks_exact(2 * n.max(1))
         .zip(off.chunks_exact(2 * n.max(1)));

@@ -78,17 +78,17 @@ impl Contract for TopKContract {
         } = *s;
         // A hit is 8 bytes, and so is the one that a query's are to be below.
         let (hits, below) = (8 * queries * k.min(items), 8 * queries);
-        let cost = |kernel: &str, item: usize, products: usize| {
-            let bytes = 4 * queries * hidden + items * item + below + hits;
+        let cost = |kernel: &str, format: WeightFormat, products: usize| {
+            let bytes = operands(s, format) + below + hits;
             Cost::new(kernel, bytes, 2 * queries * items * products)
         };
         // One more for each scale.
         let products = hidden + hidden.div_ceil(GROUP);
         vec![
-            cost("top_k_f32", 4 * hidden, hidden),
-            cost("top_k_bf16", 2 * hidden, hidden),
-            cost("top_k_int8", Int8::row(hidden), products),
-            cost("top_k_int4", Int4::row(hidden), products),
+            cost("top_k_f32", WeightFormat::F32, hidden),
+            cost("top_k_bf16", WeightFormat::Bf16, hidden),
+            cost("top_k_int8", WeightFormat::Int8, products),
+            cost("top_k_int4", WeightFormat::Int4, products),
             Cost::new("top_k_merge", 2 * hits + below, 0),
         ]
     }
@@ -122,8 +122,7 @@ impl Contract for TopKContract {
             let want = reference::top_k(hidden, &wide(&rows), &wide(&item_rows), k);
             let packed = probe.device.pack(&item_rows, items, hidden, format)?;
             // Both operands, and of a hit its index and score.
-            let rows = 4 * queries * hidden + items * row(format, hidden);
-            let bytes = rows + 8 * queries * k.min(items);
+            let bytes = operands(s, format) + 8 * queries * k.min(items);
             let hits = probe.call(format!("top_k{of}"), bytes, |device| {
                 device.top_k(queries, hidden, &query_rows, items, &packed, k)
             })?;
@@ -141,12 +140,14 @@ impl Contract for TopKContract {
     }
 }
 
-/// Bytes of an item.
-fn row(format: WeightFormat, hidden: usize) -> usize {
-    match format {
+/// Bytes of the queries and of the items.
+fn operands(s: &TopKShape, format: WeightFormat) -> usize {
+    let hidden = s.hidden;
+    let item = match format {
         WeightFormat::F32 => 4 * hidden,
         WeightFormat::Bf16 => 2 * hidden,
         WeightFormat::Int8 => Int8::row(hidden),
         WeightFormat::Int4 => Int4::row(hidden),
-    }
+    };
+    4 * s.queries * hidden + s.items * item
 }
