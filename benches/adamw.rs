@@ -40,6 +40,7 @@ fn of(c: &mut Criterion, name: &str, len: usize) {
                 gradient: &g,
                 first_moment: &mut m,
                 second_moment: &mut v,
+                copy: None,
             };
             device.adamw(&step, &mut [tensor]).unwrap()
         });

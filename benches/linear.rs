@@ -109,7 +109,7 @@ fn steps(c: &mut Criterion, model: &Model) {
         group.bench_function("backward by the input", |b| {
             b.iter(|| {
                 device
-                    .linear_backward_input(shape, &y, &w, &mut dx, false)
+                    .linear_backward_input(shape, &y, Weight::Master(&w), &mut dx, false)
                     .unwrap()
             });
         });

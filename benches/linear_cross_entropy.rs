@@ -4,7 +4,7 @@ mod shared;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lrem::device::cpu::{Cpu, Multiply};
-use lrem::ops::linear::LinearShape;
+use lrem::ops::linear::{LinearShape, Weight};
 use lrem::ops::linear_cross_entropy::LinearCrossEntropy;
 use shared::{MODELS, Model, normals, plain, work};
 
@@ -33,7 +33,14 @@ fn of(c: &mut Criterion, model: &Model) {
         group.bench_function(format!("forward {multiply:?}"), |b| {
             b.iter(|| {
                 device
-                    .linear_cross_entropy(shape, &hidden, &w, &targets, &mut nll, &mut lse)
+                    .linear_cross_entropy(
+                        shape,
+                        &hidden,
+                        Weight::Master(&w),
+                        &targets,
+                        &mut nll,
+                        &mut lse,
+                    )
                     .unwrap();
             });
         });
@@ -44,7 +51,7 @@ fn of(c: &mut Criterion, model: &Model) {
                     .linear_cross_entropy_backward(
                         shape,
                         &hidden,
-                        &w,
+                        Weight::Master(&w),
                         &targets,
                         &lse,
                         &coefficients,

@@ -3,7 +3,7 @@
 //   m ← β1·m + (1−β1)·g,  v ← β2·v + (1−β2)·g²,  p ← p·decay − rate·m / (√v·root + ε)
 //
 // with g the gradient times its scale, and the bias corrections folded into rate = lr / (1−β1^t), root =
-// 1 / √(1−β2^t) and decay = 1 − lr·wd.
+// 1 / √(1−β2^t) and decay = 1 − lr·wd. Of a tensor that has one, the copy in bf16 that products read gets p as well.
 //
 // Source: Loshchilov & Hutter, "Decoupled Weight Decay Regularization", arXiv 1711.05101.
 //
@@ -13,7 +13,7 @@
 //           elements of a tensor, fewer than four, go one at a time.
 // Registers Four packs.
 // Shared    sum_of_squares: a double a warp.
-// Global    adamw reads 16 and writes 12 bytes a parameter; sum_of_squares reads 4.
+// Global    adamw reads 16 and writes 12 bytes a parameter, of a copy 2; sum_of_squares reads 4.
 // Flops     14 and 2 a parameter: bound by memory.
 // Order     sum_of_squares: squares are exact in f64; a thread adds its own in rising order, then
 //           block_sum; the host adds the chunks' sums: bits repeat.
@@ -31,6 +31,7 @@ struct Tensor {
     const float* gradient;
     float* first_moment;
     float* second_moment;
+    __nv_bfloat16* copy;
     long long len;
     long long decays;
 };
@@ -44,13 +45,13 @@ struct Factors {
     float gradient, beta1, beta2, decay, rate, root, eps;
 };
 
+// The elements of a tensor from one on.
 template <int N>
-__device__ void update(const Factors& f, float decay, float* parameter, const float* gradient,
-                       float* first_moment, float* second_moment) {
-    auto p = load<N>(static_cast<const float*>(parameter));
-    auto m = load<N>(static_cast<const float*>(first_moment));
-    auto v = load<N>(static_cast<const float*>(second_moment));
-    const auto gradients = load<N>(gradient);
+__device__ void update(const Factors& f, float decay, const Tensor& t, long long at) {
+    auto p = load<N>(static_cast<const float*>(t.parameter + at));
+    auto m = load<N>(static_cast<const float*>(t.first_moment + at));
+    auto v = load<N>(static_cast<const float*>(t.second_moment + at));
+    const auto gradients = load<N>(t.gradient + at);
 #pragma unroll
     for (int i = 0; i < N; ++i) {
         const float g = f.gradient * gradients.at[i];
@@ -58,9 +59,14 @@ __device__ void update(const Factors& f, float decay, float* parameter, const fl
         v.at[i] = f.beta2 * v.at[i] + (1.0f - f.beta2) * (g * g);
         p.at[i] = p.at[i] * decay - f.rate * m.at[i] / (sqrtf(v.at[i]) * f.root + f.eps);
     }
-    store<N>(parameter, p);
-    store<N>(first_moment, m);
-    store<N>(second_moment, v);
+    store<N>(t.parameter + at, p);
+    store<N>(t.first_moment + at, m);
+    store<N>(t.second_moment + at, v);
+    if (!t.copy) return;
+    Pack<__nv_bfloat16, N> copy;
+#pragma unroll
+    for (int i = 0; i < N; ++i) copy.at[i] = from_f32<__nv_bfloat16>(p.at[i]);
+    store<N>(t.copy + at, copy);
 }
 
 __global__ void adamw(const Tensor* tensors, const Chunk* chunks, Factors f) {
@@ -71,12 +77,9 @@ __global__ void adamw(const Tensor* tensors, const Chunk* chunks, Factors f) {
     const float decay = t.decays ? f.decay : 1.0f;
     for (long long at = first + threadIdx.x * 4; at < end; at += blockDim.x * 4) {
         if (at + 4 <= end) {
-            update<4>(f, decay, t.parameter + at, t.gradient + at, t.first_moment + at,
-                      t.second_moment + at);
+            update<4>(f, decay, t, at);
         } else {
-            for (long long i = at; i < end; ++i)
-                update<1>(f, decay, t.parameter + i, t.gradient + i, t.first_moment + i,
-                          t.second_moment + i);
+            for (long long i = at; i < end; ++i) update<1>(f, decay, t, i);
         }
     }
 }

@@ -4,6 +4,8 @@ mod common;
 
 use common::*;
 use lrem::ops::adamw::{AdamW, AdamWStep, AdamWTensor, reference};
+use lrem::ops::embedding::Embedding;
+use lrem::ops::linear::{Weight, WeightFormat};
 use proptest::prelude::*;
 
 const ULP: f64 = f32::EPSILON as f64;
@@ -30,10 +32,17 @@ fn steps() -> impl Strategy<Value = AdamWStep> {
         )
 }
 
-/// Parameter and moments after an update of `[parameter, gradient, first moment, second moment]`.
-fn update<D: AdamW>(device: &D, step: &AdamWStep, tensor: [&Vec<f32>; 4]) -> [Vec<f32>; 3] {
+/// Parameter and moments after an update of `[parameter, gradient, first moment, second moment]`, a copy of the
+/// parameter beside them.
+fn update<D: AdamW + Embedding>(
+    device: &D,
+    step: &AdamWStep,
+    tensor: [&Vec<f32>; 4],
+) -> [Vec<f32>; 3] {
     let len = tensor[0].len();
     let [mut p, g, mut m, mut v] = tensor.map(|x| floats(device, x));
+    let unwritten = vec![f32::NAN; len];
+    let mut copy = device.pack(&unwritten, 1, len, WeightFormat::Bf16).unwrap();
     let tensor = AdamWTensor {
         len,
         decays: true,
@@ -41,9 +50,25 @@ fn update<D: AdamW>(device: &D, step: &AdamWStep, tensor: [&Vec<f32>; 4]) -> [Ve
         gradient: &g,
         first_moment: &mut m,
         second_moment: &mut v,
+        copy: Some(&mut copy),
     };
     device.adamw(step, &mut [tensor]).unwrap();
+    assert_eq!(values(device, &copy, len), {
+        let packed = device.upload(&read_floats(device, "parameter", &p, len));
+        let mut again = device.pack(&unwritten, 1, len, WeightFormat::Bf16).unwrap();
+        device.repack(&packed.unwrap(), &mut again).unwrap();
+        values(device, &again, len)
+    });
     [p, m, v].map(|x| read_floats(device, "tensor", &x, len))
+}
+
+/// The bits of a packed row, as a lookup finds it.
+fn values<D: Embedding>(device: &D, row: &D::Packed, len: usize) -> Vec<u32> {
+    let mut out = poisoned_reals(device, len);
+    device
+        .embedding(1, len, Weight::Packed(row), &[0], &mut out)
+        .unwrap();
+    bits(&read_reals(device, "copy", &out, len))
 }
 
 proptest! {
@@ -99,6 +124,7 @@ proptest! {
                     gradient,
                     first_moment,
                     second_moment,
+                    copy: None,
                 }
             });
             device.adamw(&step, &mut together.collect::<Vec<_>>()).unwrap();
@@ -183,6 +209,7 @@ fn refuses<D: AdamW>(device: &D) {
         gradient: &b,
         first_moment: &mut c,
         second_moment: &mut d,
+        copy: None,
     };
     let step = AdamWStep {
         learning_rate: 1.0,
@@ -195,4 +222,18 @@ fn refuses<D: AdamW>(device: &D) {
     };
     let error = device.adamw(&step, &mut [tensor]).unwrap_err();
     assert_eq!(error.to_string(), "adamw: second moment has 2, expected 3");
+
+    let mut d = device.zeros(3).unwrap();
+    let mut copy = device.pack(&[0.0; 2], 1, 2, WeightFormat::Bf16).unwrap();
+    let tensor = AdamWTensor {
+        len: 3,
+        decays: true,
+        parameter: &mut a,
+        gradient: &b,
+        first_moment: &mut c,
+        second_moment: &mut d,
+        copy: Some(&mut copy),
+    };
+    let error = device.adamw(&step, &mut [tensor]).unwrap_err();
+    assert_eq!(error.to_string(), "adamw: copy has 2, expected 3");
 }

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use lrem::device::Memory;
-use lrem::ops::linear::{Linear, LinearShape, WeightFormat};
+use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat};
 use lrem::ops::linear_cross_entropy::{LinearCrossEntropy, reference};
 use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
@@ -35,15 +35,21 @@ impl Case {
         }
     }
 
+    fn trained<D: Linear>(&self, device: &D) -> Trained<D> {
+        Trained::new(device, (self.shape.n, self.shape.k), &self.w)
+    }
+
     /// `(nll, lse)`.
     fn forward<D: LinearCrossEntropy>(&self, device: &D) -> [Vec<f32>; 2] {
         let m = self.shape.m;
-        let (hidden, w) = (reals(device, &self.hidden), floats(device, &self.w));
-        let [mut nll, mut lse] = [(); 2].map(|()| poisoned_floats(device, m));
-        device
-            .linear_cross_entropy(self.shape, &hidden, &w, &self.targets, &mut nll, &mut lse)
-            .unwrap();
-        [("nll", nll), ("lse", lse)].map(|(what, x)| read_floats(device, what, &x, m))
+        let hidden = reals(device, &self.hidden);
+        self.trained(device).each(|w| {
+            let [mut nll, mut lse] = [(); 2].map(|()| poisoned_floats(device, m));
+            device
+                .linear_cross_entropy(self.shape, &hidden, w, &self.targets, &mut nll, &mut lse)
+                .unwrap();
+            [("nll", nll), ("lse", lse)].map(|(what, x)| read_floats(device, what, &x, m))
+        })
     }
 
     /// `(dhidden, dw)`, the latter on top of `start` everywhere.
@@ -54,25 +60,27 @@ impl Case {
         start: f32,
     ) -> [Vec<f32>; 2] {
         let LinearShape { m, n, k } = self.shape;
-        let (hidden, w) = (reals(device, &self.hidden), floats(device, &self.w));
-        let (mut dhidden, lse) = (poisoned_reals(device, m * k), floats(device, lse));
-        let mut dw = floats(device, &vec![start; n * k]);
-        device
-            .linear_cross_entropy_backward(
-                self.shape,
-                &hidden,
-                &w,
-                &self.targets,
-                &lse,
-                &self.coefficients,
-                &mut dhidden,
-                &mut dw,
-            )
-            .unwrap();
-        [
-            read_reals(device, "dhidden", &dhidden, m * k),
-            read_floats(device, "dw", &dw, n * k),
-        ]
+        let (hidden, lse) = (reals(device, &self.hidden), floats(device, lse));
+        self.trained(device).each(|w| {
+            let mut dhidden = poisoned_reals(device, m * k);
+            let mut dw = floats(device, &vec![start; n * k]);
+            device
+                .linear_cross_entropy_backward(
+                    self.shape,
+                    &hidden,
+                    w,
+                    &self.targets,
+                    &lse,
+                    &self.coefficients,
+                    &mut dhidden,
+                    &mut dw,
+                )
+                .unwrap();
+            [
+                read_reals(device, "dhidden", &dhidden, m * k),
+                read_floats(device, "dw", &dw, n * k),
+            ]
+        })
     }
 
     /// Bound of a logit's error: k roundings of the sum of the products' magnitudes.
@@ -246,8 +254,9 @@ fn a_target_outside_the_vocabulary_is_an_error() {
         let (hidden, w) = (device.zeros(2).unwrap(), device.zeros(3).unwrap());
         let [mut nll, mut lse] = [(); 2].map(|()| device.zeros(2).unwrap());
         let mut says = |targets: &[u32]| {
+            let w = Weight::Master(&w);
             let result =
-                device.linear_cross_entropy(shape, &hidden, &w, targets, &mut nll, &mut lse);
+                device.linear_cross_entropy(shape, &hidden, w, targets, &mut nll, &mut lse);
             message(result)
         };
         assert_eq!(
@@ -258,5 +267,21 @@ fn a_target_outside_the_vocabulary_is_an_error() {
             says(&[0]),
             "linear_cross_entropy: targets has 1, expected 2"
         );
+    });
+}
+
+/// Int8 is never what training multiplies.
+#[test]
+fn a_weight_packed_for_inference_is_an_error() {
+    let shape = LinearShape { m: 2, n: 3, k: 1 };
+    on_every_device!(|device| {
+        let packed = device.pack(&[1.0; 3], 3, 1, WeightFormat::Int8).unwrap();
+        let w = Weight::Packed(&packed);
+        let hidden = device.zeros(2).unwrap();
+        let [mut nll, mut lse] = [(); 2].map(|()| poisoned_floats(device, 2));
+        let result = device.linear_cross_entropy(shape, &hidden, w, &[0, 2], &mut nll, &mut lse);
+        let error = message(result);
+        assert!(error.starts_with("linear_cross_entropy: a "), "{error}");
+        assert!(error.contains("packed"), "{error}");
     });
 }

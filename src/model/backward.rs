@@ -235,7 +235,7 @@ impl<D: Device> Model<D> {
         let shape = LinearShape { m, n, k };
         let (dw, db) = (&mut grad.weight, grad.bias.as_mut());
         self.device.linear_backward_weight(shape, dy, x, dw, db)?;
-        let w = p.weight.master()?;
+        let w = p.weight.weight();
         self.device.linear_backward_input(shape, dy, w, dx, false)
     }
 }

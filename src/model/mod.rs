@@ -35,7 +35,7 @@ pub use export::{MAX_SHARD_BYTES, NamedTensor, Precision, export, export_sharded
 pub use initial::Initial;
 pub use kv_cache::KvCache;
 pub use load::{NewRows, Values, load};
-pub use parameter::Parameter;
+pub use parameter::{Master, Parameter, Update};
 pub use parameters::{Latent, Layer, Parameters, Projection};
 pub use rope_scaling::RopeScaling;
 pub use source::{ModelSource, TensorInfo};

@@ -8,9 +8,35 @@ use crate::ops::linear::{Weight, WeightFormat};
 /// A tensor of a model: trainable, or laid out for inference.
 pub enum Parameter<D: Device> {
     /// Row-major f32.
-    Master(D::Buffer<f32>),
+    Master(Master<D>),
     /// Laid out by the device (matrices of an inference model).
     Packed(D::Packed),
+}
+
+/// A trainable tensor, and what products read in its place where the device has them read something else.
+pub struct Master<D: Device> {
+    values: D::Buffer<f32>,
+    /// The copy, and whether it is in step with the values.
+    copy: Option<(D::Packed, bool)>,
+}
+
+/// What an update of a tensor is to write: all of it, so that the copy is in step.
+pub struct Update<'a, D: Device> {
+    pub values: &'a mut D::Buffer<f32>,
+    pub copy: Option<&'a mut D::Packed>,
+}
+
+impl<D: Device> Master<D> {
+    fn new(values: D::Buffer<f32>) -> Self {
+        Master { values, copy: None }
+    }
+
+    fn weight(&self) -> Weight<'_, D> {
+        match &self.copy {
+            Some((copy, true)) => Weight::Packed(copy),
+            _ => Weight::Master(&self.values),
+        }
+    }
 }
 
 impl<D: Device> Parameter<D> {
@@ -26,14 +52,14 @@ impl<D: Device> Parameter<D> {
                 let format = slot.packed_in(format);
                 Parameter::Packed(device.pack(values, slot.rows(), slot.columns, format)?)
             }
-            None => Parameter::Master(device.upload(values)?),
+            None => Parameter::Master(Master::new(device.upload(values)?)),
         })
     }
 
     /// As a factor of a product.
     pub fn weight(&self) -> Weight<'_, D> {
         match self {
-            Parameter::Master(b) => Weight::Master(b),
+            Parameter::Master(master) => master.weight(),
             Parameter::Packed(p) => Weight::Packed(p),
         }
     }
@@ -44,20 +70,45 @@ impl<D: Device> Parameter<D> {
     /// Where the tensor is packed.
     pub fn master(&self) -> Result<&D::Buffer<f32>> {
         match self {
-            Parameter::Master(b) => Ok(b),
+            Parameter::Master(master) => Ok(&master.values),
             Parameter::Packed(_) => Err(packed()),
         }
     }
 
-    /// The f32 values, to change them.
+    /// The f32 values, to change them. A copy is out of step from here on, and products read the values.
     ///
     /// # Errors
     /// Where the tensor is packed.
     pub fn master_mut(&mut self) -> Result<&mut D::Buffer<f32>> {
-        match self {
-            Parameter::Master(b) => Ok(b),
-            Parameter::Packed(_) => Err(packed()),
+        let Parameter::Master(master) = self else {
+            return Err(packed());
+        };
+        if let Some((_, in_step)) = &mut master.copy {
+            *in_step = false;
         }
+        Ok(&mut master.values)
+    }
+
+    /// What an update writes of a slot's tensor, which has a copy from then on where the device has products read one.
+    ///
+    /// # Errors
+    /// Where the tensor is packed, and where there is no memory for the copy.
+    pub fn for_update(&mut self, device: &D, slot: &Slot) -> Result<Update<'_, D>> {
+        let Parameter::Master(master) = self else {
+            return Err(packed());
+        };
+        if slot.matrix && master.copy.is_none() {
+            let copy = device.training_copy(slot.rows(), slot.columns)?;
+            master.copy = copy.map(|copy| (copy, false));
+        }
+        let copy = master.copy.as_mut().map(|(copy, in_step)| {
+            *in_step = true;
+            copy
+        });
+        Ok(Update {
+            values: &mut master.values,
+            copy,
+        })
     }
 }
 
@@ -94,7 +145,7 @@ impl<D: Device> Model<D> {
         let embedding = self
             .device
             .download(self.parameters.embedding.master()?, table)?;
-        let embedding = Parameter::Master(self.device.upload(&embedding)?);
+        let embedding = Parameter::Master(Master::new(self.device.upload(&embedding)?));
         let packed = std::mem::replace(&mut copy.parameters.embedding, embedding);
         copy.parameters.head.get_or_insert(packed);
         Ok(copy)
@@ -108,7 +159,7 @@ impl<D: Device> Model<D> {
             let from = from.master()?;
             match to {
                 Parameter::Packed(packed) => self.device.repack(from, packed)?,
-                Parameter::Master(to) => self.device.copy(from, 0, to, 0, from.len())?,
+                to => self.device.copy(from, 0, to.master_mut()?, 0, from.len())?,
             }
         }
         Ok(())

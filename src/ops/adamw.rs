@@ -1,5 +1,6 @@
 //! AdamW with decoupled weight decay (Loshchilov & Hutter, arXiv 1711.05101) and the global norm.
 
+use super::linear::Linear;
 use crate::device::{Buffer, Memory, Result, at_least};
 
 /// Hyper-parameters of one update.
@@ -41,7 +42,7 @@ impl AdamWStep {
 }
 
 /// A tensor to update: the first `len` elements of its buffers.
-pub struct AdamWTensor<'a, D: Memory + ?Sized> {
+pub struct AdamWTensor<'a, D: Linear + ?Sized> {
     pub len: usize,
     /// Whether weight decay applies.
     pub decays: bool,
@@ -49,9 +50,11 @@ pub struct AdamWTensor<'a, D: Memory + ?Sized> {
     pub gradient: &'a D::Buffer<f32>,
     pub first_moment: &'a mut D::Buffer<f32>,
     pub second_moment: &'a mut D::Buffer<f32>,
+    /// A [training copy](Linear::training_copy) of the parameter, of `len` elements, that is to hold its new values.
+    pub copy: Option<&'a mut D::Packed>,
 }
 
-impl<D: Memory + ?Sized> AdamWTensor<'_, D> {
+impl<D: Linear + ?Sized> AdamWTensor<'_, D> {
     /// Checks the lengths of the buffers.
     pub fn check(&self) -> Result<()> {
         at_least("adamw", "parameter", self.parameter.len(), self.len)?;
@@ -68,11 +71,14 @@ pub fn check_squares<D: Memory + ?Sized>(tensors: &[(usize, &D::Buffer<f32>)]) -
     tensors.iter().try_for_each(check)
 }
 
-/// The optimizer op, over all tensors of a model at once. Reads 16 and writes 12 bytes a parameter. Elementwise, with a few f32 roundings of
-/// each term.
-pub trait AdamW: Memory {
+/// The optimizer op, over all tensors of a model at once. Reads 16 and writes 12 bytes a parameter, and those of a
+/// copy. Elementwise, with a few f32 roundings of each term.
+pub trait AdamW: Linear {
     /// `m ← β1 m + (1−β1) g`, `v ← β2 v + (1−β2) g²`, `p ← p − lr·(m̂/(√v̂+ε) + wd·p)` with
-    /// `g = gradient_scale · grad`, for every tensor.
+    /// `g = gradient_scale · grad`, for every tensor; a copy holds what packing `p` anew would.
+    ///
+    /// # Errors
+    /// A buffer or a copy that is too short, and a copy in a format that the device makes none in.
     fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Self>]) -> Result<()>;
 
     /// Σ x² over the first elements, of the given number, of all tensors, in f64 and in a fixed order

@@ -1,6 +1,6 @@
 //! Linear: `y[m,n] = x[m,k] · w[n,k]ᵀ (+ bias[n])`, with weights as Hugging Face stores them.
 
-use crate::device::{DeviceError, Memory, Result, at_least};
+use crate::device::{Buffer, DeviceError, Memory, Result, at_least};
 use serde::{Deserialize, Serialize};
 
 /// In what a packed inference weight is kept.
@@ -33,6 +33,22 @@ pub enum Weight<'a, D: Linear + ?Sized> {
     Master(&'a D::Buffer<f32>),
     /// Laid out by [`Linear::pack`] for inference.
     Packed(&'a D::Packed),
+}
+
+impl<'a, D: Linear + ?Sized> Weight<'a, D> {
+    /// The master weight of a shape, for `op`.
+    ///
+    /// # Errors
+    /// Where the weight is packed, and where it is too short.
+    pub fn master(self, op: &'static str, shape: LinearShape) -> Result<&'a D::Buffer<f32>> {
+        match self {
+            Weight::Master(w) => shape.check_weight(op, w.len()).map(|()| w),
+            Weight::Packed(_) => Err(DeviceError::Argument {
+                op,
+                message: "a packed weight, expected a master weight".into(),
+            }),
+        }
+    }
 }
 
 impl<D: Linear + ?Sized> Clone for Weight<'_, D> {
@@ -96,11 +112,10 @@ impl LinearShape {
         })
     }
 
-    /// Checks the lengths that [`Linear::linear_backward_input`] is given.
-    pub fn check_backward_input(self, dy: usize, w: usize, dx: usize) -> Result<()> {
+    /// Checks the lengths of `dy` and `dx` that [`Linear::linear_backward_input`] is given.
+    pub fn check_backward_input(self, dy: usize, dx: usize) -> Result<()> {
         const OP: &str = "linear_backward_input";
         at_least(OP, "dy", dy, self.m * self.n)?;
-        self.check_weight(OP, w)?;
         at_least(OP, "dx", dx, self.m * self.k)
     }
 
@@ -134,6 +149,13 @@ pub trait Linear: Memory {
     /// Lays out other values, `w` `[n, k]` on the device, in the place of `packed`, whose shape and format
     /// stay: for training that decodes with its own weights between updates.
     fn repack(&self, w: &Self::Buffer<f32>, packed: &mut Self::Packed) -> Result<()>;
+
+    /// Room for a copy of a master weight `[n, k]` that training's products read in its place, where this device
+    /// has them read one: where they would round the master anew each time.
+    /// [`AdamW::adamw`](super::adamw::AdamW::adamw) keeps it in step. What is computed has the same bits with it.
+    fn training_copy(&self, _n: usize, _k: usize) -> Result<Option<Self::Packed>> {
+        Ok(None)
+    }
 
     /// `y = x · wᵀ + bias`, or `y += x · wᵀ + bias` with `accumulate`.
     ///
@@ -179,11 +201,14 @@ pub trait Linear: Memory {
     ) -> Result<()>;
 
     /// `dx = dy · w` (or `dx += dy · w` with `accumulate`): `[m, k]`.
+    ///
+    /// # Errors
+    /// A buffer that is too short, and a packed weight that is not a [training copy](Linear::training_copy).
     fn linear_backward_input(
         &self,
         shape: LinearShape,
         dy: &Self::Buffer<Self::Real>,
-        w: &Self::Buffer<f32>,
+        w: Weight<'_, Self>,
         dx: &mut Self::Buffer<Self::Real>,
         accumulate: bool,
     ) -> Result<()>;

@@ -8,19 +8,21 @@
 //! and `lse` by twice that and a few f32 roundings of `lse`; gradients by the same relative to
 //! `Σ|coefficient|`.
 
-use super::linear::{Linear, LinearShape};
+use super::linear::{Linear, LinearShape, Weight};
 use crate::device::{DeviceError, Result, at_least};
 
 /// The fused op. 2·m·n·k flops forward, three times that backward (the tile is recomputed).
 pub trait LinearCrossEntropy: Linear {
     /// Shapes: `hidden[m,k]`, `w[n,k]` with `n` the vocabulary, `targets[m]`, `nll[m]`, `lse[m]`.
     ///
-    /// A target outside the vocabulary is an error.
+    /// # Errors
+    /// A target outside the vocabulary, a buffer that is too short, and a packed weight that is not a
+    /// [training copy](Linear::training_copy).
     fn linear_cross_entropy(
         &self,
         shape: LinearShape,
         hidden: &Self::Buffer<Self::Real>,
-        w: &Self::Buffer<f32>,
+        w: Weight<'_, Self>,
         targets: &[u32],
         nll: &mut Self::Buffer<f32>,
         lse: &mut Self::Buffer<f32>,
@@ -33,7 +35,7 @@ pub trait LinearCrossEntropy: Linear {
         &self,
         shape: LinearShape,
         hidden: &Self::Buffer<Self::Real>,
-        w: &Self::Buffer<f32>,
+        w: Weight<'_, Self>,
         targets: &[u32],
         lse: &Self::Buffer<f32>,
         coefficients: &[f32],
@@ -42,7 +44,8 @@ pub trait LinearCrossEntropy: Linear {
     ) -> Result<()>;
 }
 
-const OP: &str = "linear_cross_entropy";
+/// What errors call the op.
+pub const OP: &str = "linear_cross_entropy";
 
 /// Lengths of the gradient's buffers.
 pub struct GradientLengths {
@@ -69,10 +72,9 @@ pub fn check_outputs(shape: LinearShape, nll: usize, lse: usize) -> Result<()> {
     at_least(OP, "lse", lse, shape.m)
 }
 
-/// Checks the lengths of `hidden`, `w` and `targets`, and that every target is in the vocabulary.
-pub fn check(shape: LinearShape, hidden: usize, w: usize, targets: &[u32]) -> Result<()> {
+/// Checks the lengths of `hidden` and `targets`, and that every target is in the vocabulary.
+pub fn check(shape: LinearShape, hidden: usize, targets: &[u32]) -> Result<()> {
     at_least(OP, "hidden", hidden, shape.m * shape.k)?;
-    at_least(OP, "w", w, shape.n * shape.k)?;
     at_least(OP, "targets", targets.len(), shape.m)?;
     let outside = targets[..shape.m].iter().find(|&&t| t as usize >= shape.n);
     outside.map_or(Ok(()), |t| {

@@ -202,7 +202,7 @@ impl<D: Device> Objective<D> {
             d.linear_cross_entropy_backward(
                 p.shape,
                 &p.hidden,
-                model.head().master()?,
+                model.head().weight(),
                 &part.predicted,
                 &p.lse,
                 &coefficients,
@@ -228,7 +228,7 @@ impl<D: Device> Objective<D> {
         let mut hidden = d.zeros(rows * c.hidden_size)?;
         d.pool(&plan, c.hidden_size, &self.acts.hidden, &mut hidden, false)?;
         let (mut nll, mut lse) = (d.zeros(rows)?, d.zeros(rows)?);
-        let (head, targets) = (model.head().master()?, &part.predicted);
+        let (head, targets) = (model.head().weight(), &part.predicted);
         d.linear_cross_entropy(shape, &hidden, head, targets, &mut nll, &mut lse)?;
         Ok(Predictions {
             shape,

@@ -1,7 +1,7 @@
 //! AdamW over all tensors of a model, with global norm clipping.
 
 use crate::device::{Device, Result};
-use crate::model::{Gradients, Model, layout};
+use crate::model::{Gradients, Model, Update, layout};
 use crate::ops::adamw::{AdamWStep, AdamWTensor};
 use serde::{Deserialize, Serialize};
 
@@ -86,13 +86,15 @@ impl<D: Device> Optimizer<D> {
         let tensors = model.parameters.iter_mut().zip(gradients.iter());
         let tensors = tensors.zip(moments).zip(slots.iter());
         let tensors = tensors.map(|(((parameter, gradient), (m, v)), slot)| {
+            let Update { values, copy } = parameter.for_update(&d, slot)?;
             Ok(AdamWTensor {
                 len: slot.len(),
                 decays: slot.matrix,
-                parameter: parameter.master_mut()?,
+                parameter: values,
                 gradient,
                 first_moment: m,
                 second_moment: v,
+                copy,
             })
         });
         d.adamw(&step, &mut tensors.collect::<Result<Vec<_>>>()?)?;

@@ -3,6 +3,7 @@
 
 mod buffers;
 mod gpu;
+mod trained;
 
 use lrem::device::Result;
 use lrem::device::cpu::{Cpu, Isa, Multiply, parallel};
@@ -14,6 +15,7 @@ pub use lrem::workbench::contracts::rms_norm::{
     gradient_errors as norm_gradient_errors, norm_error,
 };
 pub use lrem::workbench::contracts::{magnitudes, to_bf16, wide};
+pub use trained::*;
 
 /// Every instruction set of this processor with every precision of products.
 pub fn devices() -> Vec<Cpu> {

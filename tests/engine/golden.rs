@@ -122,7 +122,7 @@ fn check(device: &Cpu, name: &str) {
         n: c.vocab_size,
         k: c.hidden_size,
     };
-    let head = model.head().master().unwrap();
+    let head = model.head().weight();
     let (mut nll, mut lse) = (vec![f32::NAN; tokens], vec![f32::NAN; tokens]);
     let hidden = acts.hidden.clone();
     device

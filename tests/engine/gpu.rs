@@ -20,15 +20,15 @@ use tempfile::tempdir;
 const ROUNDING: f32 = 5e-5;
 
 /// The tiny model's folder and a device of the given type, made anew: a model owns its device.
-fn on<T: Real>(like: Option<&Cuda<T>>) -> Option<Arc<Cuda<T>>> {
+pub fn on<T: Real>(like: Option<&Cuda<T>>) -> Option<Arc<Cuda<T>>> {
     like.map(|_| Arc::new(Cuda::new(driver()).unwrap()))
 }
 
-fn cpu() -> Arc<Cpu> {
+pub fn cpu() -> Arc<Cpu> {
     Arc::new(Cpu::new(Multiply::F32))
 }
 
-fn open(seed: u64) -> (tempfile::TempDir, ModelFolder) {
+pub fn open(seed: u64) -> (tempfile::TempDir, ModelFolder) {
     let folder = tempdir().unwrap();
     tiny::write(folder.path(), seed);
     let opened = ModelFolder::open(folder.path(), &NewTokens::default()).unwrap();

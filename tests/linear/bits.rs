@@ -78,7 +78,7 @@ fn the_threads_do_not_change_a_bit() {
                 shape, x, w, dy, ..
             } = &case;
             device
-                .linear_backward_input(*shape, dy, w, &mut dx, true)
+                .linear_backward_input(*shape, dy, Weight::Master(w), &mut dx, true)
                 .unwrap();
             device
                 .linear_backward_weight(*shape, dy, x, &mut dw, Some(&mut db))

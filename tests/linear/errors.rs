@@ -53,10 +53,18 @@ fn refuses<D: Linear>(device: &D) {
     let input = |sizes: [usize; 3]| {
         let [dy, mut dx] = [sizes[0], sizes[2]].map(|len| device.zeros(len).unwrap());
         let w = sevens(device, sizes[1]);
-        let result = device.linear_backward_input(shape, &dy, &w, &mut dx, false);
+        let result = device.linear_backward_input(shape, &dy, Weight::Master(&w), &mut dx, false);
         message(result)
     };
     assert_eq!(input([6, 12, 8]), "");
+    let int8 = device.pack(&ones(12), 3, 4, WeightFormat::Int8).unwrap();
+    let (dy, mut dx) = (device.zeros(6).unwrap(), device.zeros(8).unwrap());
+    let error = device.linear_backward_input(shape, &dy, Weight::Packed(&int8), &mut dx, false);
+    let error = message(error);
+    assert!(
+        error.starts_with("linear_backward_input: a ") && error.contains("packed"),
+        "{error}"
+    );
     for (sizes, want) in [
         ([5, 12, 8], "dy has 5, expected 6"),
         ([6, 11, 8], "weight has 11, expected 12"),

@@ -80,8 +80,14 @@ impl Case {
 
     /// `y` of the master weight.
     fn forward_master<D: Linear>(&self, device: &D, bias: bool, start: Option<&[f32]>) -> Vec<f32> {
-        let w = floats(device, &self.w);
-        self.forward(device, Weight::Master(&w), bias, start)
+        let [y] = self
+            .trained(device)
+            .each(|w| [self.forward(device, w, bias, start)]);
+        y
+    }
+
+    fn trained<D: Linear>(&self, device: &D) -> Trained<D> {
+        Trained::new(device, (self.shape.n, self.shape.k), &self.w)
     }
 
     /// `(dx, dw, dbias)` on top of what is there; `dx` on top of nothing where there is no start, and no
@@ -95,21 +101,23 @@ impl Case {
     ) -> [Vec<f32>; 3] {
         let LinearShape { m, n, k } = self.shape;
         let (x, dy) = (reals(device, &self.x), reals(device, &self.dy));
-        let w = floats(device, &self.w);
-        let mut got_dx = match dx {
-            Some(start) => reals(device, start),
-            None => poisoned_reals(device, m * k),
-        };
-        device
-            .linear_backward_input(self.shape, &dy, &w, &mut got_dx, dx.is_some())
-            .unwrap();
+        let [got_dx] = self.trained(device).each(|w| {
+            let mut got = match dx {
+                Some(start) => reals(device, start),
+                None => poisoned_reals(device, m * k),
+            };
+            device
+                .linear_backward_input(self.shape, &dy, w, &mut got, dx.is_some())
+                .unwrap();
+            [read_reals(device, "dx", &got, m * k)]
+        });
         let mut got_dw = floats(device, dw);
         let mut got_db = dbias.map(|start| floats(device, start));
         device
             .linear_backward_weight(self.shape, &dy, &x, &mut got_dw, got_db.as_mut())
             .unwrap();
         [
-            read_reals(device, "dx", &got_dx, m * k),
+            got_dx,
             read_floats(device, "dw", &got_dw, n * k),
             got_db.map_or(Vec::new(), |db| read_floats(device, "dbias", &db, n)),
         ]

@@ -1,8 +1,9 @@
 //! AdamW on the CPU: one pass over parameter, gradient and moments, bound by memory.
 
 use super::{Cpu, parallel, reduce};
-use crate::device::Result;
+use crate::device::{Result, at_least};
 use crate::ops::adamw::*;
+use crate::ops::linear::Linear;
 use crate::per_isa;
 
 /// Elements of a task, and of a partial sum: fixed, so that results do not depend on the threads.
@@ -32,6 +33,10 @@ impl AdamW for Cpu {
                 let g = &t.gradient[i * CHUNK..len.min((i + 1) * CHUNK)];
                 update(self.isa, factors, p.take(i), g, m.take(i), v.take(i));
             });
+            if let Some(copy) = &mut t.copy {
+                at_least("adamw", "copy", copy.n() * copy.k(), len)?;
+                self.repack(t.parameter, copy)?;
+            }
         }
         Ok(())
     }

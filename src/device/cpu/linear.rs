@@ -90,12 +90,13 @@ impl Linear for Cpu {
         &self,
         shape: LinearShape,
         dy: &Vec<f32>,
-        w: &Vec<f32>,
+        w: Weight<'_, Self>,
         dx: &mut Vec<f32>,
         accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        shape.check_backward_input(dy.len(), w.len(), dx.len())?;
+        shape.check_backward_input(dy.len(), dx.len())?;
+        let w = w.master("linear_backward_input", shape)?;
         let (dy, w) = (View::new(dy, m, n), View::new(w, n, k));
         gemm(self.isa, self.multiply, dy, w, dx, k, accumulate);
         Ok(())

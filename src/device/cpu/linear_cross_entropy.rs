@@ -6,7 +6,7 @@
 use super::gemm::{View, gemm};
 use super::{Cpu, parallel, reduce};
 use crate::device::Result;
-use crate::ops::linear::LinearShape;
+use crate::ops::linear::{LinearShape, Weight};
 use crate::ops::linear_cross_entropy::*;
 use std::ops::Range;
 
@@ -30,12 +30,13 @@ impl LinearCrossEntropy for Cpu {
         &self,
         shape: LinearShape,
         hidden: &Vec<f32>,
-        w: &Vec<f32>,
+        w: Weight<'_, Self>,
         targets: &[u32],
         nll: &mut Vec<f32>,
         lse: &mut Vec<f32>,
     ) -> Result<()> {
-        check(shape, hidden.len(), w.len(), targets)?;
+        check(shape, hidden.len(), targets)?;
+        let w = w.master(OP, shape)?;
         check_outputs(shape, nll.len(), lse.len())?;
         let mut tile = scratch(shape.m, shape.n);
         for rows in blocks(shape.m, ROWS) {
@@ -77,7 +78,7 @@ impl LinearCrossEntropy for Cpu {
         &self,
         shape: LinearShape,
         hidden: &Vec<f32>,
-        w: &Vec<f32>,
+        w: Weight<'_, Self>,
         targets: &[u32],
         lse: &Vec<f32>,
         coefficients: &[f32],
@@ -85,7 +86,8 @@ impl LinearCrossEntropy for Cpu {
         dw: &mut Vec<f32>,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        check(shape, hidden.len(), w.len(), targets)?;
+        check(shape, hidden.len(), targets)?;
+        let w = w.master(OP, shape)?;
         GradientLengths {
             lse: lse.len(),
             coefficients: coefficients.len(),

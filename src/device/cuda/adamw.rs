@@ -19,6 +19,8 @@ struct Tensor {
     gradient: u64,
     first_moment: u64,
     second_moment: u64,
+    /// 0: none.
+    copy: u64,
     len: u64,
     decays: u64,
 }
@@ -44,18 +46,24 @@ struct Factors {
 
 impl<T: Real> AdamW for Cuda<T> {
     fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Self>]) -> Result<()> {
-        for tensor in &*tensors {
-            tensor.check()?;
-        }
-        let described = tensors.iter().map(|t| Tensor {
-            parameter: t.parameter.address(0),
-            gradient: t.gradient.address(0),
-            first_moment: t.first_moment.address(0),
-            second_moment: t.second_moment.address(0),
-            len: t.len as u64,
-            decays: u64::from(t.decays),
+        let described = tensors.iter().map(|t| {
+            t.check()?;
+            let copy = t
+                .copy
+                .as_ref()
+                .map(|copy| copy.rows_of(t.len))
+                .transpose()?;
+            Ok(Tensor {
+                parameter: t.parameter.address(0),
+                gradient: t.gradient.address(0),
+                first_moment: t.first_moment.address(0),
+                second_moment: t.second_moment.address(0),
+                copy: copy.unwrap_or(0),
+                len: t.len as u64,
+                decays: u64::from(t.decays),
+            })
         });
-        let described: Vec<Tensor> = described.collect();
+        let described = described.collect::<Result<Vec<Tensor>>>()?;
         let chunks = chunks(&described);
         if chunks.is_empty() {
             return Ok(());
@@ -72,8 +80,8 @@ impl<T: Real> AdamW for Cuda<T> {
         };
         let (table, list) = (self.upload(&described)?, self.upload(&chunks)?);
         let kernel = self.context.kernel("adamw")?.input(&table).input(&list);
-        // SAFETY: a block stays in its chunk of a tensor, whose four buffers were checked above; they
-        // outlive the launch, as memory is given back in the order of the stream.
+        // SAFETY: a block stays in its chunk of a tensor, whose buffers were checked above; they outlive the
+        // launch, as memory is given back in the order of the stream.
         unsafe { kernel.value(factors).launch([chunks.len(), 1, 1], BLOCK) }
     }
 

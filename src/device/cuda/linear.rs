@@ -35,6 +35,13 @@ impl<T: Real> Linear for Cuda<T> {
         self.fill_weight(w, packed)
     }
 
+    fn training_copy(&self, n: usize, k: usize) -> Result<Option<CudaWeight>> {
+        match self.training_format() {
+            WeightFormat::F32 => Ok(None),
+            format => self.empty_weight(n, k, format).map(Some),
+        }
+    }
+
     fn linear(
         &self,
         shape: LinearShape,
@@ -59,10 +66,7 @@ impl<T: Real> Linear for Cuda<T> {
     ) -> Result<()> {
         shape.check_swiglu(x.len(), bias.map(Buffer::len), y.len())?;
         let both = shape.gate_up();
-        match w {
-            Weight::Master(w) => both.check_weight("linear_swiglu", w.len())?,
-            Weight::Packed(packed) => packed.check("linear_swiglu", both)?,
-        }
+        self.check_weight("linear_swiglu", both, w)?;
         if is_gated::<T>(w) {
             let bias = bias.map_or(0, |bias| bias.address(0));
             return self.forward(Kind::Gated, both, x, w, bias, y.address(0), false);
@@ -92,13 +96,13 @@ impl<T: Real> Linear for Cuda<T> {
         &self,
         shape: LinearShape,
         dy: &CudaBuffer<T>,
-        w: &CudaBuffer<f32>,
+        w: Weight<'_, Self>,
         dx: &mut CudaBuffer<T>,
         accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        shape.check_backward_input(dy.len(), w.len(), dx.len())?;
-        let w = self.rounded(w, n * k)?;
+        shape.check_backward_input(dy.len(), dx.len())?;
+        let w = self.rounded("linear_backward_input", shape, w)?;
         let product = Product {
             a: dy.address(0),
             b: w.address,
@@ -183,9 +187,8 @@ impl<T: Real> Cuda<T> {
             accumulate,
         };
         let packed = match w {
-            Weight::Master(w) => {
-                shape.check_weight("linear", w.len())?;
-                let w = self.rounded(w, n * k)?;
+            Weight::Master(_) => {
+                let w = self.rounded("linear", shape, w)?;
                 return self.multiply_nt(kind, "", size_of::<T>(), &product(w.address), bias);
             }
             Weight::Packed(w) => w,

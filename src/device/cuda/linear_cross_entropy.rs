@@ -5,7 +5,7 @@ use super::memory::CudaBuffer;
 use super::product::Product;
 use super::tiling::Tiling;
 use crate::device::{Buffer, Memory, Real, Result};
-use crate::ops::linear::LinearShape;
+use crate::ops::linear::{LinearShape, Weight};
 use crate::ops::linear_cross_entropy::*;
 
 /// Slices of the vocabulary at most: with few rows, two for each multiprocessor of any GPU so far.
@@ -26,13 +26,14 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         &self,
         shape: LinearShape,
         hidden: &CudaBuffer<T>,
-        w: &CudaBuffer<f32>,
+        w: Weight<'_, Self>,
         targets: &[u32],
         nll: &mut CudaBuffer<f32>,
         lse: &mut CudaBuffer<f32>,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        check(shape, hidden.len(), w.len(), targets)?;
+        check(shape, hidden.len(), targets)?;
+        self.check_weight(OP, shape, w)?;
         check_outputs(shape, nll.len(), lse.len())?;
         if m == 0 {
             return Ok(());
@@ -40,7 +41,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         let (width, tiling) = self.width(m, k);
         let slice = slice(n, &tiling);
         let slices = n.div_ceil(slice);
-        let w = self.rounded(w, n * k)?;
+        let w = self.rounded(OP, shape, w)?;
         let targets = self.upload(&targets[..m])?;
         let mut partial = self.scratch::<[f32; 2]>(slices * m)?;
         let mut target_logit = self.scratch::<f32>(m)?;
@@ -63,7 +64,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         &self,
         shape: LinearShape,
         hidden: &CudaBuffer<T>,
-        w: &CudaBuffer<f32>,
+        w: Weight<'_, Self>,
         targets: &[u32],
         lse: &CudaBuffer<f32>,
         coefficients: &[f32],
@@ -71,7 +72,8 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         dw: &mut CudaBuffer<f32>,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
-        check(shape, hidden.len(), w.len(), targets)?;
+        check(shape, hidden.len(), targets)?;
+        self.check_weight(OP, shape, w)?;
         GradientLengths {
             lse: lse.len(),
             coefficients: coefficients.len(),
@@ -85,7 +87,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         if rows.is_empty() {
             return self.clear(dhidden, m * k);
         }
-        let w = self.rounded(w, n * k)?;
+        let w = self.rounded(OP, shape, w)?;
         let active = self.gather(hidden, k, &rows, targets, coefficients)?;
         let gradient = self.scratch::<f32>(rows.len() * k)?;
         let columns = strip_columns(rows.len());

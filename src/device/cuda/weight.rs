@@ -2,8 +2,8 @@
 
 use super::Cuda;
 use super::memory::CudaBuffer;
-use crate::device::{Buffer, Memory, Real, Result, at_least};
-use crate::ops::linear::{LinearShape, WeightFormat};
+use crate::device::{Buffer, DeviceError, Memory, Real, Result, at_least};
+use crate::ops::linear::{LinearShape, Weight, WeightFormat};
 use cudarc::driver::sys::CUdeviceptr;
 use half::bf16;
 
@@ -89,30 +89,76 @@ impl CudaWeight {
     pub(super) fn check(&self, op: &'static str, shape: LinearShape) -> Result<()> {
         shape.check_packed(op, self.n, self.k)
     }
+
+    /// Where the elements of a training copy of so many are.
+    pub(super) fn rows_of(&self, len: usize) -> Result<CUdeviceptr> {
+        at_least("adamw", "copy", self.n * self.k, len)?;
+        self.elements("adamw", size_of::<bf16>())
+    }
+
+    /// Where the weight's elements are, which `op` takes in a type of so many bytes, f32's or bf16's.
+    pub(super) fn elements(&self, op: &'static str, size: usize) -> Result<CUdeviceptr> {
+        match (&self.data, size) {
+            (Rows::F32(rows), 4) => Ok(rows.address(0)),
+            (Rows::Bf16(rows), 2) => Ok(rows.address(0)),
+            _ => Err(DeviceError::Argument {
+                op,
+                message: format!(
+                    "a weight packed in {:?}, expected elements of {size} bytes",
+                    self.format()
+                ),
+            }),
+        }
+    }
 }
 
-/// A master weight as the device multiplies it: where its elements are, and the copy that was made for
-/// it, if one was.
+/// A weight as the device multiplies it with activations in training: where its elements are, and the copy that
+/// was made for it, if one was.
 pub(super) struct Rounded<T> {
     pub address: CUdeviceptr,
     _copy: Option<CudaBuffer<T>>,
 }
 
 impl<T: Real> Cuda<T> {
-    /// The first `len` elements of `w` in the type of the activations.
-    pub(super) fn rounded(&self, w: &CudaBuffer<f32>, len: usize) -> Result<Rounded<T>> {
-        if size_of::<T>() == size_of::<f32>() {
-            return Ok(Rounded {
-                address: w.address(0),
-                _copy: None,
-            });
-        }
+    /// The weight `[n, k]` in the type of the activations.
+    pub(super) fn rounded(
+        &self,
+        op: &'static str,
+        shape: LinearShape,
+        w: Weight<'_, Self>,
+    ) -> Result<Rounded<T>> {
+        self.check_weight(op, shape, w)?;
+        let there = |address| Rounded {
+            address,
+            _copy: None,
+        };
+        let w = match w {
+            Weight::Packed(packed) => return packed.elements(op, size_of::<T>()).map(there),
+            Weight::Master(w) if size_of::<T>() == size_of::<f32>() => {
+                return Ok(there(w.address(0)));
+            }
+            Weight::Master(w) => w,
+        };
+        let len = shape.n * shape.k;
         let mut copy = self.scratch::<T>(len)?;
         self.round(w, len, &mut copy)?;
         Ok(Rounded {
             address: copy.address(0),
             _copy: Some(copy),
         })
+    }
+
+    /// An error unless the weight is one of the shape.
+    pub(super) fn check_weight(
+        &self,
+        op: &'static str,
+        shape: LinearShape,
+        w: Weight<'_, Self>,
+    ) -> Result<()> {
+        match w {
+            Weight::Master(w) => shape.check_weight(op, w.len()),
+            Weight::Packed(packed) => packed.check(op, shape),
+        }
     }
 
     /// Rounds `len` elements, which both buffers hold, to bf16.

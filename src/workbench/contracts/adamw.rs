@@ -1,11 +1,12 @@
-//! AdamW over several tensors, and the sum of squares.
+//! AdamW over several tensors, of which the first has a copy in bf16, and the sum of squares.
 //!
-//! Tolerance. Moments may be off by four roundings of what they are made of, parameters by sixteen of the update and by
+//! Tolerance. A copy is the parameter, rounded. Moments may be off by four roundings of what they are made of, parameters by sixteen of the update and by
 //! their own.
 
-use super::{limits, normals, wide};
+use super::{limits, normals, to_bf16, wide};
 use crate::device::{Device, Result};
 use crate::ops::adamw::{AdamWStep, AdamWTensor, reference};
+use crate::ops::linear::{Weight, WeightFormat};
 use crate::ops::philox::PhiloxStream;
 use crate::workbench::{Contract, Cost, Draw, Probe};
 use serde::{Deserialize, Serialize};
@@ -49,7 +50,7 @@ impl Contract for AdamWContract {
     fn costs(s: &AdamWShape, _: u64, _: usize) -> Vec<Cost> {
         let n = s.lengths.iter().sum::<usize>();
         vec![
-            Cost::new("adamw", 28 * n, 14 * n),
+            Cost::new("adamw", 28 * n + 2 * s.lengths[0], 14 * n),
             Cost::new("sum_of_squares", 4 * n + 8, 2 * n),
         ]
     }
@@ -88,6 +89,10 @@ impl Contract for AdamWContract {
                 probe.sum_floats(v)?,
             ]);
         }
+        let len = s.lengths[0];
+        let unwritten = vec![f32::NAN; len];
+        let mut copy = probe.device.pack(&unwritten, 1, len, WeightFormat::Bf16)?;
+        let mut first = Some(&mut copy);
         let mut tensors: Vec<AdamWTensor<'_, D>> = Vec::new();
         for (t, (buffers, gradient)) in buffers.iter_mut().zip(&gradients).enumerate() {
             let [parameter, first_moment, second_moment] = buffers;
@@ -98,6 +103,7 @@ impl Contract for AdamWContract {
                 gradient,
                 first_moment,
                 second_moment,
+                copy: first.take(),
             });
         }
         let costs = Self::costs(s, seed, size_of::<D::Real>());
@@ -141,6 +147,12 @@ impl Contract for AdamWContract {
                 probe.summed();
             }
         }
+        let mut rounded = probe.new_reals(len)?;
+        let device = probe.device;
+        device.embedding(1, len, Weight::Packed(&copy), &[0], &mut rounded)?;
+        let updated = device.download(&buffers[0][0], len)?;
+        let want = updated.into_iter().map(|p| f64::from(to_bf16(p)));
+        probe.take_reals("copy", &rounded, want.collect(), vec![0.0; len])?;
         let lengths = s.lengths.iter().copied();
         let parts: Vec<(usize, &D::Buffer<f32>)> =
             lengths.zip(gradients.iter().map(|g| &**g)).collect();

@@ -1,4 +1,4 @@
-//! Linear with master weights and with packed ones in f32 and bf16: forward, with a bias and on top of what
+//! Linear with weights under training and with packed ones in f32 and bf16: forward, with a bias and on top of what
 //! is there, gated (`linear_swiglu.rs`), logits, and both gradients.
 //!
 //! Tolerance. A product of k terms may be off by k + 6 roundings of the sum of their magnitudes, whatever the order that
@@ -6,6 +6,7 @@
 
 use super::linear_many::products;
 use super::linear_swiglu::{self, gated};
+use super::trained::Trained;
 use super::{limits, magnitudes, normals, onto, to_bf16, wide};
 use crate::device::{Device, Real, Result};
 use crate::ops::linear::{LinearShape, Weight, WeightFormat, reference};
@@ -86,24 +87,24 @@ impl Contract for LinearContract {
         );
         let start = |stream: u64, len: usize| normals(Draw::Any, seed, stream, len);
 
-        let (x_in, w_in) = (probe.reals("x", &x)?, probe.floats("weight", &w)?);
+        let x_in = probe.reals("x", &x)?;
+        let trained = Trained::new("weight", (n, k), &w, probe)?;
         let bias_in = probe.floats("bias", &bias)?;
         // The numbers of `w` are those of bf16; these are not, so that packing rounds them.
         let fine: Vec<f32> = w.iter().map(|v| v * 1.003).collect();
         let rounded: Vec<f32> = fine.iter().copied().map(to_bf16).collect();
         let single = device.pack(&w, n, k, WeightFormat::F32)?;
         let half = device.pack(&fine, n, k, WeightFormat::Bf16)?;
-        // Activations, and a weight's bytes.
         let real = size_of::<D::Real>();
-        let (x_bytes, y_bytes, w_bytes) = (m * k * real, m * n * real, 4 * n * k);
+        let (x_bytes, y_bytes) = (m * k * real, m * n * real);
         for (of, weight, w, w_bytes) in [
-            ("", Weight::Master(&*w_in), &w, w_bytes),
-            (" of packed f32", Weight::Packed(&single), &w, w_bytes),
+            ("", trained.weight(), &w, trained.bytes),
+            (" of packed f32", Weight::Packed(&single), &w, 4 * n * k),
             (
                 " of packed bf16",
                 Weight::Packed(&half),
                 &rounded,
-                w_bytes / 2,
+                2 * n * k,
             ),
         ] {
             let mut y = probe.new_reals(m * n)?;
@@ -126,9 +127,9 @@ impl Contract for LinearContract {
 
         let there = start(5, m * n);
         let mut y = probe.sum_reals(&there)?;
-        let bytes = x_bytes + w_bytes + 2 * y_bytes;
+        let bytes = x_bytes + trained.bytes + 2 * y_bytes;
         probe.call("linear on top", bytes, |device| {
-            device.linear(*s, &x_in, Weight::Master(&*w_in), None, &mut y, true)
+            device.linear(*s, &x_in, trained.weight(), None, &mut y, true)
         })?;
         let (want, error) = product(*s, &x, &w, None);
         let relative = 4.0 * ULP + D::Real::ROUNDING;
@@ -147,15 +148,15 @@ impl Contract for LinearContract {
         };
         let dy_in = probe.reals("dy", &dy)?;
         let mut dx = probe.new_reals(m * k)?;
-        let bytes = y_bytes + w_bytes + x_bytes;
+        let bytes = y_bytes + trained.bytes + x_bytes;
         probe.call("linear_backward_input", bytes, |device| {
-            device.linear_backward_input(*s, &dy_in, &w_in, &mut dx, false)
+            device.linear_backward_input(*s, &dy_in, trained.weight(), &mut dx, false)
         })?;
         probe.take_reals("dx", &dx, wide_dx, scaled(&size.0, n))?;
 
         let (dw_there, db_there) = (start(6, n * k), start(7, n));
         let (mut dw, mut db) = (probe.sum_floats(&dw_there)?, probe.sum_floats(&db_there)?);
-        let bytes = y_bytes + x_bytes + 2 * w_bytes + 8 * n;
+        let bytes = y_bytes + x_bytes + 8 * n * k + 8 * n;
         probe.call("linear_backward_weight", bytes, |device| {
             device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db))
         })?;

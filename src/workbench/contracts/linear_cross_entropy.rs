@@ -4,6 +4,7 @@
 //! much; gradients add the rounding of probabilities that tensor cores take in bf16, and the roundings of
 //! their sums.
 
+use super::trained::Trained;
 use super::{limits, normals, onto, wide};
 use crate::device::cuda::strip_columns;
 use crate::device::{Device, Result};
@@ -103,11 +104,13 @@ impl Contract for LinearCrossEntropyContract {
         // The sum of n exponentials adds its own roundings, of at most 100 in one lane.
         let error = |x: f64| 2.0 * logit_error + 100.0 * ULP + 2.0 * ULP * x.abs();
 
-        let (h_in, w_in) = (probe.reals("hidden", &hidden)?, probe.floats("w", &w)?);
+        let h_in = probe.reals("hidden", &hidden)?;
+        let trained = Trained::new("w", (n, k), &w, probe)?;
         let (mut got_nll, mut got_lse) = (probe.new_floats(m)?, probe.new_floats(m)?);
-        let [forward, backward] = calls(s, size_of::<D::Real>());
+        let [forward, backward] = calls(s, trained.bytes, size_of::<D::Real>());
         probe.call("linear_cross_entropy", forward, |device| {
-            device.linear_cross_entropy(*s, &h_in, &w_in, &targets, &mut got_nll, &mut got_lse)
+            let w = trained.weight();
+            device.linear_cross_entropy(*s, &h_in, w, &targets, &mut got_nll, &mut got_lse)
         })?;
         let of_rows: Vec<f64> = lse.iter().map(|&x| error(x)).collect();
 
@@ -117,7 +120,7 @@ impl Contract for LinearCrossEntropyContract {
             device.linear_cross_entropy_backward(
                 *s,
                 &h_in,
-                &w_in,
+                trained.weight(),
                 &targets,
                 &got_lse,
                 &coefficients,
@@ -145,14 +148,14 @@ impl Contract for LinearCrossEntropyContract {
     }
 }
 
-/// Bytes that the forward and the backward cannot do without: activations, master weights and targets; a row's loss
+/// Bytes that the forward and the backward cannot do without: activations, `w` bytes of weights, targets; a row's loss
 /// and log-sum-exp; of the backward the rows with a coefficient and what belongs to them, every row's gradient and the
 /// weights', which is added to.
-fn calls(s: &LinearShape, real: usize) -> [usize; 2] {
+fn calls(s: &LinearShape, w: usize, real: usize) -> [usize; 2] {
     let LinearShape { m, n, k } = *s;
     let active = m - m.div_ceil(ABSENT);
     [
-        m * (k * real + 12) + 4 * n * k,
-        active * (k * real + 12) + 4 * n * k + m * k * real + 8 * n * k,
+        m * (k * real + 12) + w,
+        active * (k * real + 12) + w + m * k * real + 8 * n * k,
     ]
 }

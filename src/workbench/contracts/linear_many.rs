@@ -2,9 +2,10 @@
 
 use super::linear::product;
 use super::linear_swiglu::gated;
+use super::trained::Trained;
 use super::{normals, onto};
 use crate::device::{Device, Result};
-use crate::ops::linear::{LinearShape, Weight, WeightFormat};
+use crate::ops::linear::{LinearShape, WeightFormat};
 use crate::workbench::{Draw, Probe};
 
 const ULP: f64 = f32::EPSILON as f64;
@@ -69,26 +70,23 @@ fn large<D: Device>(large: LinearShape, seed: u64, probe: &mut Probe<'_, D>) -> 
     let LinearShape { m, n, k } = large;
     let drawn = |stream: u64, len: usize| normals(Draw::Any, seed, stream, len);
     let (x, w) = (drawn(21, m * k), drawn(22, n * k));
-    let (x_in, w_in) = (
-        probe.reals("large x", &x)?,
-        probe.floats("large weight", &w)?,
-    );
+    let x_in = probe.reals("large x", &x)?;
+    let trained = Trained::new("large weight", (n, k), &w, probe)?;
     let (want, error) = product(large, &x, &w, None);
-    let weight = Weight::Master(&*w_in);
     let mut y = probe.new_reals(m * n)?;
-    device.linear(large, &x_in, weight, None, &mut y, false)?;
+    device.linear(large, &x_in, trained.weight(), None, &mut y, false)?;
     probe.take_reals("large y", &y, want.clone(), error.clone())?;
     let mut logits = probe.new_floats(m * n)?;
-    device.logits(large, &x_in, weight, &mut logits)?;
+    device.logits(large, &x_in, trained.weight(), &mut logits)?;
     probe.take_floats("large logits", &logits, want.clone(), error.clone())?;
     let half = LinearShape { n: n / 2, ..large };
     gated("large gated y", half, false, (Draw::Any, seed), probe)?;
 
     // The product with the other operand's rows as columns: wᵀ stands for the weight.
     let shape = LinearShape { m, n: k, k: n };
-    let turned_in = probe.floats("turned weight", &transposed(&w, k))?;
+    let turned = Trained::new("turned weight", (k, n), &transposed(&w, k), probe)?;
     let mut dx = probe.new_reals(m * n)?;
-    device.linear_backward_input(shape, &x_in, &turned_in, &mut dx, false)?;
+    device.linear_backward_input(shape, &x_in, turned.weight(), &mut dx, false)?;
     probe.take_reals("large dx", &dx, want, error)?;
     Ok(())
 }

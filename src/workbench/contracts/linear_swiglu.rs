@@ -4,9 +4,10 @@
 //! by as much as the activation stretches that (silu's slope is at most 1.1), and by SwiGLU's own roundings.
 
 use super::linear::product;
+use super::trained::Trained;
 use super::{normals, wide};
 use crate::device::{Device, Real, Result};
-use crate::ops::linear::{LinearShape, Weight, reference};
+use crate::ops::linear::{LinearShape, reference};
 use crate::workbench::{Cost, Draw, Probe};
 
 const ULP: f64 = f32::EPSILON as f64;
@@ -35,19 +36,16 @@ pub fn gated<D: Device>(
     let x = normals(draw, seed, 31, m * k);
     let [w, bias] =
         [(32, 2 * n * k), (33, 2 * n)].map(|(stream, len)| normals(Draw::Any, seed, stream, len));
-    let (x_in, w_in) = (
-        probe.reals(format!("{name} x"), &x)?,
-        probe.floats(format!("{name} weight"), &w)?,
-    );
+    let x_in = probe.reals(format!("{name} x"), &x)?;
+    let trained = Trained::new(format!("{name} weight"), (2 * n, k), &w, probe)?;
     let bias_in = probe.floats(format!("{name} bias"), &bias)?;
     let mut y = probe.new_reals(m * n)?;
     let on_device = with_bias.then_some(&*bias_in);
-    let weight = Weight::Master(&*w_in);
-    // Of master weights: gates' and ups'.
+    // Gates' and ups'.
     let bias_bytes = if with_bias { 8 * n } else { 0 };
-    let bytes = size_of::<D::Real>() * (m * k + m * n) + 8 * n * k + bias_bytes;
+    let bytes = size_of::<D::Real>() * (m * k + m * n) + trained.bytes + bias_bytes;
     probe.call("linear_swiglu", bytes, |device| {
-        device.linear_swiglu(s, &x_in, weight, on_device, &mut y)
+        device.linear_swiglu(s, &x_in, trained.weight(), on_device, &mut y)
     })?;
     let bias = with_bias.then_some(&bias[..]);
     let want = reference::linear_swiglu(s, &wide(&x), &wide(&w), bias.map(wide).as_deref());

@@ -27,6 +27,7 @@ pub mod sample;
 pub mod sample_bounds;
 pub mod swiglu;
 pub mod top_k;
+mod trained;
 
 pub use adamw::AdamWContract;
 pub use attention::AttentionContract;
