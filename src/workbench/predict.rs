@@ -209,10 +209,11 @@ impl Prediction {
 
 /// The time of a launch on `chip`, and what limits it.
 pub fn predict(chip: &Chip, of: &Work) -> Prediction {
-    // A grid of few blocks leaves multiprocessors idle; memory is shared by all.
-    let busy = of.blocks.clamp(1.0, chip.multiprocessors);
-    let share = busy / chip.multiprocessors;
-    let cycles = chip.clock * busy;
+    // The busiest multiprocessor has as many blocks as there are rounds of all multiprocessors, begun ones included
+    // (NVIDIA, "Matrix Multiplication Background User's Guide", wave quantization); memory is shared by all.
+    let blocks = of.blocks.max(1.0);
+    let share = blocks / ((blocks / chip.multiprocessors).ceil() * chip.multiprocessors);
+    let cycles = chip.clock * chip.multiprocessors * share;
     let times = [
         (Limit::Memory, of.bytes / chip.memory),
         (Limit::Tensor, of.tensor_flops / (chip.tensor * share)),
@@ -222,7 +223,7 @@ pub fn predict(chip: &Chip, of: &Work) -> Prediction {
     ];
     let slowest = times.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
     let (busiest, work) = slowest.unwrap_or((Limit::Memory, 0.0));
-    let rounds = of.blocks / (chip.multiprocessors * of.resident.max(1.0));
+    let rounds = (blocks / (chip.multiprocessors * of.resident.max(1.0))).ceil();
     let latency = of
         .longest
         .seconds(chip)
@@ -267,9 +268,12 @@ mod tests {
             blocks: 1.0,
             ..Work::default()
         };
-        let lonely = predict(chip, &lonely);
-        assert_eq!(lonely.limit, Limit::Tensor);
-        assert!((lonely.work - 0.108).abs() < 1e-6);
+        let of = |blocks: f64| predict(chip, &Work { blocks, ..lonely });
+        assert_eq!(of(1.0).limit, Limit::Tensor);
+        assert!((of(1.0).work - 0.108).abs() < 1e-6);
+        // Of 120, some multiprocessors have two; of 108000 all have as many.
+        assert!((of(120.0).work - 2e-3 * 108.0 / 120.0).abs() < 1e-9);
+        assert!((of(108e3).work - 1e-3).abs() < 1e-9);
     }
 
     #[test]
