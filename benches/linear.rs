@@ -119,7 +119,7 @@ fn steps(c: &mut Criterion, model: &Model) {
         group.bench_function("backward by the weight", |b| {
             b.iter(|| {
                 device
-                    .linear_backward_weight(shape, &y, &x, &mut dw, None)
+                    .linear_backward_weight(shape, &y, &x, &mut dw, None, true)
                     .unwrap()
             });
         });

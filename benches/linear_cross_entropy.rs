@@ -57,6 +57,7 @@ fn of(c: &mut Criterion, model: &Model) {
                         &coefficients,
                         &mut dhidden,
                         &mut dw,
+                        true,
                     )
                     .unwrap();
             });

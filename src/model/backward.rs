@@ -2,10 +2,10 @@
 
 use super::activations::Activations;
 use super::config::ModelConfig;
+use super::gradient::{Gradient, Gradients};
 use super::layer::Seen;
 use super::parameter::Parameter;
-use super::parameters::{Layer, Parameters, Projection};
-use super::tensors::layout;
+use super::parameters::{Layer, Projection};
 use super::transformer::{Batch, Model};
 use crate::device::{Activation, Device, DeviceError, Result};
 use crate::ops::linear::LinearShape;
@@ -63,15 +63,7 @@ impl<D: Device> BackwardScratch<D> {
     }
 }
 
-/// A gradient for every tensor of a model.
-pub type Gradients<D> = Parameters<<D as crate::device::Memory>::Buffer<f32>>;
-
 impl<D: Device> Model<D> {
-    /// Zero gradients.
-    pub fn zero_gradients(&self) -> Result<Gradients<D>> {
-        layout(&self.config).try_map(|slot| self.device.zeros(slot.len()))
-    }
-
     /// Adds to `gradients` the gradient of a loss whose derivative by `acts.hidden` is `dhidden`
     /// `[tokens, hidden]` and by the residual stream entering layer `l` is `dinputs[l]` (for poolings
     /// over several layers; may be empty). `acts` are those of [`Model::forward`] over `batch`.
@@ -91,7 +83,7 @@ impl<D: Device> Model<D> {
         let x = scratch;
         let p = &self.parameters;
         d.clear(&mut x.dx, tokens * hidden)?;
-        let (w, dw) = (p.norm.master()?, &mut gradients.norm);
+        let (w, dw) = (p.norm.master()?, gradients.norm.sum(d)?);
         d.rms_norm_backward(norm, &acts.output, w, dhidden, &mut x.dx, dw)?;
         let forest = self.forest(batch)?;
         let seen = Seen {
@@ -107,7 +99,7 @@ impl<D: Device> Model<D> {
                 d.pool(&plan, hidden, extra, &mut x.dx, true)?;
             }
         }
-        let table = &mut gradients.embedding;
+        let table = gradients.embedding.sum(d)?;
         d.embedding_backward(c.vocab_size, hidden, &x.dx, batch.ids, table)
     }
 
@@ -116,7 +108,7 @@ impl<D: Device> Model<D> {
     pub(super) fn layer_backward(
         &self,
         layer: &Layer<Parameter<D>>,
-        grad: &mut Layer<D::Buffer<f32>>,
+        grad: &mut Layer<Gradient<D>>,
         slot: usize,
         seen: &Seen<'_>,
         acts: &Activations<D>,
@@ -161,7 +153,7 @@ impl<D: Device> Model<D> {
             w,
             &x.dnormed,
             &mut x.dx,
-            &mut grad.mlp_norm,
+            grad.mlp_norm.sum(d)?,
         )?;
 
         let shape = (tokens, hidden, heads.q_dim());
@@ -196,8 +188,8 @@ impl<D: Device> Model<D> {
                 qw,
                 kw,
                 &mut x.dqkv,
-                dqw,
-                dkw,
+                dqw.sum(d)?,
+                dkw.sum(d)?,
             )?;
         }
         let w = layer.attention_norm.master()?;
@@ -217,7 +209,7 @@ impl<D: Device> Model<D> {
             w,
             &x.dnormed,
             &mut x.dx,
-            &mut grad.attention_norm,
+            grad.attention_norm.sum(d)?,
         )?;
         Ok(())
     }
@@ -227,16 +219,19 @@ impl<D: Device> Model<D> {
         &self,
         (m, n, k): (usize, usize, usize),
         p: &Projection<Parameter<D>>,
-        grad: &mut Projection<D::Buffer<f32>>,
+        grad: &mut Projection<Gradient<D>>,
         dy: &Activation<D>,
         x: &Activation<D>,
         dx: &mut Activation<D>,
     ) -> Result<()> {
         let shape = LinearShape { m, n, k };
-        let (dw, db) = (&mut grad.weight, grad.bias.as_mut());
-        self.device.linear_backward_weight(shape, dy, x, dw, db)?;
+        let d = &*self.device;
+        let (dw, accumulate) = grad.weight.target();
+        // Both are of as many passes.
+        let db = grad.bias.as_mut().map(|db| db.target().0);
+        d.linear_backward_weight(shape, dy, x, dw, db, accumulate)?;
         let w = p.weight.weight();
-        self.device.linear_backward_input(shape, dy, w, dx, false)
+        d.linear_backward_input(shape, dy, w, dx, false)
     }
 }
 

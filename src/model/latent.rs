@@ -7,8 +7,9 @@
 //! and one backward pass their gradients; for inference the vectors' keys and values are computed once.
 
 use super::activations::Activations;
-use super::backward::{BackwardScratch, Gradients};
+use super::backward::BackwardScratch;
 use super::config::ModelConfig;
+use super::gradient::Gradients;
 use super::layer::Seen;
 use super::parameter::Parameter;
 use super::parameters::Latent;
@@ -156,7 +157,8 @@ impl<D: Device> Model<D> {
         let seen = seen(&rows.forest);
         self.layer_backward(&latent.layer, &mut grad.layer, 0, &seen, layer, scratch)?;
         let (dx, count) = (&scratch.dx, rows.vectors.len());
-        d.embedding_backward(count, hidden, dx, &rows.vectors, &mut grad.vectors)?;
+        let vectors = grad.vectors.sum(d)?;
+        d.embedding_backward(count, hidden, dx, &rows.vectors, vectors)?;
         d.pool_backward(&rows.gather, hidden, dx, dhidden)
     }
 

@@ -213,7 +213,8 @@ pub trait Linear: Memory {
         accumulate: bool,
     ) -> Result<()>;
 
-    /// `dw += dyᵀ · x` `[n, k]` and, where there is a bias, `dbias += Σ_rows dy` `[n]`.
+    /// `dw = dyᵀ · x` `[n, k]` and, where there is a bias, `dbias = Σ_rows dy` `[n]`, or both added to what is there
+    /// with `accumulate`.
     fn linear_backward_weight(
         &self,
         shape: LinearShape,
@@ -221,6 +222,7 @@ pub trait Linear: Memory {
         x: &Self::Buffer<Self::Real>,
         dw: &mut Self::Buffer<f32>,
         dbias: Option<&mut Self::Buffer<f32>>,
+        accumulate: bool,
     ) -> Result<()>;
 }
 

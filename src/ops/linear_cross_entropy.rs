@@ -28,7 +28,8 @@ pub trait LinearCrossEntropy: Linear {
         lse: &mut Self::Buffer<f32>,
     ) -> Result<()>;
 
-    /// Gradient of `Σ_i coefficients[i] · nll[i]`: writes `dhidden[m,k]`, adds to `dw[n,k]`. Rows with
+    /// Gradient of `Σ_i coefficients[i] · nll[i]`: writes `dhidden[m,k]` and `dw[n,k]`, which is added to
+    /// with `accumulate`. Rows with
     /// coefficient 0 get a zero gradient, cost nothing and may hold anything.
     #[allow(clippy::too_many_arguments)]
     fn linear_cross_entropy_backward(
@@ -41,6 +42,7 @@ pub trait LinearCrossEntropy: Linear {
         coefficients: &[f32],
         dhidden: &mut Self::Buffer<Self::Real>,
         dw: &mut Self::Buffer<f32>,
+        accumulate: bool,
     ) -> Result<()>;
 }
 

@@ -199,6 +199,7 @@ impl<D: Device> Objective<D> {
             let width = model.config.hidden_size;
             let mut dhidden = d.zeros(rows * width)?;
             let dhead = gradients.head.as_mut().unwrap_or(&mut gradients.embedding);
+            let (dhead, accumulate) = dhead.target();
             d.linear_cross_entropy_backward(
                 p.shape,
                 &p.hidden,
@@ -208,6 +209,7 @@ impl<D: Device> Objective<D> {
                 &coefficients,
                 &mut dhidden,
                 dhead,
+                accumulate,
             )?;
             d.pool_backward(&p.plan, width, &dhidden, &mut self.dhidden)?;
         }

@@ -1,7 +1,7 @@
 //! AdamW over all tensors of a model, with global norm clipping.
 
 use crate::device::{Device, Result};
-use crate::model::{Gradients, Model, Update, layout};
+use crate::model::{Gradients, Model, Tensors, Update, layout};
 use crate::ops::adamw::{AdamWStep, AdamWTensor};
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +36,8 @@ impl Default for OptimizerOptions {
 pub struct Optimizer<D: Device> {
     pub options: OptimizerOptions,
     /// First and second moments.
-    pub first: Gradients<D>,
-    pub second: Gradients<D>,
+    pub first: Tensors<D>,
+    pub second: Tensors<D>,
     /// Updates done.
     pub updates: u32,
 }
@@ -47,8 +47,8 @@ impl<D: Device> Optimizer<D> {
     pub fn new(model: &Model<D>, options: OptimizerOptions) -> Result<Self> {
         Ok(Optimizer {
             options,
-            first: model.zero_gradients()?,
-            second: model.zero_gradients()?,
+            first: model.zeros()?,
+            second: model.zeros()?,
             updates: 0,
         })
     }
@@ -63,9 +63,10 @@ impl<D: Device> Optimizer<D> {
     ) -> Result<f64> {
         let d = model.device.clone();
         let slots = layout(&model.config);
-        let sized = gradients.iter().zip(slots.iter());
-        let sized: Vec<_> = sized.map(|(g, slot)| (slot.len(), g)).collect();
-        let norm = d.sum_of_squares(&sized)?.sqrt();
+        let sums = gradients.iter_mut().zip(slots.iter());
+        let sums = sums.map(|(gradient, slot)| Ok((slot.len(), &*gradient.sum(&d)?)));
+        let sums = sums.collect::<Result<Vec<_>>>()?;
+        let norm = d.sum_of_squares(&sums)?.sqrt();
         let o = self.options;
         let clips = o.clip > 0.0 && norm > f64::from(o.clip);
         self.updates += 1;
@@ -83,12 +84,12 @@ impl<D: Device> Optimizer<D> {
             },
         };
         let moments = self.first.iter_mut().zip(self.second.iter_mut());
-        let tensors = model.parameters.iter_mut().zip(gradients.iter());
+        let tensors = model.parameters.iter_mut().zip(sums);
         let tensors = tensors.zip(moments).zip(slots.iter());
-        let tensors = tensors.map(|(((parameter, gradient), (m, v)), slot)| {
+        let tensors = tensors.map(|(((parameter, (len, gradient)), (m, v)), slot)| {
             let Update { values, copy } = parameter.for_update(&d, slot)?;
             Ok(AdamWTensor {
-                len: slot.len(),
+                len,
                 decays: slot.matrix,
                 parameter: values,
                 gradient,
@@ -98,9 +99,7 @@ impl<D: Device> Optimizer<D> {
             })
         });
         d.adamw(&step, &mut tensors.collect::<Result<Vec<_>>>()?)?;
-        for (gradient, slot) in gradients.iter_mut().zip(slots.iter()) {
-            d.clear(gradient, slot.len())?;
-        }
+        gradients.iter_mut().for_each(|gradient| gradient.forget());
         Ok(norm)
     }
 }

@@ -52,9 +52,9 @@ fn after_an_update<D: Device>(device: Arc<D>, copies: bool) {
     let mut computed = |model: &Model<D>| {
         let mut gradients = model.zero_gradients().unwrap();
         step(model, &mut gradients);
-        let slots = layout(&model.config);
-        let flat = slots.iter().zip(gradients.iter());
-        let flat = flat.flat_map(|(slot, g)| model.device.download(g, slot.len()).unwrap());
+        let flat = gradients
+            .iter()
+            .flat_map(|g| g.read(&*model.device).unwrap());
         (states(model, &ids, &forest), flat.collect::<Vec<f32>>())
     };
     let by_copies = computed(&model);

@@ -6,7 +6,7 @@ use lrem::device::cpu::{Cpu, Multiply};
 use lrem::device::cuda::Cuda;
 use lrem::device::{Device, Real};
 use lrem::embed::{ModelFolder, NewTokens, Pooling};
-use lrem::model::{Activations, Batch, Model, layout};
+use lrem::model::{Activations, Batch, Model};
 use lrem::ops::forest::Forest;
 use lrem::ops::linear::WeightFormat;
 use lrem::ops::sample::Sampling;
@@ -146,16 +146,14 @@ fn step<D: Device>(opened: &ModelFolder, device: Arc<D>) -> (Losses, Vec<f32>, f
         .unwrap()
         .step(&model, &prompts, &batch, 3, &weights, &mut gradients)
         .unwrap();
-    let slots = layout(&model.config);
-    let flat = slots.iter().zip(gradients.iter());
-    let flat = flat.flat_map(|(slot, g)| device.download(g, slot.len()).unwrap());
+    let flat = gradients.iter().flat_map(|g| g.read(&*device).unwrap());
     let flat: Vec<f32> = flat.collect();
     let mut optimizer = Optimizer::new(&model, OptimizerOptions::default()).unwrap();
     let norm = optimizer.update(&mut model, &mut gradients, 1e-3).unwrap();
-    let cleared = slots.iter().zip(gradients.iter());
-    for (slot, gradient) in cleared {
-        let gradient = device.download(gradient, slot.len()).unwrap();
-        assert!(gradient.iter().all(|&g| g == 0.0));
+    for gradient in gradients.iter_mut() {
+        assert!(gradient.read(&*device).unwrap().iter().all(|&g| g == 0.0));
+        gradient.sum(&device).unwrap();
+        assert!(gradient.read(&*device).unwrap().iter().all(|&g| g == 0.0));
     }
     (losses, flat, norm)
 }

@@ -88,7 +88,13 @@ fn step(
             &mut gradients,
         )
         .unwrap();
-    (losses.loss, gradients.iter().cloned().collect())
+    (
+        losses.loss,
+        gradients
+            .iter()
+            .map(|g| g.read(&*model.device).unwrap())
+            .collect(),
+    )
 }
 
 /// The gradient of every tensor along a random direction is the loss's difference quotient.

@@ -340,6 +340,7 @@ fn check(
     // Slopes of the f64 loss along a few coordinates of every tensor.
     let mut random = PhiloxStream::new(9, variant as u64);
     for (slot, gradient) in layout(&model.config).iter().zip(gradients.iter()) {
+        let gradient = gradient.read(&*model.device).unwrap();
         for (name, _, range) in slot.tensors() {
             let gradient = &gradient[range];
             let rms =

@@ -8,7 +8,6 @@ use lrem::device::Device;
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::device::cuda::{Cuda, Driver};
 use lrem::embed::{ModelFolder, NewTokens, Pooling};
-use lrem::model::layout;
 use lrem::ops::forest::Forest;
 use lrem::ops::linear::WeightFormat;
 use lrem::ops::sample::Sampling;
@@ -111,9 +110,7 @@ fn step<D: Device>(opened: &ModelFolder, prompts: &Prompts, device: Arc<D>) -> (
             &mut gradients,
         )
         .unwrap();
-    let slots = layout(&model.config);
-    let flat = slots.iter().zip(gradients.iter());
-    let flat = flat.flat_map(|(slot, g)| device.download(g, slot.len()).unwrap());
+    let flat = gradients.iter().flat_map(|g| g.read(&*device).unwrap());
     (losses.loss, flat.collect())
 }
 

@@ -83,7 +83,8 @@ fn assert_same_gradients(model: &Model<Cpu>, got: &Gradients<Cpu>, want: &Gradie
         .iter()
         .zip(got.iter().zip(want.iter()))
     {
-        let error = relative_error(got, want);
+        let [got, want] = [got, want].map(|g| g.read(&*model.device).unwrap());
+        let error = relative_error(&got, &want);
         assert!(error < ROUNDING, "{}: {error:e}", slot.parts[0].0);
     }
 }
@@ -281,7 +282,12 @@ fn the_gradient_of_the_objective_is_its_slope() {
         // Along the gradient itself the slope is its square; f32 losses allow a coarse step only.
         let tensors = layout(&model.config).iter().count();
         for at in (0..tensors).step_by(3) {
-            let gradient = gradients.iter().nth(at).unwrap().clone();
+            let gradient = gradients
+                .iter()
+                .nth(at)
+                .unwrap()
+                .read(&*model.device)
+                .unwrap();
             let square: f32 = gradient.iter().map(|g| g * g).sum();
             let step = 3e-3 / square.sqrt();
             let at_step = |sign: f32, model: &mut Model<Cpu>| {

@@ -81,7 +81,7 @@ fn the_threads_do_not_change_a_bit() {
                 .linear_backward_input(*shape, dy, Weight::Master(w), &mut dx, true)
                 .unwrap();
             device
-                .linear_backward_weight(*shape, dy, x, &mut dw, Some(&mut db))
+                .linear_backward_weight(*shape, dy, x, &mut dw, Some(&mut db), true)
                 .unwrap();
             results.extend([dx, dw, db].map(|x| bits(&x)));
             results

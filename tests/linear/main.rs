@@ -90,36 +90,40 @@ impl Case {
         Trained::new(device, (self.shape.n, self.shape.k), &self.w)
     }
 
-    /// `(dx, dw, dbias)` on top of what is there; `dx` on top of nothing where there is no start, and no
-    /// `dbias` where there is none.
+    /// `(dx, dw, dbias)`, on top of what is there where that is given, and no `dbias` without a bias.
     fn backward<D: Linear>(
         &self,
         device: &D,
-        dx: Option<&[f32]>,
-        dw: &[f32],
-        dbias: Option<&[f32]>,
+        there: Option<[&[f32]; 3]>,
+        bias: bool,
     ) -> [Vec<f32>; 3] {
         let LinearShape { m, n, k } = self.shape;
         let (x, dy) = (reals(device, &self.x), reals(device, &self.dy));
         let [got_dx] = self.trained(device).each(|w| {
-            let mut got = match dx {
-                Some(start) => reals(device, start),
+            let mut got = match there {
+                Some([dx, ..]) => reals(device, dx),
                 None => poisoned_reals(device, m * k),
             };
             device
-                .linear_backward_input(self.shape, &dy, w, &mut got, dx.is_some())
+                .linear_backward_input(self.shape, &dy, w, &mut got, there.is_some())
                 .unwrap();
             [read_reals(device, "dx", &got, m * k)]
         });
-        let mut got_dw = floats(device, dw);
-        let mut got_db = dbias.map(|start| floats(device, start));
+        let (mut got_dw, mut got_db) = match there {
+            Some([_, dw, db]) => (floats(device, dw), floats(device, db)),
+            None => (poisoned_floats(device, n * k), poisoned_floats(device, n)),
+        };
+        let (db, accumulate) = (bias.then_some(&mut got_db), there.is_some());
         device
-            .linear_backward_weight(self.shape, &dy, &x, &mut got_dw, got_db.as_mut())
+            .linear_backward_weight(self.shape, &dy, &x, &mut got_dw, db, accumulate)
             .unwrap();
         [
             got_dx,
             read_floats(device, "dw", &got_dw, n * k),
-            got_db.map_or(Vec::new(), |db| read_floats(device, "dbias", &db, n)),
+            match bias {
+                true => read_floats(device, "dbias", &got_db, n),
+                false => Vec::new(),
+            },
         ]
     }
 }
@@ -176,9 +180,8 @@ proptest! {
         let [dx_start, dw_start, db_start] =
             [(5, m * k), (6, n * k), (7, n)].map(|(stream, len)| normals(seed, stream, len));
         if add {
-            dx = sums(&dx, &dx_start);
+            (dx, dw, db) = (sums(&dx, &dx_start), sums(&dw, &dw_start), sums(&db, &db_start));
         }
-        (dw, db) = (sums(&dw, &dw_start), sums(&db, &db_start));
 
         let dx_shape = LinearShape { m, n: k, k: n };
         let dx_errors = sum_errors(dx_shape, n, &case.dy, &transposed(&case.w, n, k));
@@ -187,9 +190,9 @@ proptest! {
         let dw_errors = sum_errors(dw_shape, m, &dy_t, &x_t);
         let db_shape = LinearShape { m: n, n: 1, k: m };
         let db_errors = sum_errors(db_shape, m + 2, &dy_t, &vec![1.0; m]);
-        let (dx_start, db_start) = (add.then_some(&dx_start[..]), bias.then_some(&db_start[..]));
+        let there = add.then_some([&dx_start[..], &dw_start, &db_start]);
         on_each_device!(|device| {
-            let got = case.backward(device, dx_start, &dw_start, db_start);
+            let got = case.backward(device, there, bias);
             let [got_dx, got_dw, got_db] = &got;
             let limit = |i: usize| dx_errors[i] + 4.0 * ULP * (dx[i].abs() + 8.0);
             assert_close_reals(device, "dx", got_dx, &dx, limit);

@@ -109,13 +109,17 @@ impl Linear for Cpu {
         x: &Vec<f32>,
         dw: &mut Vec<f32>,
         dbias: Option<&mut Vec<f32>>,
+        accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
         let bias = dbias.as_ref().map(|dbias| dbias.len());
         shape.check_backward_weight(dy.len(), x.len(), dw.len(), bias)?;
         let (rows, x) = (View::new(dy, m, n), View::new(x, m, k));
-        gemm(self.isa, self.multiply, rows.t(), x, dw, k, true);
+        gemm(self.isa, self.multiply, rows.t(), x, dw, k, accumulate);
         if let Some(dbias) = dbias {
+            if !accumulate {
+                dbias[..n].fill(0.0);
+            }
             for row in dy[..m * n].chunks_exact(n.max(1)) {
                 dbias.iter_mut().zip(row).for_each(|(b, d)| *b += d);
             }

@@ -84,6 +84,7 @@ impl LinearCrossEntropy for Cpu {
         coefficients: &[f32],
         dhidden: &mut Vec<f32>,
         dw: &mut Vec<f32>,
+        accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
         check(shape, hidden.len(), targets)?;
@@ -101,6 +102,9 @@ impl LinearCrossEntropy for Cpu {
         let x_active: Vec<f32> = rows.flatten().copied().collect();
         let mut dx_active = vec![0.0; x_active.len()];
 
+        if active.is_empty() && !accumulate {
+            dw[..n * k].fill(0.0);
+        }
         let mut tile = scratch(active.len(), n);
         for rows in blocks(active.len(), ROWS) {
             let x = &x_active[rows.start * k..rows.end * k];
@@ -128,7 +132,7 @@ impl LinearCrossEntropy for Cpu {
                     x,
                     &mut dw[part],
                     k,
-                    true,
+                    accumulate || rows.start > 0,
                 );
             }
         }

@@ -122,6 +122,7 @@ impl<T: Real> Linear for Cuda<T> {
         x: &CudaBuffer<T>,
         dw: &mut CudaBuffer<f32>,
         dbias: Option<&mut CudaBuffer<f32>>,
+        accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
         let bias = dbias.as_ref().map(|dbias| dbias.len());
@@ -133,12 +134,15 @@ impl<T: Real> Linear for Cuda<T> {
             m: n,
             n: k,
             k: m,
-            accumulate: true,
+            accumulate,
         };
         self.multiply_tn(&product)?;
         let Some(dbias) = dbias else {
             return Ok(());
         };
+        if !accumulate {
+            self.clear(dbias, n)?;
+        }
         let parts = m.div_ceil(BIAS_ROWS);
         let mut partials = self.scratch::<f32>(parts * n)?;
         let kernel = self.kernel("row_sums")?.input(dy).output(&mut partials);

@@ -70,6 +70,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         coefficients: &[f32],
         dhidden: &mut CudaBuffer<T>,
         dw: &mut CudaBuffer<f32>,
+        accumulate: bool,
     ) -> Result<()> {
         let LinearShape { m, n, k } = shape;
         check(shape, hidden.len(), targets)?;
@@ -85,6 +86,9 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
             .filter(|&i| coefficients[i as usize] != 0.0)
             .collect();
         if rows.is_empty() {
+            if !accumulate {
+                self.clear(dw, n * k)?;
+            }
             return self.clear(dhidden, m * k);
         }
         let w = self.rounded(OP, shape, w)?;
@@ -112,7 +116,7 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
                 m: strip.len(),
                 n: k,
                 k: rows.len(),
-                accumulate: true,
+                accumulate,
             })?;
         }
         let mut slots = vec![-1i32; m];

@@ -111,7 +111,7 @@ impl<T: Real> Cuda<T> {
         self.multiply_in_parts(kind, Majors::Nn, Self::wide(&[p.k, p.n]), p)
     }
 
-    /// `c += a[k, m]ᵀ · b[k, n]` in f32, the depth in parts where the result has few tiles.
+    /// `c = a[k, m]ᵀ · b[k, n]` in f32, the depth in parts where the result has few tiles.
     pub(super) fn multiply_tn(&self, p: &Product) -> Result<()> {
         self.multiply_in_parts("linear_tn", Majors::Tn, Self::wide(&[p.m, p.n]), p)
     }

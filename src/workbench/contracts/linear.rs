@@ -154,11 +154,19 @@ impl Contract for LinearContract {
         })?;
         probe.take_reals("dx", &dx, wide_dx, scaled(&size.0, n))?;
 
+        let bytes = y_bytes + x_bytes + 4 * n * k + 4 * n;
+        let (mut dw, mut db) = (probe.new_floats(n * k)?, probe.new_floats(n)?);
+        probe.call("linear_backward_weight", bytes, |device| {
+            device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db), false)
+        })?;
+        probe.take_floats("new dweight", &dw, wide_dw.clone(), scaled(&size.1, m))?;
+        probe.take_floats("new dbias", &db, wide_db.clone(), scaled(&size.2, m))?;
+
         let (dw_there, db_there) = (start(6, n * k), start(7, n));
         let (mut dw, mut db) = (probe.sum_floats(&dw_there)?, probe.sum_floats(&db_there)?);
-        let bytes = y_bytes + x_bytes + 8 * n * k + 8 * n;
-        probe.call("linear_backward_weight", bytes, |device| {
-            device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db))
+        let bytes = bytes + 4 * n * k + 4 * n;
+        probe.call("linear_backward_weight on top", bytes, |device| {
+            device.linear_backward_weight(*s, &dy_in, &x_in, &mut dw, Some(&mut db), true)
         })?;
         let (want, error) = onto(&wide_dw, &scaled(&size.1, m), &dw_there, 4.0 * ULP);
         probe.take_floats("dweight", &dw, want, error)?;

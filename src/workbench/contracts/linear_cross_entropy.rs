@@ -115,19 +115,31 @@ impl Contract for LinearCrossEntropyContract {
         let of_rows: Vec<f64> = lse.iter().map(|&x| error(x)).collect();
 
         let start = normals(Draw::Any, seed, 4, n * k);
-        let (mut got_dh, mut got_dw) = (probe.new_reals(m * k)?, probe.sum_floats(&start)?);
-        probe.call("linear_cross_entropy_backward", backward, |device| {
-            device.linear_cross_entropy_backward(
-                *s,
-                &h_in,
-                trained.weight(),
-                &targets,
-                &got_lse,
-                &coefficients,
-                &mut got_dh,
-                &mut got_dw,
-            )
-        })?;
+        let news = [probe.new_floats(n * k)?, probe.sum_floats(&start)?];
+        let mut gradients = Vec::new();
+        for (mut dw, accumulate) in news.into_iter().zip([false, true]) {
+            let mut dh = probe.new_reals(m * k)?;
+            let (of, more) = if accumulate {
+                (" on top", 4 * n * k)
+            } else {
+                ("", 0)
+            };
+            let name = format!("linear_cross_entropy_backward{of}");
+            probe.call(name, backward + more, |device| {
+                device.linear_cross_entropy_backward(
+                    *s,
+                    &h_in,
+                    trained.weight(),
+                    &targets,
+                    &got_lse,
+                    &coefficients,
+                    &mut dh,
+                    &mut dw,
+                    accumulate,
+                )
+            })?;
+            gradients.push((of, dh, dw));
+        }
         probe.take_floats("nll", &got_nll, nll, of_rows.clone())?;
         probe.take_floats("lse", &got_lse, lse, of_rows)?;
         // A row's |softmax − onehot| sums to at most 2; each is off by its logit, its exponential and, in
@@ -136,13 +148,24 @@ impl Contract for LinearCrossEntropyContract {
         let rounding = if bf16 { 1.0 / 256.0 } else { 0.0 };
         let relative = rounding + 4.0 * error(most_lse) + (n.max(m) as f64).sqrt() * 4.0 * ULP;
         let row = |i: usize| 2.0 * f64::from(coefficients[i].abs());
-        let of_h = (0..m * k).map(|i| relative * row(i / k) * most_w).collect();
-        probe.take_reals("dhidden", &got_dh, dhidden, of_h)?;
+        let of_h = (0..m * k).map(|i| relative * row(i / k) * most_w);
+        let of_h: Vec<f64> = of_h.collect();
         let rows: f64 = (0..m).map(row).sum();
         let of_w = vec![relative * rows * most_h; n * k];
-        // Rows may be added one by one.
-        let (want, of_w) = onto(&dw, &of_w, &start, (m as f64 + 2.0) * ULP);
-        probe.take_floats("dw", &got_dw, want, of_w)?;
+        for (of, got_dh, got_dw) in &gradients {
+            probe.take_reals(
+                format!("dhidden{of}"),
+                got_dh,
+                dhidden.clone(),
+                of_h.clone(),
+            )?;
+            let (want, of_w) = match *of {
+                "" => (dw.clone(), of_w.clone()),
+                // Rows may be added one by one.
+                _ => onto(&dw, &of_w, &start, (m as f64 + 2.0) * ULP),
+            };
+            probe.take_floats(format!("dw{of}"), got_dw, want, of_w)?;
+        }
         probe.summed();
         Ok(())
     }
@@ -150,12 +173,12 @@ impl Contract for LinearCrossEntropyContract {
 
 /// Bytes that the forward and the backward cannot do without: activations, `w` bytes of weights, targets; a row's loss
 /// and log-sum-exp; of the backward the rows with a coefficient and what belongs to them, every row's gradient and the
-/// weights', which is added to.
+/// weights'.
 fn calls(s: &LinearShape, w: usize, real: usize) -> [usize; 2] {
     let LinearShape { m, n, k } = *s;
     let active = m - m.div_ceil(ABSENT);
     [
         m * (k * real + 12) + w,
-        active * (k * real + 12) + w + m * k * real + 8 * n * k,
+        active * (k * real + 12) + w + m * k * real + 4 * n * k,
     ]
 }

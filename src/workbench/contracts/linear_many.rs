@@ -38,7 +38,7 @@ pub fn products<D: Device>(seed: u64, probe: &mut Probe<'_, D>) -> Result<()> {
     let (dw_there, db_there) = (drawn(25, k * k), drawn(26, k));
     let (mut dw, mut db) = (probe.sum_floats(&dw_there)?, probe.sum_floats(&db_there)?);
     let shape = LinearShape { m: ROWS, n: k, k };
-    device.linear_backward_weight(shape, &dy_in, &x_in, &mut dw, Some(&mut db))?;
+    device.linear_backward_weight(shape, &dy_in, &x_in, &mut dw, Some(&mut db), true)?;
     let columns = transposed(&dy, k);
     for (name, got, right, there) in [
         ("deep dweight", &dw, transposed(&x, k), &dw_there),
