@@ -66,7 +66,7 @@ impl Contract for LinearContract {
             Cost::new("logits_nt", x + w + logits, flops),
             Cost::new(by("logits"), x + other_w + logits, flops),
             Cost::new("linear_nn", y + w + x, flops),
-            Cost::new("linear_tn", y + x + 8 * n * k, flops + n * k),
+            Cost::new("linear_tn", y + x + 4 * n * k, flops),
             Cost::new("row_sums", y + bias, m * n),
             Cost::new("column_sums", 3 * bias, n),
         ]
