@@ -30,6 +30,7 @@
 // instance: attention_backward_keys_fold = attention_backward_keys_fold<__nv_bfloat16>
 
 #include "attention_tile.cuh"
+#include "scratch.cuh"
 
 constexpr int kThreads = 128;
 
@@ -182,9 +183,11 @@ __global__ void attention_backward_keys_fold(Heads h, const KeyItem* items, cons
     const int step = gridDim.z * blockDim.x;
     for (int i = blockIdx.z * blockDim.x + threadIdx.x; i < 2 * item.keys * d; i += step) {
         const int which = i / (item.keys * d), at = i % (item.keys * d);  // at: key and element
+        const size_t stride = static_cast<size_t>(h.num_kv_heads) * 2 * kKeys * d;
+        const float* from = partial + item.partial * stride + (kv_head * 2 + which) * kKeys * d + at;
         float sum = 0.0f;
-        for (int slot = item.partial; slot < item.partial + item.visits; ++slot)
-            sum += partial[((static_cast<size_t>(slot) * h.num_kv_heads + kv_head) * 2 + which) * kKeys * d + at];
+        for (int visit = 0; visit < item.visits; ++visit) sum += from[visit * stride];
+        if (item.keys * d % kLineFloats == 0) discard_read(from - threadIdx.x % kWarp, item.visits, stride);
         const int column = h.num_heads + which * h.num_kv_heads + kv_head;
         const size_t row = static_cast<size_t>(item.key + at / d) * (h.num_heads + 2 * h.num_kv_heads);
         dqkv[(row + column) * d + at % d] = from_f32<T>(sum);

@@ -8,6 +8,7 @@
 //   info_nce_gradient  for a strip of queries, from cosines computed again,
 //                   g_ij = coefficient_i / τ · (exp(s_ij / τ − lse_i) − [j = target_i]), 0 if masked
 //   through_norm    from the gradient of unit rows to that of the rows, of both
+// The last kernel of each direction drops the unit rows, that of the backward g as well.
 //
 // The backward runs info_nce_gradient, then dq = g · d and dd += gᵀ · q (linear.cu), strip after strip.
 // LREM eq. 7, 11, 12, 15; the log-sum-exp runs as in FlashAttention (arXiv 2205.14135).
@@ -47,6 +48,7 @@
 
 #include "log_sum.cuh"
 #include "output.cuh"
+#include "scratch.cuh"
 #include "targets.cuh"
 
 template <bool wide>
@@ -194,8 +196,10 @@ __global__ void __launch_bounds__(P::kThreads)
 
 template <typename T>
 __global__ void __launch_bounds__(kFinishWarps * kWarp)
-    info_nce_finish(const float* partial, const T* target_score, T* loss, T* lse, unsigned* rank,
-                    int queries, int slices, float inverse_temperature) {
+    info_nce_finish(const float* partial, const T* target_score, const T* unit_q, const T* unit_d, T* loss, T* lse,
+                    unsigned* rank, int queries, int items, int hidden, int slices, float inverse_temperature) {
+    discard(unit_q, sizeof(T) * queries * hidden);
+    discard(unit_d, sizeof(T) * items * hidden);
     const int query = blockIdx.x * kWarp + threadIdx.x % kWarp;
     const float scale = kLog2E * inverse_temperature;
     const Standing state = merge_slices<kFinishWarps>(
@@ -249,8 +253,9 @@ __global__ void __launch_bounds__(P::kThreads)
 
 // dx ← (dx − unit · (unit · dx)) · inverse, row by row.
 template <typename T>
-__global__ void through_norm(const T* unit_q, const T* unit_d, const T* inverse_q, const T* inverse_d, T* dq,
-                             T* dd, int queries, int items, int hidden) {
+__global__ void through_norm(const T* unit_q, const T* unit_d, const T* inverse_q, const T* inverse_d,
+                             const float* g, T* dq, T* dd, int queries, int items, int hidden, int strip) {
+    discard(g, sizeof(float) * strip * items);
     const WarpRow at = warp_row(queries, items, hidden);
     const int lane = threadIdx.x % kWarp;
     if (!at.there) return;
@@ -261,4 +266,5 @@ __global__ void through_norm(const T* unit_q, const T* unit_d, const T* inverse_
     for (int i = lane; i < hidden; i += kWarp) along += static_cast<double>(unit[i]) * dx[i];
     const float dot = static_cast<float>(warp_sum(along));
     for (int i = lane; i < hidden; i += kWarp) dx[i] = (dx[i] - unit[i] * dot) * inverse;
+    if (hidden % kLineFloats == 0) discard_read(unit, hidden / kLineFloats, kLineFloats);
 }

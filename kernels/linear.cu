@@ -92,6 +92,7 @@
 // instance: add_parts = add_parts<float>
 
 #include "gated.cuh"
+#include "scratch.cuh"
 
 using Bf16 = __nv_bfloat16;
 constexpr Major kDepth = Major::kDepth, kOuter = Major::kOuter;
@@ -189,7 +190,7 @@ __global__ void round_to(const float* from, T* to, size_t count) {
 }
 
 // to[i] = Σ parts[p][i], in the order of p, on top of what was there where `accumulate` is 1. Grid and block:
-// any, one thread an element.
+// any, one thread an element. The parts are dropped.
 template <typename T>
 __global__ void add_parts(const float* parts, T* to, int count, int part_count, int accumulate) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -197,4 +198,5 @@ __global__ void add_parts(const float* parts, T* to, int count, int part_count, 
     float sum = accumulate ? to_f32(to[i]) : 0.0f;
     for (int p = 0; p < part_count; ++p) sum += parts[static_cast<size_t>(p) * count + i];
     to[i] = from_f32<T>(sum);
+    if (count % kLineFloats == 0) discard_read(parts + i - threadIdx.x % kWarp, part_count, count);
 }

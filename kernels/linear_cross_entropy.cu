@@ -50,6 +50,7 @@
 
 #include "log_sum.cuh"
 #include "output.cuh"
+#include "scratch.cuh"
 
 constexpr Major kAlongDepth = Major::kDepth;
 using Bf16Wide = Product<__nv_bfloat16, __nv_bfloat16, 128, 128, 32, 2, 2, 4, true, kAlongDepth, kAlongDepth>;
@@ -159,9 +160,11 @@ __global__ void lce_gather(const T* from, const unsigned* rows, T* to, int k) {
         to[static_cast<size_t>(blockIdx.x) * k + at] = row[at];
 }
 
-// to[i] = from[slots[i]], or zero where slots[i] is −1. Grid: rows of `to`; block: any.
+// to[i] = from[slots[i]], or zero where slots[i] is −1. Grid: rows of `to`; block: any. The `strip` elements of g are
+// dropped.
 template <typename T>
-__global__ void lce_scatter(const float* from, const int* slots, T* to, int k) {
+__global__ void lce_scatter(const float* from, const int* slots, const T* g, T* to, int k, long long strip) {
+    discard(g, sizeof(T) * strip);
     const int slot = slots[blockIdx.x];
     for (int at = threadIdx.x; at < k; at += blockDim.x)
         to[static_cast<size_t>(blockIdx.x) * k + at] =

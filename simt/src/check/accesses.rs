@@ -92,8 +92,11 @@ impl Local {
             if access.touch.kind.reads() && state.written.lacks(address, bytes) {
                 self.find_access(state, Fault::Uninitialised, access, None, &String::new);
             }
-            if access.touch.kind.writes() {
-                state.written.set(address..address + u64::from(bytes));
+            let range = address..address + u64::from(bytes);
+            match access.touch.kind {
+                Kind::Discard => state.written.clear(range),
+                kind if kind.writes() => state.written.set(range),
+                _ => {}
             }
         }
         if self.checks.races {

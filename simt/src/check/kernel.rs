@@ -135,6 +135,7 @@ pub fn action(touch: &Touch) -> String {
         Kind::CopyTo => format!("asynchronous copy to {bytes} bytes"),
         Kind::Reduce => format!("asynchronous reduction of {bytes} bytes"),
         Kind::Prefetch => format!("prefetch of {bytes} bytes"),
+        Kind::Discard => format!("discard of {bytes} bytes"),
     }
 }
 

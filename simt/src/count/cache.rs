@@ -3,7 +3,7 @@
 //! What it assumes: lines of 128 bytes in sets of 16, the least recently used of a set leaves, sets are
 //! chosen by the line's number; each of a line's four sectors of 32 bytes comes from memory by itself,
 //! when it is first read; a write brings nothing in and reaches memory when the line leaves; an atomic
-//! operation reads and writes. The cache is empty before a launch and is written back after it, that of a
+//! operation reads and writes; what is discarded is gone, and reaches memory never. The cache is empty before a launch and is written back after it, that of a
 //! range of launches before and after the range. There is no L1 before it, and its two halves, as some chips have, are
 //! one.
 
@@ -19,6 +19,8 @@ pub enum Want {
     Write,
     /// Both.
     Atomic,
+    /// By nobody any more: what is there need not reach memory.
+    Discard,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -72,6 +74,13 @@ impl Cache {
         let set = (number % self.sets.len() as u64) as usize;
         let set = self.sets[set].get_or_insert_default();
         let found = set.iter().position(|l| l.used != 0 && l.number == number);
+        if want == Want::Discard {
+            if let Some(way) = found {
+                set[way].valid &= !bit;
+                set[way].dirty &= !bit;
+            }
+            return;
+        }
         let way = found.unwrap_or_else(|| {
             let oldest = (0..WAYS).min_by_key(|way| set[*way].used).unwrap_or(0);
             self.tally.written += u64::from(set[oldest].dirty.count_ones());
@@ -153,6 +162,24 @@ mod tests {
             misses: 100,
             fetched: 0,
             written: 100,
+        };
+        assert_eq!(cache.tally, expected);
+    }
+
+    #[test]
+    fn what_is_discarded_does_not_leave() {
+        let mut cache = Cache::new(1 << 16);
+        (0..100).for_each(|sector| cache.access(sector, Want::Write));
+        (0..60).for_each(|sector| cache.access(sector, Want::Discard));
+        // Nor is it there any more, and what never was does not come.
+        cache.access(59, Want::Read);
+        cache.access(4000, Want::Discard);
+        cache.flush();
+        let expected = Tally {
+            hits: 0,
+            misses: 101,
+            fetched: 1,
+            written: 40,
         };
         assert_eq!(cache.tally, expected);
     }

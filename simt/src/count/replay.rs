@@ -32,7 +32,8 @@ impl Run {
         match self.0 & 3 {
             0 => Want::Read,
             1 => Want::Write,
-            _ => Want::Atomic,
+            2 => Want::Atomic,
+            _ => Want::Discard,
         }
     }
 }
@@ -195,7 +196,11 @@ mod tests {
 
     #[test]
     fn runs_hold_what_was_put_in() {
-        let stream = stream(&[(1 << 43, 130, Want::Atomic), (7, 64, Want::Write)]);
+        let stream = stream(&[
+            (1 << 43, 130, Want::Atomic),
+            (7, 64, Want::Write),
+            (9, 4, Want::Discard),
+        ]);
         let sectors = |index: usize| -> Vec<u64> {
             let runs = stream.instruction(index).iter();
             runs.flat_map(|run| run.sectors()).collect()
@@ -213,6 +218,13 @@ mod tests {
                 .instruction(1)
                 .iter()
                 .all(|r| r.want() == Want::Write)
+        );
+        assert_eq!(sectors(2), (9..13).collect::<Vec<_>>());
+        assert!(
+            stream
+                .instruction(2)
+                .iter()
+                .all(|r| r.want() == Want::Discard)
         );
     }
 

@@ -16,7 +16,7 @@ impl From<Kind> for Way {
     fn from(kind: Kind) -> Way {
         match kind {
             Kind::Read | Kind::CopyFrom | Kind::Prefetch => Way::Load,
-            Kind::Write | Kind::CopyTo => Way::Store,
+            Kind::Write | Kind::CopyTo | Kind::Discard => Way::Store,
             Kind::Atomic | Kind::Reduce => Way::Atomic,
         }
     }

@@ -17,14 +17,6 @@ pub const TABLE: &[Entry] = &[
     Entry("exit", For::All, exit),
     Entry("trap", For::All, |_| Ok(|w, _, _| w.fail(Fault::Trap))),
     Entry("brkpt", For::All, |_| Ok(|w, _, _| w.fail(Fault::Trap))),
-    // What a compiler says so that nothing follows.
-    Entry("discard", For::All, |i| {
-        i.one_of(&["global"]);
-        i.one_of(&["L2"]);
-        i.address()?;
-        i.immediate()?;
-        Ok(nothing)
-    }),
 ];
 
 /// An instruction without an effect here.

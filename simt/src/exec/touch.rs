@@ -24,6 +24,8 @@ pub enum Kind {
     Reduce,
     /// Brought near, and used by nobody yet.
     Prefetch,
+    /// Made worth nothing.
+    Discard,
 }
 
 impl Kind {
@@ -37,7 +39,7 @@ impl Kind {
     pub fn writes(self) -> bool {
         matches!(
             self,
-            Kind::Write | Kind::Atomic | Kind::CopyTo | Kind::Reduce
+            Kind::Write | Kind::Atomic | Kind::CopyTo | Kind::Reduce | Kind::Discard
         )
     }
 }

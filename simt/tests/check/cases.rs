@@ -119,6 +119,11 @@ pub fn run(name: &str) {
             let copy = case.stream.clone_dtod(&from).expect("a copy");
             launch!(case, (1, 64, 0), &copy, &mut to);
         }
+        "discard_good" | "discard_bad" | "discarded_bad" => {
+            let case = case(name);
+            let (mut scratch, mut to) = (case.buffer(&zeros), case.buffer(&zeros));
+            launch!(case, (1, 64, 0), &mut scratch, &mut to);
+        }
         "after_free_bad" => {
             let case = case("reads");
             let mut to = case.buffer(&zeros);

@@ -72,11 +72,11 @@ impl<T: Real> InfoNce for Cuda<T> {
         unsafe { kernel.launch([count.div_ceil(tiling.m), slices, 1], tiling.threads) }?;
 
         let kernel = self.context.kernel("info_nce_finish")?.input(&partial);
-        let kernel = kernel.input(&target_score).output(&mut loss);
-        let kernel = kernel.output(&mut lse).output(&mut rank);
-        let kernel = kernel.int(count)?.int(slices)?;
-        let kernel = kernel.value(batch.temperature.recip());
-        // SAFETY: a lane a query.
+        let kernel = kernel.input(&target_score).input(&q.rows).input(&d.rows);
+        let kernel = kernel.output(&mut loss).output(&mut lse).output(&mut rank);
+        let kernel = kernel.int(count)?.int(batch.items)?.int(batch.hidden)?;
+        let kernel = kernel.int(slices)?.value(batch.temperature.recip());
+        // SAFETY: a lane a query; unit rows, which nobody reads any more, are dropped.
         unsafe { kernel.launch([count.div_ceil(32), 1, 1], FINISH_THREADS) }?;
         Ok(InfoNceOutput {
             loss,
@@ -120,7 +120,8 @@ impl<T: Real> InfoNce for Cuda<T> {
         let (width, tiling) = instance(batch);
         let name = format!("info_nce_gradient_{width}");
         let strip = strip_rows(item_count);
-        let mut g = self.scratch::<f32>(strip.min(count) * item_count)?;
+        let strip_rows = strip.min(count);
+        let mut g = self.scratch::<f32>(strip_rows * item_count)?;
         for first in (0..count).step_by(strip) {
             let rows = strip.min(count - first);
             let kernel = self.context.kernel(&name)?.input(&q.rows).input(&d.rows);
@@ -154,9 +155,10 @@ impl<T: Real> InfoNce for Cuda<T> {
         }
         let kernel = self.context.kernel("through_norm")?.input(&q.rows);
         let kernel = kernel.input(&d.rows).input(&q.inverse).input(&d.inverse);
-        let kernel = kernel.output(dqueries).output(ditems);
+        let kernel = kernel.input(&g).output(dqueries).output(ditems);
         let kernel = kernel.int(count)?.int(item_count)?.int(hidden)?;
-        // SAFETY: as in `unit_rows`.
+        let kernel = kernel.int(strip_rows)?;
+        // SAFETY: as in `unit_rows`; these and `g`, which nobody reads any more, are dropped.
         unsafe { kernel.launch([row_blocks(batch), 1, 1], ROW_THREADS) }
     }
 }

@@ -95,7 +95,8 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         let active = self.gather(hidden, k, &rows, targets, coefficients)?;
         let gradient = self.scratch::<f32>(rows.len() * k)?;
         let columns = strip_columns(rows.len());
-        let mut g = self.scratch::<T>(rows.len() * columns.min(n))?;
+        let held = rows.len() * columns.min(n);
+        let mut g = self.scratch::<T>(held)?;
         for first in (0..n).step_by(columns) {
             let strip = first..n.min(first + columns);
             self.strip_gradient(shape, &active, w.address, lse, &strip, &mut g)?;
@@ -125,11 +126,13 @@ impl<T: Real> LinearCrossEntropy for Cuda<T> {
         }
         let slots = self.upload(&slots)?;
         let kernel = self.kernel("lce_scatter")?.input(&gradient).input(&slots);
-        // SAFETY: a block a row of `dhidden`; slots are rows of `gradient`.
+        let kernel = kernel.input(&g).output(dhidden);
+        // SAFETY: a block a row of `dhidden`; slots are rows of `gradient`; `g`, which nobody reads any more, is
+        // dropped.
         unsafe {
             kernel
-                .output(dhidden)
                 .int(k)?
+                .value(held as u64)
                 .launch([m, 1, 1], row_threads(k))
         }
     }
