@@ -4,7 +4,7 @@
 //! The model is that of a launch (`cache`), its blocks in the same order, but for one thing: it is
 //! empty before the range alone, and written back after it. Fills and copies on the device are accesses too; copies
 //! from and to the host are not. Memory that is freed within the range is like any other: what was written to it
-//! reaches the memory's pins when its line leaves, or at the end.
+//! reaches the memory's pins when its line leaves, or at the end, unless a kernel discards it.
 //!
 //! A start within a range and a stop outside of one do nothing, as the driver has it. A range that is open when the
 //! process ends is dropped. Where host threads launch side by side, their launches share the cache in whatever order

@@ -43,7 +43,7 @@ pub fn largest(rows: Vec<CallRow>) -> Vec<CallRow> {
 const CALLS: &str = "Of one call of an op, all its launches together: bytes across HBM's pins where launches find in \
 the L2 cache what earlier ones of the call have left there, by the same model, and over what the op's interface \
 forces: inputs in once, outputs out once, in and out where they are added to. What kernels leave for one another is \
-written back once, when it leaves the cache or at the end, though nobody reads it again.";
+written back once, when it leaves the cache or at the end, unless the last that reads it drops it (discard.L2).";
 
 /// The table of calls.
 pub fn table(rows: &[CallRow]) -> Table {
