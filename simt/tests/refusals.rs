@@ -62,6 +62,12 @@ fn refusals_name_opcode_and_line() {
             "cp: a copy of 5 bytes",
         ),
         ("call nobody;", "call: unknown function nobody"),
+        (
+            "discard.global.L2 [%d1], 64;",
+            "discard: expected a size of 128",
+        ),
+        ("discard.shared.L2 [%r1], 128;", "discard: "),
+        ("discard.global.L1 [%d1], 128;", "discard: "),
     ] {
         let error = load(&body(instruction)).expect_err(instruction);
         assert!(error.message.contains(part), "{instruction}: {error}");

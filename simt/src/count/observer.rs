@@ -79,31 +79,15 @@ impl Counter {
     }
 
     fn global(&mut self, pc: usize, touched: &Touched<'_>, addresses: &[u64; 32], mask: u32) {
-        if touched.kind == Kind::Discard {
-            return self.discard(touched, addresses, mask);
-        }
         let intervals = Intervals::new(addresses, mask, |lane| touched.lane_bytes(lane));
+        if touched.kind == Kind::Discard {
+            return self.discard(intervals.ranges());
+        }
         let lanes = (0..32).filter(|lane| mask >> lane & 1 != 0);
         let bytes = lanes.map(|l| u64::from(touched.lane_bytes(l))).sum();
         if self.global_ranges(pc, touched.kind.into(), intervals.ranges(), bytes) {
             self.stream.end_instruction();
         }
-    }
-
-    /// Lines that are of no value any more: nothing moves, but for what the cache need not write back.
-    fn discard(&mut self, touched: &Touched<'_>, addresses: &[u64; 32], mask: u32) {
-        if mask == 0 {
-            return;
-        }
-        if self.stream.len() >= self.most_runs {
-            return self.overflow();
-        }
-        for lane in (0..32).filter(|lane| mask >> lane & 1 != 0) {
-            let sectors = u64::from(touched.bytes) / SECTOR;
-            self.stream
-                .push(addresses[lane] / SECTOR, sectors, Want::Discard);
-        }
-        self.stream.end_instruction();
     }
 
     /// Joined ranges that one request is for, of so many bytes in all lanes together; whether the block's
@@ -143,6 +127,17 @@ impl Counter {
             ideal: bytes(ranges).div_ceil(SECTOR),
         });
         has_room
+    }
+
+    /// Lines that the cache forgets: nothing moves, and what was written there stays written.
+    fn discard(&mut self, ranges: &[(u64, u64)]) {
+        if self.stream.len() >= self.most_runs {
+            return self.overflow();
+        }
+        parts(ranges, SECTOR, |first, count| {
+            self.stream.push(first, count, Want::Discard);
+        });
+        self.stream.end_instruction();
     }
 
     fn shared(&mut self, pc: usize, touched: &Touched<'_>, offsets: &[u64; 32], mask: u32) {

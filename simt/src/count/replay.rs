@@ -5,11 +5,12 @@
 //! start as others end; what of a wave is shared is shared here as well.
 //!
 //! A block that reads what another one of its wave writes has waited for it, by atomic operations, or the
-//! program has a race: such a read comes after the write, whichever block's turn it is.
+//! program has a race: such a read comes after the write, whichever block's turn it is. So does such a discard, and
+//! the write then comes no more.
 
 use super::cache::{Cache, Want};
 use super::range::Range;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Sectors side by side that one instruction wants: number of the first, how many, and how.
@@ -137,16 +138,21 @@ impl Replay {
         let longest = wave.iter().map(|s| s.ends.len()).max().unwrap_or(0);
         // Of one instruction of every block.
         let mut wanted = Vec::new();
+        let mut gone = HashSet::new();
         for index in 0..longest {
             let at_work = |(_, stream): &(usize, &Stream)| index < stream.ends.len();
             for (block, stream) in wave.iter().enumerate().filter(at_work) {
                 for run in stream.instruction(index) {
+                    let want = run.want();
                     for sector in run.sectors() {
-                        let writer = writers.get(&sector).filter(|_| run.want() == Want::Read);
-                        if writer.is_some_and(|writer| *writer != block) {
-                            wanted.push((sector, Want::Write));
+                        let is_others = writers.get(&sector).is_some_and(|by| *by != block);
+                        match want {
+                            Want::Read if is_others => wanted.push((sector, Want::Write)),
+                            Want::Discard if is_others => _ = gone.insert(sector),
+                            Want::Write if gone.contains(&sector) => continue,
+                            _ => {}
                         }
-                        wanted.push((sector, run.want()));
+                        wanted.push((sector, want));
                     }
                 }
             }
@@ -196,11 +202,7 @@ mod tests {
 
     #[test]
     fn runs_hold_what_was_put_in() {
-        let stream = stream(&[
-            (1 << 43, 130, Want::Atomic),
-            (7, 64, Want::Write),
-            (9, 4, Want::Discard),
-        ]);
+        let stream = stream(&[(1 << 43, 130, Want::Atomic), (7, 64, Want::Write)]);
         let sectors = |index: usize| -> Vec<u64> {
             let runs = stream.instruction(index).iter();
             runs.flat_map(|run| run.sectors()).collect()
@@ -218,13 +220,6 @@ mod tests {
                 .instruction(1)
                 .iter()
                 .all(|r| r.want() == Want::Write)
-        );
-        assert_eq!(sectors(2), (9..13).collect::<Vec<_>>());
-        assert!(
-            stream
-                .instruction(2)
-                .iter()
-                .all(|r| r.want() == Want::Discard)
         );
     }
 
@@ -269,6 +264,9 @@ mod tests {
         };
         let waits = reads(&[add, (100, 4, Want::Read)]);
         assert_eq!((waits.fetched, waits.written), (1 + 4, 1 + 4));
+        // What it gives up then is not written after all.
+        let gives_up = reads(&[add, (100, 4, Want::Discard)]);
+        assert_eq!((gives_up.fetched, gives_up.written), (1 + 4, 1));
         // Its own writes come when they come.
         let own = reads(&[add, (300, 4, Want::Read), (300, 4, Want::Write)]);
         assert_eq!((own.fetched, own.written), (1 + 4 + 4, 1 + 4 + 4));

@@ -1,10 +1,11 @@
-//! Addresses, caches and fences (PTX ISA, `cvta`, `isspacep`, `prefetch`, `applypriority`, `membar`,
-//! `fence`).
+//! Addresses, caches and fences (PTX ISA, `cvta`, `isspacep`, `prefetch`, `applypriority`, `discard`,
+//! `membar`, `fence`).
 
+use super::access::{Global, Memory, addresses};
 use super::facts::{Class, Effect};
-use super::operand::take_scope;
+use super::operand::{take_address, take_scope};
 use super::program::{Exec, Step};
-use super::touch::{Order, Scope};
+use super::touch::{Kind, Order, Scope, Touch};
 use super::{Entry, For};
 use crate::memory::{LOCAL_WINDOW, PARAM_WINDOW, SHARED_WINDOW, WINDOW_MASK};
 use crate::ptx::Result;
@@ -17,6 +18,7 @@ pub const TABLE: &[Entry] = &[
     Entry("prefetch", For::All, prefetch),
     Entry("prefetchu", For::All, prefetch),
     Entry("applypriority", For::All, prefetch),
+    Entry("discard", For::All, discard),
     Entry("membar", For::All, fence),
     Entry("fence", For::All, fence),
 ];
@@ -101,6 +103,39 @@ fn prefetch(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
     }
     i.uses.clear();
     Ok(super::control::nothing)
+}
+
+/// Bytes of a line of the L2 cache.
+const LINE: u32 = 128;
+/// What is in a discarded line: of f32 and bf16, NaN, which no sum forgets.
+const INDETERMINATE: u8 = 0xff;
+
+/// `discard.L2 [a], 128` gives up a line: whoever reads it before it is written again gets anything. Generic
+/// addresses have to be global ones, which are the same.
+fn discard(i: &mut Instr<'_, '_, '_>) -> Result<Exec> {
+    i.facts.class = Class::Store;
+    let space = i.space();
+    if !matches!(space, Space::Global | Space::Generic) || !i.flag("L2") {
+        return i.refuse();
+    }
+    let access = take_address(i, Space::Global)?;
+    i.facts.touch(Touch::new(Kind::Discard, &access, LINE, 1));
+    if i.immediate()? != i64::from(LINE) {
+        return i.error("expected a size of 128");
+    }
+    Ok(|w, i, mask| {
+        // SAFETY: the decoder took the address of a row; `writable` checks where the lines lie.
+        unsafe {
+            let mut at = addresses(w, i, i.places[0], mask);
+            if let Err(step) = Global::writable(w, i, &mut at, LINE) {
+                return step;
+            }
+            for line in at {
+                (line as *mut u8).write_bytes(INDETERMINATE, LINE as usize);
+            }
+        }
+        Step::Next
+    })
 }
 
 /// A warp's accesses happen in the order of the program; between host threads a fence is one.

@@ -26,7 +26,6 @@ pub(crate) mod cluster;
 pub(crate) mod control;
 mod convert;
 mod data;
-mod discard;
 mod diverge;
 pub mod facts;
 pub mod fault;
@@ -100,7 +99,6 @@ const FAMILIES: &[(Class, &[Entry])] = &[
     (Class::Control, control::TABLE),
     (Class::Other, memory::TABLE),
     (Class::Other, address::TABLE),
-    (Class::Other, discard::TABLE),
     (Class::Integer, integer::TABLE),
     (Class::Integer, carry::TABLE),
     (Class::Predicate, predicate::TABLE),

@@ -24,7 +24,7 @@ pub enum Kind {
     Reduce,
     /// Brought near, and used by nobody yet.
     Prefetch,
-    /// Made worth nothing.
+    /// Given up: a write of nothing in particular, which need not reach memory.
     Discard,
 }
 

@@ -119,11 +119,6 @@ pub fn run(name: &str) {
             let copy = case.stream.clone_dtod(&from).expect("a copy");
             launch!(case, (1, 64, 0), &copy, &mut to);
         }
-        "discard_good" | "discard_bad" | "discarded_bad" => {
-            let case = case(name);
-            let (mut scratch, mut to) = (case.buffer(&zeros), case.buffer(&zeros));
-            launch!(case, (1, 64, 0), &mut scratch, &mut to);
-        }
         "after_free_bad" => {
             let case = case("reads");
             let mut to = case.buffer(&zeros);
@@ -264,9 +259,10 @@ pub fn run(name: &str) {
             free(at);
             drop(case);
         }
-        _ => match name.strip_prefix("bulk/") {
-            Some(name) => super::bulk_cases::run(name),
-            None => super::paths::run(name),
+        _ => match name.split_once('/') {
+            Some(("bulk", name)) => super::bulk_cases::run(name),
+            Some(("discard", name)) => super::discards::run(name),
+            _ => super::paths::run(name),
         },
     }
 }

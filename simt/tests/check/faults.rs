@@ -126,15 +126,6 @@ fn after_free() {
 }
 
 #[test]
-fn what_is_discarded() {
-    let other = Some(("discard-read", 0, 63));
-    found("discard_bad", "race", ("discard-line", 0, 0), other);
-    let kind = "uninitialised-read";
-    found("discarded_bad", kind, ("discarded-read", 0, 0), None);
-    clean(&["discard_good"]);
-}
-
-#[test]
 fn nobody_has_written_it() {
     let kind = "uninitialised-read";
     found("uninitialised_global_bad", kind, ("reads", 0, 0), None);

@@ -12,6 +12,7 @@ mod support;
 mod bulk;
 mod bulk_cases;
 mod cases;
+mod discards;
 mod faults;
 mod host;
 mod paths;

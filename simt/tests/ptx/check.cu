@@ -428,34 +428,19 @@ __global__ void queue_bad(int* out, int rounds) {
     }
 }
 
-// Two warps read each other's line of scratch, and the first says that nobody needs its own any more.
-__device__ inline void swap_lines(int* scratch, int* out) {
-    const int i = threadIdx.x;
-    scratch[i] = i;
-    __syncthreads();
-    out[i] = scratch[63 - i];  // discard-read:
+// A warp reads a line and gives it up, without and with a barrier between the two.
+__device__ inline void discard(const void* line) {
+    asm volatile("discard.global.L2 [%0], 128;" ::"l"(__cvta_generic_to_global(line)) : "memory");  // discard:
 }
 
-__device__ inline void discard_line(int* line) {
-    asm volatile("discard.global.L2 [%0], 128;" ::"l"(line) : "memory");
+__global__ void discard_bad(const int* in, int* out, int at) {
+    out[threadIdx.x] = in[at + threadIdx.x];  // discard-read:
+    if (threadIdx.x == 0) discard(in + at);
 }
 
-__global__ void discard_good(int* scratch, int* out) {
-    swap_lines(scratch, out);
-    __syncthreads();
-    if (threadIdx.x == 0) discard_line(scratch);
-}
-
-__global__ void discard_bad(int* scratch, int* out) {
-    swap_lines(scratch, out);
-    if (threadIdx.x == 0) asm volatile("discard.global.L2 [%0], 128;" ::"l"(scratch) : "memory");  // discard-line:
-}
-
-__global__ void discarded_bad(int* scratch, int* out) {
-    swap_lines(scratch, out);
-    __syncthreads();
-    if (threadIdx.x == 0) discard_line(scratch);
-    __syncthreads();
-    out[threadIdx.x] = scratch[threadIdx.x];  // discarded-read:
+__global__ void discard_good(const int* in, int* out, int at) {
+    out[threadIdx.x] = in[at + threadIdx.x];
+    __syncwarp();
+    if (threadIdx.x == 0) discard(in + at);
 }
 }
