@@ -19,7 +19,7 @@
 // Registers p and ds of a visit and both gradients; keys and values as fragments where D = 64.
 // Shared    Keys and values; two stages of queries, output gradients and stats.
 // Global    Keys, values and gradients once, the rows that see them once for a block; for each share of a
-//           tile and head 512 · D bytes of partial gradients written and read.
+//           tile and head 512 · D bytes of partial gradients written and read, through L2 alone.
 // Flops     8 · D · rows · keys: bound by tensor cores.
 // Order     Visits in the order of the rows, shares of them in rising order: bits repeat.
 //

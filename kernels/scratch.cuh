@@ -19,6 +19,7 @@ __device__ inline void discard_line(const void* line) {
 // them.
 __device__ inline void discard(const void* first, size_t bytes) {
     const size_t threads = static_cast<size_t>(gridDim.x) * blockDim.x;
+#pragma unroll 1
     for (size_t at = blockIdx.x * blockDim.x + threadIdx.x; at < bytes / kLineBytes; at += threads)
         discard_line(static_cast<const char*>(first) + at * kLineBytes);
 }
@@ -27,5 +28,6 @@ __device__ inline void discard(const void* first, size_t bytes) {
 // line, and `stride` is a multiple of 32.
 __device__ inline void discard_read(const float* first, int count, size_t stride) {
     __syncwarp();
+#pragma unroll 1
     for (int row = threadIdx.x % kWarp; row < count; row += kWarp) discard_line(first + row * stride);
 }
