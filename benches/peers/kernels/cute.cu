@@ -35,6 +35,6 @@ __device__ void whole_tiles(int m, int n, int k, cute::bfloat16_t const* a, cute
 
 #define PRODUCT(BM, BN, BK, STAGES, WARPS_M, WARPS_N)                                                                \
     extern "C" __global__ void __launch_bounds__(32 * WARPS_M * WARPS_N)                                             \
-        product(int m, int n, int k, cute::bfloat16_t const* a, cute::bfloat16_t const* b, cute::bfloat16_t* c) {    \
+        product_##BM##x##BN(int m, int n, int k, cute::bfloat16_t const* a, cute::bfloat16_t const* b, cute::bfloat16_t* c) {    \
         whole_tiles<BM, BN, BK, STAGES, WARPS_M, WARPS_N>(m, n, k, a, b, c);                                         \
     }

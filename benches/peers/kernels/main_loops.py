@@ -3,6 +3,7 @@
 table` counts ours: of the loops around no other with such instructions, the one with most of them.
 
     main_loops.py simt/tests/ptx/cute_sm80_gemm.ptx      CuTe's product, by ptxas of PyPI's nvidia-cuda-nvcc-cu12
+    main_loops.py .cache/peers/nvrtc/*.ptx               the same in tiles of other sizes, as `compare.py` has left them
     main_loops.py --flash-attention FOLDER               FlashAttention-2 2.5.7 as in PyPI's xformers 0.0.27, by
                                                          cuobjdump of nvidia-cuda-cuobjdump; FOLDER keeps the wheels
 

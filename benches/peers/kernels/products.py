@@ -81,7 +81,7 @@ def cute(m, n, k):
         padded[:m] = a
         c = torch.empty(padded.shape[0], n, dtype=bf16)
         sizes = [ctypes.c_int(x) for x in (c.shape[0], n, k)]
-        counted(lambda: kernel("product", (c.shape[0] // rows, n // columns, 1), (32 * down * across, 1, 1),
+        counted(lambda: kernel(f"product_{rows}x{columns}", (c.shape[0] // rows, n // columns, 1), (32 * down * across, 1, 1),
                                [*sizes, padded, weight, c], 2 * stages * depth * (rows + columns)))
         same("matmul", c[:m], expected)
 

@@ -77,12 +77,18 @@ const EXCESS: f64 = 1.02;
 /// (`benches/peers/kernels/main_loops.py`): what a kernel's name begins with, how it goes on, and the share.
 ///
 /// FlashAttention-2 2.5.7 for causal rows of any length, as compiled in xformers 0.0.27, by the elements of a head;
-/// products by CuTe in tiles of 128 x 128, `simt/tests/ptx/cute_sm80_gemm.cu`.
-const TENSOR: [(&str, &str, f64); 5] = [
+/// CuTe's tutorial product in tiles of 16 x 64, 64 x 64, 128 x 64 and 128 x 128 (`benches/peers/kernels/products.py`,
+/// `simt/tests/ptx/cute_sm80_gemm.cu`) for tiles whose warps have parts of the same size.
+const TENSOR: [(&str, &str, f64); 10] = [
     ("attention_backward", "_64", 320.0 / 1303.0),
     ("attention_backward", "", 320.0 / 983.0),
     ("attention", "_64", 256.0 / 1118.0),
     ("attention", "", 256.0 / 884.0),
+    ("", "_skinny", 8.0 / 74.0),
+    ("", "_any", 32.0 / 120.0),
+    ("", "_medium", 32.0 / 120.0),
+    ("", "_tall", 64.0 / 173.0),
+    ("", "_few", 64.0 / 173.0),
     ("", "", 64.0 / 129.0),
 ];
 
