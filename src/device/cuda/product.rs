@@ -8,9 +8,10 @@ use super::tiling::Tiling;
 use crate::device::{Real, Result};
 use cudarc::driver::sys::CUdeviceptr;
 
-/// Steps along the depth of a part of a weight's gradient at least, and blocks that fill a GPU.
+/// Steps along the depth of a part of a weight's gradient at least, and blocks that an A100 has multiprocessors for: more
+/// would take turns.
 const PART_STEPS: usize = 16;
-const FILLING_BLOCKS: usize = 128;
+const FILLING_BLOCKS: usize = 108;
 
 /// Operands and sizes of `c[m, n] = a · b` over a depth of `k`, as the kernels count them. The
 /// addresses are those of whole matrices.
