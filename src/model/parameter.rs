@@ -1,4 +1,4 @@
-//! Tensors on a device: trainable ones, and packed copies of them for inference.
+//! Tensors on a device: trainable ones, copies of them that training's products read, and packed copies for inference.
 
 use super::tensors::{Slot, layout};
 use super::transformer::Model;
@@ -56,7 +56,7 @@ impl<D: Device> Parameter<D> {
         })
     }
 
-    /// As a factor of a product.
+    /// As a factor of a product or a table of rows: the copy, where there is one in step.
     pub fn weight(&self) -> Weight<'_, D> {
         match self {
             Parameter::Master(master) => master.weight(),
