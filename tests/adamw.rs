@@ -202,15 +202,6 @@ fn refuses<D: AdamW>(device: &D) {
     let [mut a, b, mut c, mut d] = [3, 3, 3, 2].map(|len| device.zeros(len).unwrap());
     let error = device.sum_of_squares(&[(3, &a), (3, &d)]).unwrap_err();
     assert_eq!(error.to_string(), "sum_of_squares: x has 2, expected 3");
-    let tensor = AdamWTensor {
-        len: 3,
-        decays: true,
-        parameter: &mut a,
-        gradient: &b,
-        first_moment: &mut c,
-        second_moment: &mut d,
-        copy: None,
-    };
     let step = AdamWStep {
         learning_rate: 1.0,
         beta1: 0.0,
@@ -220,20 +211,22 @@ fn refuses<D: AdamW>(device: &D) {
         step: 1,
         gradient_scale: 1.0,
     };
-    let error = device.adamw(&step, &mut [tensor]).unwrap_err();
-    assert_eq!(error.to_string(), "adamw: second moment has 2, expected 3");
-
+    let mut says = |second_moment: &mut D::Buffer<f32>, copy: Option<&mut D::Packed>| {
+        let tensor = AdamWTensor {
+            len: 3,
+            decays: true,
+            parameter: &mut a,
+            gradient: &b,
+            first_moment: &mut c,
+            second_moment,
+            copy,
+        };
+        let error = device.adamw(&step, &mut [tensor]).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(says(&mut d, None), "adamw: second moment has 2, expected 3");
     let mut d = device.zeros(3).unwrap();
     let mut copy = device.pack(&[0.0; 2], 1, 2, WeightFormat::Bf16).unwrap();
-    let tensor = AdamWTensor {
-        len: 3,
-        decays: true,
-        parameter: &mut a,
-        gradient: &b,
-        first_moment: &mut c,
-        second_moment: &mut d,
-        copy: Some(&mut copy),
-    };
-    let error = device.adamw(&step, &mut [tensor]).unwrap_err();
-    assert_eq!(error.to_string(), "adamw: copy has 2, expected 3");
+    let copy = Some(&mut copy);
+    assert_eq!(says(&mut d, copy), "adamw: copy has 2, expected 3");
 }

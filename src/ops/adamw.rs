@@ -55,12 +55,14 @@ pub struct AdamWTensor<'a, D: Linear + ?Sized> {
 }
 
 impl<D: Linear + ?Sized> AdamWTensor<'_, D> {
-    /// Checks the lengths of the buffers.
-    pub fn check(&self) -> Result<()> {
+    /// Checks the lengths of the buffers, and of a copy, of which `elements` says how many it has.
+    pub fn check(&self, elements: impl Fn(&D::Packed) -> usize) -> Result<()> {
         at_least("adamw", "parameter", self.parameter.len(), self.len)?;
         at_least("adamw", "gradient", self.gradient.len(), self.len)?;
         at_least("adamw", "first moment", self.first_moment.len(), self.len)?;
-        at_least("adamw", "second moment", self.second_moment.len(), self.len)
+        at_least("adamw", "second moment", self.second_moment.len(), self.len)?;
+        let copy = self.copy.as_deref().map(elements);
+        copy.map_or(Ok(()), |copy| at_least("adamw", "copy", copy, self.len))
     }
 }
 

@@ -3,8 +3,8 @@
 //! What it assumes: lines of 128 bytes in sets of 16, the least recently used of a set leaves, sets are
 //! chosen by the line's number; each of a line's four sectors of 32 bytes comes from memory by itself,
 //! when it is first read; a write brings nothing in and reaches memory when the line leaves; an atomic
-//! operation reads and writes; what is discarded leaves as if it had never come. The cache is empty before a launch and is written back after it, that of a
-//! range of launches before and after the range. There is no L1 before it, and its two halves, as some chips have, are
+//! operation reads and writes; what is discarded leaves as if it had never come. The cache is empty before a launch
+//! and is written back after it, that of a range of launches before and after the range. There is no L1 before it, and its two halves, as some chips have, are
 //! one.
 
 const WAYS: usize = 16;

@@ -1,7 +1,7 @@
 //! AdamW on the CPU: one pass over parameter, gradient and moments, bound by memory.
 
 use super::{Cpu, parallel, reduce};
-use crate::device::{Result, at_least};
+use crate::device::Result;
 use crate::ops::adamw::*;
 use crate::ops::linear::Linear;
 use crate::per_isa;
@@ -12,7 +12,7 @@ const CHUNK: usize = 1 << 16;
 impl AdamW for Cpu {
     fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Self>]) -> Result<()> {
         for tensor in &*tensors {
-            tensor.check()?;
+            tensor.check(|copy| copy.n() * copy.k())?;
         }
         let corrected = step.corrected();
         for t in tensors {
@@ -34,7 +34,6 @@ impl AdamW for Cpu {
                 update(self.isa, factors, p.take(i), g, m.take(i), v.take(i));
             });
             if let Some(copy) = &mut t.copy {
-                at_least("adamw", "copy", copy.n() * copy.k(), len)?;
                 self.repack(t.parameter, copy)?;
             }
         }

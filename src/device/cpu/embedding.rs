@@ -1,6 +1,7 @@
 //! Embedding lookup on the CPU.
 
 use super::Cpu;
+use super::linear::check_factor;
 use crate::device::Result;
 use crate::ops::embedding::*;
 use crate::ops::linear::{LinearShape, Weight};
@@ -15,11 +16,7 @@ impl Embedding for Cpu {
         out: &mut Vec<f32>,
     ) -> Result<()> {
         check(vocab, hidden, ids, out.len())?;
-        let shape = LinearShape::of_weight(vocab, hidden);
-        match table {
-            Weight::Master(table) => shape.check_weight("embedding", table.len()),
-            Weight::Packed(table) => shape.check_packed("embedding", table.n(), table.k()),
-        }?;
+        check_factor("embedding", LinearShape::of_weight(vocab, hidden), table)?;
         for (t, &id) in ids.iter().enumerate() {
             let (id, out) = (id as usize, &mut out[t * hidden..][..hidden]);
             match table {

@@ -129,7 +129,7 @@ impl Linear for Cpu {
 }
 
 /// Checks a weight's shape for `op`.
-fn check_factor(op: &'static str, shape: LinearShape, w: Weight<'_, Cpu>) -> Result<()> {
+pub(super) fn check_factor(op: &'static str, shape: LinearShape, w: Weight<'_, Cpu>) -> Result<()> {
     match w {
         Weight::Master(w) => shape.check_weight(op, w.len()),
         Weight::Packed(w) => shape.check_packed(op, w.n(), w.k()),

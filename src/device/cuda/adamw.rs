@@ -5,6 +5,7 @@ use super::memory::CudaBuffer;
 use crate::device::{Memory, Real, Result};
 use crate::ops::adamw::*;
 use bytemuck::{Pod, Zeroable};
+use half::bf16;
 
 /// Elements of a block, as in the kernel.
 const CHUNK: usize = 1 << 16;
@@ -47,18 +48,15 @@ struct Factors {
 impl<T: Real> AdamW for Cuda<T> {
     fn adamw(&self, step: &AdamWStep, tensors: &mut [AdamWTensor<'_, Self>]) -> Result<()> {
         let described = tensors.iter().map(|t| {
-            t.check()?;
-            let copy = t
-                .copy
-                .as_ref()
-                .map(|copy| copy.rows_of(t.len))
-                .transpose()?;
+            t.check(|copy| copy.n() * copy.k())?;
+            let copy = t.copy.as_ref();
+            let copy = copy.map(|copy| copy.elements("adamw", size_of::<bf16>()));
             Ok(Tensor {
                 parameter: t.parameter.address(0),
                 gradient: t.gradient.address(0),
                 first_moment: t.first_moment.address(0),
                 second_moment: t.second_moment.address(0),
-                copy: copy.unwrap_or(0),
+                copy: copy.transpose()?.unwrap_or(0),
                 len: t.len as u64,
                 decays: u64::from(t.decays),
             })

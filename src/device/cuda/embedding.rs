@@ -22,31 +22,25 @@ impl<T: Real> Embedding for Cuda<T> {
         out: &mut CudaBuffer<T>,
     ) -> Result<()> {
         check(vocab, hidden, ids, out.len())?;
-        let shape = LinearShape::of_weight(vocab, hidden);
+        self.check_weight("embedding", LinearShape::of_weight(vocab, hidden), table)?;
         match table {
-            Weight::Master(table) => {
-                shape.check_weight("embedding", table.len())?;
-                self.look_up(table, hidden, ids, out)
-            }
-            Weight::Packed(table) => {
-                table.check("embedding", shape)?;
-                match &table.data {
-                    Rows::F32(rows) => self.look_up(rows, hidden, ids, out),
-                    Rows::Bf16(rows) => self.look_up::<bf16>(rows, hidden, ids, out),
-                    Rows::Quantised(rows) => {
-                        let whole = hidden.is_multiple_of(QUANTISED_PACK);
-                        let packs = Packs::split(hidden / if whole { QUANTISED_PACK } else { 1 });
-                        let (tokens, ids) = (ids.len(), self.upload(ids)?);
-                        let kernel = self.kernel(&format!("embedding_{}", rows.form.name))?;
-                        let kernel = kernel.input(&rows.bytes);
-                        let kernel = kernel.input(&rows.scales).input(&ids).output(out);
-                        let kernel = kernel.int(hidden)?.int(rows.scale_columns)?;
-                        // SAFETY: a block reads a row of the table, which has `vocab`, and writes its
-                        // row of `out`.
-                        unsafe { kernel.launch([tokens, packs.blocks, 1], packs.threads) }
-                    }
+            Weight::Master(table) => self.look_up(table, hidden, ids, out),
+            Weight::Packed(table) => match &table.data {
+                Rows::F32(rows) => self.look_up(rows, hidden, ids, out),
+                Rows::Bf16(rows) => self.look_up::<bf16>(rows, hidden, ids, out),
+                Rows::Quantised(rows) => {
+                    let whole = hidden.is_multiple_of(QUANTISED_PACK);
+                    let packs = Packs::split(hidden / if whole { QUANTISED_PACK } else { 1 });
+                    let (tokens, ids) = (ids.len(), self.upload(ids)?);
+                    let kernel = self.kernel(&format!("embedding_{}", rows.form.name))?;
+                    let kernel = kernel.input(&rows.bytes);
+                    let kernel = kernel.input(&rows.scales).input(&ids).output(out);
+                    let kernel = kernel.int(hidden)?.int(rows.scale_columns)?;
+                    // SAFETY: a block reads a row of the table, which has `vocab`, and writes its
+                    // row of `out`.
+                    unsafe { kernel.launch([tokens, packs.blocks, 1], packs.threads) }
                 }
-            }
+            },
         }
     }
 

@@ -4,14 +4,12 @@
 use super::Cuda;
 use super::launch::Launch;
 use super::tensor_map::Boxes;
-use super::tiling::Tiling;
+use super::tiling::{MULTIPROCESSORS, Tiling};
 use crate::device::{Real, Result};
 use cudarc::driver::sys::CUdeviceptr;
 
-/// Steps along the depth of a part of a weight's gradient at least, and blocks that an A100 has multiprocessors for: more
-/// would take turns.
+/// Steps along the depth of a part of a weight's gradient at least.
 const PART_STEPS: usize = 16;
-const FILLING_BLOCKS: usize = 108;
 
 /// Operands and sizes of `c[m, n] = a · b` over a depth of `k`, as the kernels count them. The
 /// addresses are those of whole matrices.
@@ -181,7 +179,8 @@ impl<T: Real> Cuda<T> {
         if blocks == 0 {
             return Ok(());
         }
-        let parts = (FILLING_BLOCKS / blocks).min(steps / PART_STEPS).max(1);
+        // More blocks than that would take turns.
+        let parts = (MULTIPROCESSORS / blocks).min(steps / PART_STEPS).max(1);
         let part_steps = steps.div_ceil(parts);
         let parts = steps.div_ceil(part_steps);
         let count = p.m * p.n;

@@ -41,7 +41,7 @@ const FEW_LOGITS_F32: Tiling = tiling("few", 16, 64, 32, 3, 64);
 /// Rows up to which a product is bound by its weights.
 const SKINNY_ROWS: usize = 64;
 /// Of an A100 and of an H100. Not a matter of the GPU at hand: on others another choice may be a little better.
-const MULTIPROCESSORS: usize = 108;
+pub(super) const MULTIPROCESSORS: usize = 108;
 const HOPPER_MULTIPROCESSORS: usize = 132;
 /// Blocks of large tiles below which a GPU is not filled.
 const LARGE_BLOCKS: usize = 64;

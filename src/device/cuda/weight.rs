@@ -90,12 +90,6 @@ impl CudaWeight {
         shape.check_packed(op, self.n, self.k)
     }
 
-    /// Where the elements of a training copy of so many are.
-    pub(super) fn rows_of(&self, len: usize) -> Result<CUdeviceptr> {
-        at_least("adamw", "copy", self.n * self.k, len)?;
-        self.elements("adamw", size_of::<bf16>())
-    }
-
     /// Where the weight's elements are, which `op` takes in a type of so many bytes, f32's or bf16's.
     pub(super) fn elements(&self, op: &'static str, size: usize) -> Result<CUdeviceptr> {
         match (&self.data, size) {
