@@ -13,6 +13,8 @@ const SIZE: usize = 16;
 /// Relative branch.
 const BRANCH: u16 = 0x147;
 const EXIT: u16 = 0x14d;
+/// Vote of a warp's threads.
+const VOTE: u16 = 0x006;
 /// The architecture, as an ELF file's flags have it, from which on a branch has the low eight bits of its distance
 /// away from the others.
 const SPLITTING: u32 = 90;
@@ -36,7 +38,8 @@ pub struct Sass {
     pub registers: u32,
     pub mix: Mix,
     /// Of the loops around no other with tensor instructions, the one with most of them, or where there are none
-    /// with most of any kind.
+    /// with most of any kind: what each turn issues, without what a warp passes over unless one of its threads votes
+    /// for it, if that has no tensor instructions.
     pub main_loop: Option<Mix>,
 }
 
@@ -169,11 +172,14 @@ fn main_loop(words: &[u128], splits: bool) -> Option<Mix> {
     // What waits for long stands behind the end of the kernel and branches back from there: no loop.
     let goes_on = |words: &[u128]| words.iter().all(|&word| operation(word) != EXIT);
     let found = |at: usize| {
-        let start = target(words[at], at, splits)?;
+        let start = target(words[at], at, splits).filter(|start| *start < at)?;
         goes_on(&words[start..=at]).then_some((start, at))
     };
     let loops: Vec<(usize, usize)> = (0..words.len()).filter_map(found).collect();
-    let mixes: Vec<Mix> = loops.iter().map(|&(a, b)| mix(&words[a..=b])).collect();
+    let mixes: Vec<Mix> = loops
+        .iter()
+        .map(|&(a, b)| turn(words, a, b, splits))
+        .collect();
     let inside = |inner: usize, outer: usize| {
         let ((a, b), (c, d)) = (loops[inner], loops[outer]);
         c <= a && b <= d && b - a < d - c
@@ -192,7 +198,32 @@ fn main_loop(words: &[u128], splits: bool) -> Option<Mix> {
     chosen.map(|at| mixes[at])
 }
 
-/// Where a branch backwards leads; the distance is counted in words of 4 bytes from the next instruction.
+/// What each turn of a loop issues.
+fn turn(words: &[u128], first: usize, last: usize, splits: bool) -> Mix {
+    let mut all = mix(&words[first..=last]);
+    let mut at = first;
+    while at < last {
+        let (vote, branch) = (words[at], words[at + 1]);
+        at += 1;
+        // The predicate that a vote writes, and one that a branch is guarded by where it is false.
+        let (written, guard) = ((vote >> 81) as u16 & 7, (branch >> 12) as u16 & 15);
+        if operation(vote) != VOTE || guard != written | 8 {
+            continue;
+        }
+        if let Some(to) = target(branch, at, splits).filter(|to| at < *to && *to <= last) {
+            let passed = mix(&words[at + 1..to]);
+            if passed.of("tensor") == 0 {
+                for (sum, less) in all.kinds.iter_mut().zip(passed.kinds) {
+                    *sum -= less;
+                }
+                at = to;
+            }
+        }
+    }
+    all
+}
+
+/// Where a branch leads; the distance is counted in words of 4 bytes from the next instruction.
 fn target(word: u128, at: usize, splits: bool) -> Option<usize> {
     if operation(word) != BRANCH {
         return None;
@@ -203,13 +234,18 @@ fn target(word: u128, at: usize, splits: bool) -> Option<usize> {
         false => high,
     };
     let bytes = (at + 1) as i64 * SIZE as i64 + distance * 4;
-    let target = usize::try_from(bytes).ok()? / SIZE;
-    (target < at).then_some(target)
+    Some(usize::try_from(bytes).ok()? / SIZE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Mix, main_loop, mix, read, target};
+
+    /// `VOTE.ANY P1, P1`, and a branch over so many instructions where P1 is false, as nvdisasm shows them for sm_80.
+    const VOTE: u128 = 0x000f_da00_0082_0100_0000_0000_00ff_7806;
+    fn unless_voted(over: u128) -> u128 {
+        0x9947 | (over * 4) << 34
+    }
 
     const FFMA: u128 = 0x223;
     const HMMA: u128 = 0x23c;
@@ -223,13 +259,13 @@ mod tests {
     #[test]
     fn branches_backwards_are_loops() {
         assert_eq!(target(branch(3), 7, false), Some(4));
-        assert_eq!(target(branch(0), 7, false), None, "a trap");
+        assert_eq!(target(branch(0), 7, false), Some(7), "a trap");
         assert_eq!(target(branch(9), 7, false), None, "before the kernel");
         assert_eq!(target(FFMA, 7, false), None);
         // As nvdisasm shows them in a cubin for sm_90a.
         let back = 0x3_ffff_ffff_fff4_0084_1947;
         assert_eq!(target(back, 0x13a, true), Some(0x9c));
-        assert_eq!(target(0x0000_0010_00a0_0947, 0x6a, true), None, "forwards");
+        assert_eq!(target(0x0000_0044_0010_0947, 0x28, true), Some(0x46d));
         // An outer loop around one with products, and a loop without.
         let words = [
             FFMA,
@@ -265,6 +301,18 @@ mod tests {
             (None, None)
         );
         assert_eq!(mix(&[]), Mix::default());
+    }
+
+    #[test]
+    fn a_turn_passes_over_what_no_thread_votes_for() {
+        let over = |inside: u128, guard: u128| {
+            let words = [HMMA, VOTE, guard, inside, FFMA, HMMA, branch(6)];
+            main_loop(&words, false).unwrap().total()
+        };
+        assert_eq!(over(FFMA, unless_voted(2)), 5);
+        assert_eq!(over(HMMA, unless_voted(2)), 7, "tensor instructions");
+        assert_eq!(over(FFMA, unless_voted(9)), 7, "out of the loop");
+        assert_eq!(over(FFMA, unless_voted(2) - 0x1000), 7, "another predicate");
     }
 
     #[test]

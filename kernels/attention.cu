@@ -37,7 +37,7 @@ template <int D, int WARPS, int M>
 __global__ void __launch_bounds__(WARPS * kWarp)
 attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int q_stride, const bf16* keys,
           const bf16* values, int kv_stride, bf16* out, float* lse, Partial partial) {
-    constexpr int kThreads = WARPS * kWarp, kRows = WARPS * M * 16;
+    constexpr int kThreads = WARPS * kWarp, kRows = WARPS * M * 16, kStageBytes = 2 * kKeys * D * sizeof(bf16);
     static_assert(kRows <= 2 * kKeys, "the queries fit in a stage");
     extern __shared__ __align__(16) bf16 shared[];
     const auto stage = [&](int which) { return shared + which * 2 * kKeys * D; };
@@ -70,12 +70,18 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     piece.clear();
     Folded<D, M, kThreads, (M > 1)> total(reinterpret_cast<float*>(stage(2)));
 
+    // Where this lane reads the keys of a stage: from where it does in the first, if there are registers to keep it.
+    const LaneRows<D, Major::kDepth> first_keys(Tile<D>{stage(0)});
+    const auto key_rows = [&](int of) {
+        if constexpr (D < 128) return first_keys + of * kStageBytes;
+        return LaneRows<D, Major::kDepth>(Tile<D>{stage(of)});
+    };
     const auto attend = [&](int stage_of, int here, bool hides, const int (&visible)[M][2]) {
         float scores[M][kKeys / 8][4] = {};
-        multiply_transposed<M, kKeys>(scores, q, Tile<D>{stage(stage_of)});
+        multiply_transposed<M, kKeys>(scores, q, key_rows(stage_of));
         if (hides) mask(scores, visible, here);
-        piece.soften(scores, log2_scale);
-        multiply<M, kKeys>(piece.values, scores, Tile<D>{stage(stage_of) + kKeys * D});
+        piece.soften(scores, log2_scale, hides);
+        multiply<M, kKeys>(piece.values, scores, LaneRows<D, Major::kOuter>(Tile<D>{stage(stage_of) + kKeys * D}));
     };
     int visible[M][2], whole = 0;
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {
@@ -125,7 +131,7 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
             attend(now, here, __any_sync(0xffffffffu, least < here + kKeys), visible);
 
         if (ends_piece && __any_sync(0xffffffffu, piece.seen())) {
-            total.add(piece, log2_scale);
+            total.add(piece);
             piece.clear();
         }
     }
@@ -136,17 +142,17 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
         for (int half = 0; half < 2; ++half) {
             const int row = row_of(m, half);
             if (row >= item.first + item.rows) continue;
-            const float maximum = total.maximum(m, half), sum = total.sum(m, half);
+            const float base = total.base(m, half), sum = total.sum(m, half);
             total.scaled(piece.values, m, half, item.partial < 0 ? 1.0f / sum : 1.0f);
             if (item.partial >= 0) {
                 const size_t to = static_cast<size_t>(kv_head) * partial.rows + item.partial + row - item.first;
-                if (lane % 4 == 0) partial.sums[to] = make_float2(maximum, sum);
+                if (lane % 4 == 0) partial.sums[to] = make_float2(base, sum);
 #pragma unroll
                 for (int n = 0; n < D / 8; ++n)
                     *reinterpret_cast<float2*>(partial.values + to * D + 8 * n + lane % 4 * 2) =
                         make_float2(piece.values[m][n][2 * half], piece.values[m][n][2 * half + 1]);
             } else if (lse != nullptr && lane % 4 == 0) {
-                lse[row_at(h, row, kv_head, h.num_heads, 1)] = log_sum_exp(maximum, sum, log2_scale);
+                lse[row_at(h, row, kv_head, h.num_heads, 1)] = log_sum_exp(base, sum);
             }
         }
     if (item.partial >= 0) return;

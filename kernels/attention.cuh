@@ -20,7 +20,7 @@ constexpr float kLn2 = 0.6931471805599453f;
 struct Heads {
     int num_heads, num_kv_heads, head_dim;
     int group;               // num_heads / num_kv_heads
-    unsigned group_inverse;  // 2^32 / group, rounded up
+    unsigned group_inverse;  // 2^31 / group, rounded up
     float scale;             // 1 / sqrt(head_dim)
 };
 
@@ -59,7 +59,7 @@ struct Visit {
 };
 
 __device__ inline int token_of(const Heads& h, int row) {
-    return h.group == 1 ? row : static_cast<int>(__umulhi(row, h.group_inverse));
+    return __umulhi(2u * row, h.group_inverse);
 }
 
 // Query head of a row.
@@ -87,28 +87,26 @@ __device__ inline float exp2_of(float x) {
     return y;
 }
 
-// Results of items for attention_combine: values[num_kv_heads, rows, D], and for each row the largest
-// score and the sum of the exponentials relative to it.
+// Results of items for attention_combine: values[num_kv_heads, rows, D], and for each row the base and the sum of the
+// exponentials relative to it.
 struct Partial {
     float* values;
     float2* sums;
     int rows;
 };
 
-// What two pieces weigh in their sum, and its maximum. Nothing was seen where a maximum is kNone; such a
-// piece is all zeros and changes nothing.
+// What two pieces relative to 2^a and 2^b weigh in their sum, and its base. Nothing was seen where a base is kNone; such
+// a piece is all zeros and changes nothing.
 struct Fold {
-    float maximum, before, after;
+    float base, before, after;
 
-    __device__ Fold(float a, float b, float log2_scale) {
-        maximum = fmaxf(a, b);
-        before = a == kNone ? 0.0f : exp2_of(__fmul_rn(__fsub_rn(a, maximum), log2_scale));
-        after = b == kNone ? 0.0f : exp2_of(__fmul_rn(__fsub_rn(b, maximum), log2_scale));
+    __device__ Fold(float a, float b) {
+        base = fmaxf(a, b);
+        before = a == kNone ? 0.0f : exp2_of(__fsub_rn(a, base));
+        after = b == kNone ? 0.0f : exp2_of(__fsub_rn(b, base));
     }
     __device__ float operator()(float a, float b) const { return __fmaf_rn(b, after, __fmul_rn(a, before)); }
 };
 
-// Natural log-sum-exp from the largest raw score and the sum of the exponentials relative to it.
-__device__ float log_sum_exp(float maximum, float sum, float log2_scale) {
-    return __fmul_rn(kLn2, __fadd_rn(__fmul_rn(maximum, log2_scale), __log2f(sum)));
-}
+// Natural log-sum-exp from the sum of the exponentials relative to 2^base.
+__device__ float log_sum_exp(float base, float sum) { return __fmul_rn(kLn2, __fadd_rn(base, __log2f(sum))); }

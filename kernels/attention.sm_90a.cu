@@ -151,8 +151,9 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
                     operand<Major::kDepth>(tile + depth / kBox * L::kBoxBytes, depth % kBox));
             commit_products();
             await_products<0>();
-            if (__any_sync(0xffffffffu, least < here + kKeys)) mask(scores, visible, here);
-            piece.soften(scores, log2_scale);
+            const bool hides = __any_sync(0xffffffffu, least < here + kKeys);
+            if (hides) mask(scores, visible, here);
+            piece.soften(scores, log2_scale, hides);
             unsigned left[kKeys / 16][4];
 #pragma unroll
             for (int k = 0; k < kKeys / 16; ++k) round_left(left[k], scores[0], k);
@@ -167,7 +168,7 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
         if (lane == 0) arrive(ring.empty());
 
         if (ends_piece && __any_sync(0xffffffffu, piece.seen())) {
-            total.add(piece, log2_scale);
+            total.add(piece);
             piece.clear();
         }
     }
@@ -175,10 +176,10 @@ attention_by_groups(Heads h, const Item* items, const Run* runs, const bf16* que
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
         const int row = row_of(half);
-        const float maximum = total.maximum(0, half), sum = total.sum(0, half);
+        const float base = total.base(0, half), sum = total.sum(0, half);
         total.scaled(piece.values, 0, half, 1.0f / sum);
         if (row < item.first + item.rows && lse != nullptr && lane % 4 == 0)
-            lse[row_at(h, row, kv_head, h.num_heads, 1)] = log_sum_exp(maximum, sum, log2_scale);
+            lse[row_at(h, row, kv_head, h.num_heads, 1)] = log_sum_exp(base, sum);
     }
     all_that_multiply();  // the queries have been read
     bf16* to = reinterpret_cast<bf16*>(shared);

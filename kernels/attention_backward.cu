@@ -95,8 +95,8 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
     float dq[1][D / 8][4] = {};
     const auto add_tile = [&](int stage, int here, bool hides, const int (&visible)[1][2]) {
         float p[1][kKeys / 8][4] = {}, ds[1][kKeys / 8][4] = {};
-        multiply_transposed<1, kKeys>(p, q, tile(stage, 0));
-        multiply_transposed<1, kKeys>(ds, g, tile(stage, 1));
+        multiply_transposed<1, kKeys>(p, q, LaneRows<D, Major::kDepth>(tile(stage, 0)));
+        multiply_transposed<1, kKeys>(ds, g, LaneRows<D, Major::kDepth>(tile(stage, 1)));
         if (hides) mask(p, visible, here);
 #pragma unroll
         for (int n = 0; n < kKeys / 8; ++n)
@@ -105,7 +105,7 @@ attention_backward(Heads h, const Item* items, const Run* runs, const bf16* qkv,
                 const float weight = exp2_of(fmaf(p[0][n][i], log2_scale, -stat[i / 2].x));
                 ds[0][n][i] = weight * (ds[0][n][i] - stat[i / 2].y);
             }
-        multiply<1, kKeys>(dq, ds, tile(stage, 0));
+        multiply<1, kKeys>(dq, ds, LaneRows<D, Major::kOuter>(tile(stage, 0)));
     };
     int visible[1][2], whole = 0;
     for (int index = 0, at = 0, now = 0; index < item.runs; now ^= 1) {

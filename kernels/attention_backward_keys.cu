@@ -45,13 +45,13 @@ struct Left {
     __device__ Left(Tile<D> tile, int first) : tile(tile), first(first) {
         if constexpr (kInRegisters) load_left(held[0], tile, first);
     }
-    __device__ void times(float (&c)[1][ROWS / 8][4], Tile<D> right) const {
+    __device__ void times(float (&c)[1][ROWS / 8][4], const FlippedRows<D, Major::kDepth>& right) const {
         if constexpr (kInRegisters) {
-            multiply_transposed<1, ROWS, FlippedRows>(c, held, right);
+            multiply_transposed<1, ROWS>(c, held, right);
         } else {
             unsigned a[1][D / 16][4];
             load_left(a[0], tile, first);
-            multiply_transposed<1, ROWS, FlippedRows>(c, a, right);
+            multiply_transposed<1, ROWS>(c, a, right);
         }
     }
 };
@@ -78,15 +78,18 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
     const int key_at = (h.num_heads + kv_head) * D, value_at = key_at + h.num_kv_heads * D;
     const float log2_scale = h.scale * kLog2E;
     const auto fetch_visit = [&](int stage, const Visit& visit) {
-        fetch<ROWS, kThreads>(tile(stage, 0), visit.rows, [&](int row) {
-            return qkv + row_at(h, visit.first + row, kv_head, stride, D);
-        });
-        fetch<ROWS, kThreads>(tile(stage, 1), visit.rows, [&](int row) {
-            return dout + row_at(h, visit.first + row, kv_head, h.num_heads * D, D);
+        for_chunks<ROWS, kThreads, D>([&](int row, int c) {
+            // row_at for both: what rows of neighbouring tokens are apart, and what lies between tokens beside them.
+            const unsigned token = token_of(h, visit.first + row);
+            const unsigned at = (visit.first + row + kv_head * h.group) * D + c * 8;
+            const bf16* query = qkv + (token * (stride - h.group * D) + at);
+            const bf16* gradient = dout + (token * (h.num_heads - h.group) * D + at);
+            copy_async(shared_address(tile(stage, 0).chunk(row, c)), query, row < visit.rows);
+            copy_async(shared_address(tile(stage, 1).chunk(row, c)), gradient, row < visit.rows);
         });
         const int row = threadIdx.x;
-        const float2* from = stats + static_cast<size_t>(kv_head) * rows + visit.first;
-        if (row < ROWS) copy_stat(stage_stats + stage * ROWS + row, from + row, row < visit.rows);
+        const float2* from = stats + static_cast<unsigned>(kv_head * rows + visit.first + row);
+        if (row < ROWS) copy_stat(stage_stats + stage * ROWS + row, from, row < visit.rows);
         commit_copies();
     };
 
@@ -103,8 +106,9 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
     // Rows past a visit's end are zeros, and so are their stats: they add nothing.
     const auto add_visit = [&](const Visit& visit, int now, bool hides) {
         float p[1][ROWS / 8][4] = {}, ds[1][ROWS / 8][4] = {};
-        k.times(p, tile(now, 0));
-        v.times(ds, tile(now, 1));
+        const FlippedRows<D, Major::kDepth> queries(tile(now, 0));
+        k.times(p, queries);
+        v.times(ds, queries + 2 * ROWS * D);
         if (hides) {
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
@@ -128,8 +132,9 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
                 ds[0][n][i] = p[0][n][i] * (ds[0][n][i] - delta);
             }
         }
-        multiply<1, ROWS, FlippedRows>(dv, p, tile(now, 1));
-        multiply<1, ROWS, FlippedRows>(dk, ds, tile(now, 0));
+        const FlippedRows<D, Major::kOuter> rows(tile(now, 0));
+        multiply<1, ROWS>(dv, p, rows + 2 * ROWS * D);
+        multiply<1, ROWS>(dk, ds, rows);
     };
     for (int index = 0, now = 0; index < item.visits; ++index, now ^= 1) {
         // Visits whose rows see all of the keys, with another behind: nothing is hidden.

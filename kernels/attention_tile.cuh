@@ -36,21 +36,27 @@ struct Tile {
     }
 };
 
-// Copies rows of a matrix into a tile: row r from `row_start(r)`, zeros from row `count` on, which are not
-// read; none where all are there (WHOLE). A thread keeps to one column of chunks, so that its addresses differ by
-// whole rows.
-template <int ROWS, int THREADS, bool WHOLE = false, int D, typename RowStart>
-__device__ void fetch(Tile<D> tile, int count, const RowStart& row_start) {
+// A thread's chunks of a tile: `visit(row, chunk)` for each. It keeps to one column of chunks, so that its addresses
+// differ by whole rows.
+template <int ROWS, int THREADS, int D, typename Visit>
+__device__ void for_chunks(const Visit& visit) {
     constexpr int chunks = Tile<D>::kChunks, step = THREADS / chunks;
     const int c = threadIdx.x % chunks, first = threadIdx.x / chunks;
     if (THREADS % chunks != 0 && first >= step) return;
 #pragma unroll
     for (int i = 0; i < (ROWS + step - 1) / step; ++i) {
         const int row = first + i * step;
-        if (ROWS % step == 0 || row < ROWS) {
-            copy_async(shared_address(tile.chunk(row, c)), row_start(row) + c * 8, WHOLE || row < count);
-        }
+        if (ROWS % step == 0 || row < ROWS) visit(row, c);
     }
+}
+
+// Copies rows of a matrix into a tile: row r from `row_start(r)`, zeros from row `count` on, which are not
+// read; none where all are there (WHOLE).
+template <int ROWS, int THREADS, bool WHOLE = false, int D, typename RowStart>
+__device__ void fetch(Tile<D> tile, int count, const RowStart& row_start) {
+    for_chunks<ROWS, THREADS, D>([&](int row, int c) {
+        copy_async(shared_address(tile.chunk(row, c)), row_start(row) + c * 8, WHOLE || row < count);
+    });
 }
 
 // The same for rows that are `stride` elements apart.
@@ -69,20 +75,30 @@ __device__ inline void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, u
     mma(c[0], c[1], c[2], c[3], a, b0, b1);
 }
 
-// Where a lane's matrix rows for ldmatrix lie: row `row` of every 16 of a tile, chunk `half` of every two.
-// One register for each chunk pair that the swizzle moves differently; the rest is an offset in the
-// instruction, which the compiler finds only where it cannot see how the addresses came about.
-template <int D>
+// Where a lane's matrix rows for ldmatrix lie: of every 16 rows of a tile and every two chunks, by rows first
+// (kOuter) or by chunks first (kDepth). One register for each chunk pair that the swizzle moves differently; the rest
+// is an offset in the instruction, which the compiler finds only where it cannot see how the addresses came about.
+template <int D, Major MAJOR>
 struct LaneRows {
     static constexpr int kPairs = Tile<D>::kSpread / 2;
     unsigned at[kPairs];
 
-    __device__ LaneRows(Tile<D> tile, int row, int half) {
+    __device__ explicit LaneRows(Tile<D> tile) {
+        const int lane = threadIdx.x % kWarp;
+        const bool by_rows = MAJOR == Major::kOuter;
+        const int row = by_rows ? lane % 16 : lane / 16 * 8 + lane % 8, half = by_rows ? lane / 16 : lane / 8 % 2;
 #pragma unroll
         for (int i = 0; i < kPairs; ++i) {
             at[i] = shared_address(tile.chunk(row, 2 * i + half));
-            asm volatile("" : "+r"(at[i]));
+            asm("" : "+r"(at[i]));
         }
+    }
+    // Those of a tile that many bytes further.
+    __device__ LaneRows operator+(unsigned bytes) const {
+        LaneRows further = *this;
+#pragma unroll
+        for (int i = 0; i < kPairs; ++i) further.at[i] += bytes;
+        return further;
     }
     // The `rows`-th 16 rows, the `pair`-th two chunks.
     __device__ unsigned operator()(int rows, int pair) const {
@@ -92,39 +108,46 @@ struct LaneRows {
 
 // The same from one register: a pair of chunks that the swizzle moves differently differs from the first in bits that
 // nothing else touches. An instruction more where it is used, two less where the tile's place has changed.
-template <int D>
+template <int D, Major MAJOR>
 struct FlippedRows {
-    static constexpr int kPairs = LaneRows<D>::kPairs;
-    unsigned at;
+    static constexpr int kPairs = LaneRows<D, MAJOR>::kPairs;
+    unsigned at, further = 0;
 
-    __device__ FlippedRows(Tile<D> tile, int row, int half) : at(shared_address(tile.chunk(row, half))) {
+    __device__ explicit FlippedRows(Tile<D> tile) {
+        const int lane = threadIdx.x % kWarp;
+        const bool by_rows = MAJOR == Major::kOuter;
+        const int row = by_rows ? lane % 16 : lane / 16 * 8 + lane % 8, half = by_rows ? lane / 16 : lane / 8 % 2;
+        at = shared_address(tile.chunk(row, half));
         asm volatile("" : "+r"(at));
     }
+    __device__ FlippedRows operator+(unsigned bytes) const {
+        FlippedRows moved = *this;
+        moved.further += bytes;
+        return moved;
+    }
     __device__ unsigned operator()(int rows, int pair) const {
-        return (at ^ pair % kPairs * 32) + rows * 16 * D * sizeof(bf16) + pair / kPairs * kPairs * 32;
+        return (at ^ pair % kPairs * 32) + (further + rows * 16 * D * sizeof(bf16) + pair / kPairs * kPairs * 32);
     }
 };
 
 // 16 rows of a tile as left factors, from row `first` on.
 template <int D>
 __device__ void load_left(unsigned (&a)[D / 16][4], Tile<D> tile, int first) {
-    const int lane = threadIdx.x % kWarp;
-    const LaneRows<D> rows({tile.base + first * D}, lane % 16, lane / 16);
+    const LaneRows<D, Major::kOuter> rows({tile.base + first * D});
 #pragma unroll
     for (int k = 0; k < D / 16; ++k) load_matrices<false>(a[k], rows(0, k));
 }
 
 // c[M · 16][N] += a[M · 16][D] · bᵀ, b being N rows of a tile.
-template <int M, int N, template <int> class Rows = LaneRows, int D>
-__device__ void multiply_transposed(float (&c)[M][N / 8][4], const unsigned (&a)[M][D / 16][4], Tile<D> b) {
-    const int lane = threadIdx.x % kWarp;
-    const Rows<D> rows(b, lane / 16 * 8 + lane % 8, lane / 8 % 2);
+template <int M, int N, template <int, Major> class Rows, int D>
+__device__ void multiply_transposed(float (&c)[M][N / 8][4], const unsigned (&a)[M][D / 16][4],
+                                    const Rows<D, Major::kDepth>& b) {
 #pragma unroll
     for (int n = 0; n < N / 16; ++n) {
 #pragma unroll
         for (int k = 0; k < D / 16; ++k) {
             unsigned f[4];
-            load_matrices<false>(f, rows(n, k));
+            load_matrices<false>(f, b(n, k));
 #pragma unroll
             for (int m = 0; m < M; ++m) {
                 mma(c[m][2 * n], a[m][k], f[0], f[1]);
@@ -146,10 +169,8 @@ __device__ void round_left(unsigned (&left)[4], const float (&a)[N][4], int k) {
 }
 
 // c[M · 16][D] += a[M · 16][N] · b, b being N rows of a tile; a is an accumulator, rounded.
-template <int M, int N, template <int> class Rows = LaneRows, int D>
-__device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4], Tile<D> b) {
-    const int lane = threadIdx.x % kWarp;
-    const Rows<D> rows(b, lane % 16, lane / 16);
+template <int M, int N, template <int, Major> class Rows, int D>
+__device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4], const Rows<D, Major::kOuter>& b) {
 #pragma unroll
     for (int k = 0; k < N / 16; ++k) {
         unsigned left[M][4];
@@ -158,7 +179,7 @@ __device__ void multiply(float (&c)[M][D / 8][4], const float (&a)[M][N / 8][4],
 #pragma unroll
         for (int n = 0; n < D / 16; ++n) {
             unsigned f[4];
-            load_matrices<true>(f, rows(k, n));
+            load_matrices<true>(f, b(k, n));
 #pragma unroll
             for (int m = 0; m < M; ++m) {
                 mma(c[m][2 * n], left[m], f[0], f[1]);

@@ -76,12 +76,14 @@ const EXCESS: f64 = 1.02;
 /// The share of tensor-core instructions in the main loops of others, for sm_80, counted as ours are
 /// (`benches/peers/kernels/main_loops.py`): what a kernel's name begins with, how it goes on, and the share.
 ///
-/// FlashAttention-2 2.5.7 for causal rows of any length, as compiled in xformers 0.0.27, by the elements of a head;
+/// FlashAttention-2 2.5.7 for causal rows of any length, as compiled in xformers 0.0.27, by the elements of a head, its
+/// kernel that splits keys where there is one for warps of 32 rows beside;
 /// CuTe's tutorial product in tiles of 16 x 64, 64 x 64, 128 x 64 and 128 x 128 (`benches/peers/kernels/products.py`,
 /// `simt/tests/ptx/cute_sm80_gemm.cu`) for tiles whose warps have parts of the same size.
-const TENSOR: [(&str, &str, f64); 10] = [
+const TENSOR: [(&str, &str, f64); 11] = [
     ("attention_backward", "_64", 320.0 / 1303.0),
     ("attention_backward", "", 320.0 / 983.0),
+    ("attention_few", "_64", 256.0 / 1299.0),
     ("attention", "_64", 256.0 / 1118.0),
     ("attention", "", 256.0 / 884.0),
     ("", "_skinny", 8.0 / 74.0),

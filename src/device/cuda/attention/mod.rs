@@ -81,8 +81,8 @@ fn layout(op: &'static str, h: &Heads, forest: &Forest) -> Result<Layout> {
         num_kv_heads: h.num_kv_heads as i32,
         head_dim: h.head_dim as i32,
         group: group as i32,
-        // Exact for all rows, as `rows · group < 2^32`. A group of one head is not divided by.
-        group_inverse: (1u64 << 32).div_ceil(group as u64) as u32,
+        // Exact for all rows, as `rows · group < 2^31`.
+        group_inverse: (1u64 << 31).div_ceil(group as u64) as u32,
         scale: 1.0 / (h.head_dim as f32).sqrt(),
     })
 }
