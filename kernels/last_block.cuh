@@ -3,6 +3,8 @@
 // Launches that share the counter, those of a module, follow one another on one stream.
 #pragma once
 
+#include "common.cuh"
+
 // Blocks of the running launch that have written their sums.
 __device__ unsigned finished;
 
@@ -20,13 +22,22 @@ __device__ bool is_last() {
     return last;
 }
 
-// total += Σ over the rows of partials[blocks, dim].
-__device__ void add_rows(const float* partials, float* total, int blocks, int dim) {
-    for (int at = threadIdx.x; at < dim; at += blockDim.x) {
-        const float before = total[at];
-        float sum = 0.0f;
-#pragma unroll 16
-        for (int block = 0; block < blocks; ++block) sum += partials[static_cast<size_t>(block) * dim + at];
-        total[at] = before + sum;
+// total += Σ over the rows of partials[blocks, dim], by packs of N elements, of which rows are whole numbers: all but
+// this block have ended, and instructions are what it takes.
+template <int N>
+__device__ __noinline__ void add_rows(const float* partials, float* total, int blocks, int dim) {
+    for (int at = threadIdx.x * N; at < dim; at += blockDim.x * N) {
+        auto before = load<N>(static_cast<const float*>(total + at));
+        const float* from = partials + at;
+        Pack<float, N> sum = {};
+#pragma unroll 8
+        for (int block = 0; block < blocks; ++block, from += dim) {
+            const auto part = load<N>(from);
+#pragma unroll
+            for (int i = 0; i < N; ++i) sum.at[i] += part.at[i];
+        }
+#pragma unroll
+        for (int i = 0; i < N; ++i) before.at[i] += sum.at[i];
+        store<N>(total + at, before);
     }
 }

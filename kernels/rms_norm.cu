@@ -251,5 +251,9 @@ __global__ void __launch_bounds__(kMostBackward)
         backward_rows<kPack>(x + at, w, dy + at, dx + at, total, alone, count, dim, eps);
     else
         backward_packs<kBackward<T>>(x + at, w, dy + at, dx + at, total, alone, count, lanes, dim, eps);
-    if (!alone && is_last()) add_rows(partials, dw, gridDim.x, dim);
+    if (alone || !is_last()) return;
+    if (dim % kPack == 0)
+        add_rows<kPack>(partials, dw, gridDim.x, dim);
+    else
+        add_rows<1>(partials, dw, gridDim.x, dim);
 }

@@ -5,8 +5,10 @@
 //! buffers: inputs that must not be written, outputs that are wrong wherever they are not. [`check`] runs a
 //! contract in the ways in which a wrong kernel gives itself away, and [`diagnose`] names how.
 
+mod balance;
 mod case;
 mod check;
+mod chips;
 // For the tests of modules below.
 #[cfg_attr(test, macro_use)]
 pub mod contracts;
@@ -20,10 +22,11 @@ mod workspace;
 
 pub use case::{Call, Contract, Cost, Draw};
 pub use check::{Checked, Ran, Runs, check};
+pub use chips::{CHIPS, Chip, Limit};
 pub use diagnose::{Reason, Verdict, diagnose};
 pub use errors::Errors;
 pub use inspect::{Inspection, first_of_each, inspect, measure};
-pub use predict::{CHIPS, Chip, Limit, Prediction, Waits, Work, predict};
+pub use predict::{Prediction, Waits, Work, predict};
 pub use probe::{Output, Probe};
 pub use workload::Workload;
 pub use workspace::{ARCH, MachineCode, Workspace, WorkspaceError, sources};

@@ -7,89 +7,16 @@
 //! instructions that wait for one another (`simt/src/count/chain.rs`), and where blocks are more than the GPU holds at
 //! once, as long as their chains one after another.
 
-use super::ARCH;
+use super::balance::evenness;
+use super::chips::{Chip, Limit};
 use serde::{Deserialize, Serialize};
-use simt::count::record::Record;
+use simt::count::record::{Record, Share};
 
-/// What a chip does in a second, as its maker says.
-#[derive(Clone, Copy, Debug)]
-pub struct Chip {
-    pub name: &'static str,
-    /// The architecture whose machine code alone it runs.
-    pub arch: &'static str,
-    pub multiprocessors: f64,
-    /// Boost clock, Hz.
-    pub clock: f64,
-    /// Bytes a second of HBM.
-    pub memory: f64,
-    /// bf16 flops a second of the tensor cores, dense.
-    pub tensor: f64,
-    /// f32 flops a second.
-    pub single: f64,
-    /// Cycles of a load from HBM.
-    pub latency: f64,
-    /// Where the numbers come from.
-    pub source: &'static str,
-}
-
-/// Warp instructions that a multiprocessor issues a cycle: four schedulers, one each.
-const ISSUE: f64 = 4.0;
-/// Shared-memory wavefronts that a multiprocessor serves a cycle: 128 bytes.
-const WAVEFRONTS: f64 = 1.0;
 /// What an empty kernel takes, one after another in a stream (NVIDIA, "Getting Started with CUDA Graphs").
 const LAUNCH: f64 = 2.2e-6;
 
-/// The chips that times are predicted for. Latencies of an A100 and of an H800, for H100: Luo et al., "Benchmarking
-/// and Dissecting the Nvidia Hopper GPU Architecture", arXiv 2402.13499; of the later ones H100's.
-pub const CHIPS: [Chip; 4] = [
-    Chip {
-        name: "A100",
-        arch: "sm_80",
-        multiprocessors: 108.0,
-        clock: 1.41e9,
-        memory: 2.039e12,
-        tensor: 312e12,
-        single: 19.5e12,
-        latency: 466.0,
-        source: "NVIDIA A100 80 GB SXM datasheet; GA100 whitepaper, table 1",
-    },
-    Chip {
-        name: "H100",
-        arch: "sm_90a",
-        multiprocessors: 132.0,
-        clock: 1.83e9,
-        memory: 3.35e12,
-        tensor: 989.4e12,
-        single: 66.9e12,
-        latency: 479.0,
-        source: "NVIDIA H100 SXM datasheet; GH100 whitepaper, table 2",
-    },
-    Chip {
-        name: "H200",
-        arch: "sm_90a",
-        multiprocessors: 132.0,
-        clock: 1.83e9,
-        memory: 4.8e12,
-        tensor: 989.4e12,
-        single: 66.9e12,
-        latency: 479.0,
-        source: "NVIDIA H200 SXM datasheet; else as H100",
-    },
-    Chip {
-        name: "B200",
-        arch: "sm_100a",
-        multiprocessors: 148.0,
-        clock: 1.965e9,
-        memory: 8.0e12,
-        tensor: 2250e12,
-        single: 75e12,
-        latency: 479.0,
-        source: "NVIDIA DGX B200 datasheet, an eighth of it; clock from CUDA's device properties",
-    },
-];
-
 /// What a launch was counted to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Work {
     /// Bytes that cross HBM's pins.
     pub bytes: f64,
@@ -100,6 +27,8 @@ pub struct Work {
     /// Shared-memory wavefronts.
     pub wavefronts: f64,
     pub blocks: f64,
+    /// What the blocks do, in their order; empty where each does as much as any other.
+    pub shares: Vec<Share>,
     /// The longest chain of a block: cycles, and loads from HBM that wait for one another.
     pub longest: Waits,
     /// That of a block on average.
@@ -121,6 +50,7 @@ impl Work {
             instructions: record.instructions.warp as f64,
             wavefronts: wavefronts.iter().sum::<u64>() as f64,
             blocks: record.grid.iter().map(|n| f64::from(*n)).product(),
+            shares: record.blocks.clone(),
             longest: Waits {
                 cycles: chain.cycles as f64,
                 loads: chain.loads as f64,
@@ -131,18 +61,6 @@ impl Work {
             },
             resident: record.occupancy.blocks.into(),
         }
-    }
-}
-
-impl Chip {
-    /// The chip that a device is, by its name as its driver says it.
-    pub fn named(device: &str) -> Option<&'static Chip> {
-        CHIPS.iter().find(|chip| device.contains(chip.name))
-    }
-
-    /// Whether it runs kernels of an architecture: those for every GPU, or for its own alone.
-    pub fn runs(&self, arch: &str) -> bool {
-        [ARCH, self.arch].contains(&arch)
     }
 }
 
@@ -157,32 +75,6 @@ pub struct Waits {
 impl Waits {
     fn seconds(self, chip: &Chip) -> f64 {
         (self.cycles + self.loads * chip.latency) / chip.clock
-    }
-}
-
-/// What a time is made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Limit {
-    Memory,
-    Tensor,
-    Single,
-    Issue,
-    Shared,
-    Latency,
-}
-
-impl Limit {
-    /// In words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Limit::Memory => "HBM bandwidth",
-            Limit::Tensor => "tensor cores",
-            Limit::Single => "f32 arithmetic",
-            Limit::Issue => "instruction issue",
-            Limit::Shared => "shared memory",
-            Limit::Latency => "latency",
-        }
     }
 }
 
@@ -209,20 +101,22 @@ impl Prediction {
 
 /// The time of a launch on `chip`, and what limits it.
 pub fn predict(chip: &Chip, of: &Work) -> Prediction {
-    // The busiest multiprocessor has as many blocks as there are rounds of all multiprocessors, begun ones included
-    // (NVIDIA, "Matrix Multiplication Background User's Guide", wave quantization); memory is shared by all.
+    // A launch ends with the busiest multiprocessor; memory is shared by all.
     let blocks = of.blocks.max(1.0);
-    let share = blocks / ((blocks / chip.multiprocessors).ceil() * chip.multiprocessors);
-    let cycles = chip.clock * chip.multiprocessors * share;
-    let times = [
-        (Limit::Memory, of.bytes / chip.memory),
-        (Limit::Tensor, of.tensor_flops / (chip.tensor * share)),
-        (Limit::Single, of.single_flops / (chip.single * share)),
-        (Limit::Issue, of.instructions / (ISSUE * cycles)),
-        (Limit::Shared, of.wavefronts / (WAVEFRONTS * cycles)),
+    let share = evenness(chip, blocks, &of.shares, of.resident);
+    let amounts = [
+        of.tensor_flops,
+        of.single_flops,
+        of.instructions,
+        of.wavefronts,
     ];
+    let memory = (Limit::Memory, of.bytes / chip.memory);
+    let times = chip
+        .busy(amounts)
+        .map(|(limit, seconds)| (limit, seconds / share));
     let slowest = times.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    let (busiest, work) = slowest.unwrap_or((Limit::Memory, 0.0));
+    let slowest = slowest.filter(|(_, seconds)| *seconds >= memory.1);
+    let (busiest, work) = slowest.unwrap_or(memory);
     let rounds = (blocks / (chip.multiprocessors * of.resident.max(1.0))).ceil();
     let latency = of
         .longest
@@ -245,7 +139,8 @@ pub fn predict(chip: &Chip, of: &Work) -> Prediction {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHIPS, Chip, Limit, Waits, Work, predict};
+    use super::super::chips::CHIPS;
+    use super::{Limit, Waits, Work, predict};
 
     #[test]
     fn the_slowest_resource_decides() {
@@ -268,7 +163,15 @@ mod tests {
             blocks: 1.0,
             ..Work::default()
         };
-        let of = |blocks: f64| predict(chip, &Work { blocks, ..lonely });
+        let of = |blocks: f64| {
+            predict(
+                chip,
+                &Work {
+                    blocks,
+                    ..lonely.clone()
+                },
+            )
+        };
         assert_eq!(of(1.0).limit, Limit::Tensor);
         assert!((of(1.0).work - 0.108).abs() < 1e-6);
         // Of 120, some multiprocessors have two; of 108000 all have as many.
@@ -304,15 +207,13 @@ mod tests {
         // Blocks that take turns take their chains one after another.
         let many = Work {
             blocks: 10.0 * 216.0,
-            ..small
+            ..small.clone()
         };
         assert_eq!(of(&many), (Limit::Latency, 10000.0, 10000.0));
-        assert_eq!(Chip::named("NVIDIA H200").map(|c| c.name), Some("H200"));
-        assert!(Chip::named("NVIDIA L4").is_none());
         // Enough bytes hide all but the first load.
         let large = Work {
             bytes: 2.039e7,
-            ..small
+            ..small.clone()
         };
         assert_eq!(of(&large), (Limit::Memory, 1000.0, 10330.0));
     }

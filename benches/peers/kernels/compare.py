@@ -107,7 +107,7 @@ def perfect(profile):
         for kernel, read, written, flops in (json.loads(line).values() for line in notes.read_text().splitlines()):
             loads = {**nothing["loads"], "sectors": (read + written) // 32, "ideal_sectors": (read + written) // 32}
             done = {"kernel": kernel, "grid": [10**6, 1, 1], "global": {**nothing, "loads": loads}, "shared": idle,
-                    "chain": dict.fromkeys(record["chain"], 0),
+                    "chain": dict.fromkeys(record["chain"], 0), "blocks": [],
                     "unique": {"read_bytes": read, "written_bytes": written},
                     "flops": {**dict.fromkeys(record["flops"], 0), "tensor": flops},
                     "instructions": {**record["instructions"], "warp": 0}}

@@ -5,6 +5,7 @@
 //! union, and the cache model replays the accesses of blocks in their order (`replay`).
 
 mod banks;
+mod blocks;
 mod cache;
 mod chain;
 mod footprint;

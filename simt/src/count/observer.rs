@@ -2,15 +2,13 @@
 
 use super::banks::wavefronts;
 use super::cache::Want;
-use super::chain::Chains;
-use super::footprint::Footprint;
 use super::intervals::{Intervals, SECTOR, bytes, parts};
 use super::moves::Moves;
 use super::replay::Stream;
-use super::session::Session;
-use super::tally::{Counts, Global, Shared, Tally, Way};
+use super::session::{Session, Totals};
+use super::tally::{Counts, Global, Shared, Way};
 use crate::exec::block::Block;
-use crate::exec::facts::Class;
+use crate::exec::facts::{Class, Work};
 use crate::exec::pieces::Mover;
 use crate::exec::touch::{Form, Kind, Touched, resolve};
 use crate::ptx::types::Space;
@@ -20,13 +18,10 @@ use std::sync::Arc;
 /// What one host thread has counted of a launch.
 pub struct Counter {
     session: Arc<Session>,
-    tally: Tally,
-    read: Footprint,
-    written: Footprint,
+    counted: Totals,
     /// Of the block at work.
     stream: Stream,
     most_runs: usize,
-    chains: Chains,
 }
 
 impl Counter {
@@ -34,12 +29,9 @@ impl Counter {
     pub fn new(session: &Arc<Session>) -> Counter {
         Counter {
             session: Arc::clone(session),
-            tally: Tally::new(&session.program),
-            read: Footprint::default(),
-            written: Footprint::default(),
+            counted: Totals::new(&session.program),
             stream: Stream::default(),
             most_runs: session.most_runs,
-            chains: Chains::default(),
         }
     }
 
@@ -50,7 +42,7 @@ impl Counter {
 
     fn touch(&mut self, pc: usize, touched: &Touched<'_>) {
         if let Form::Tile { .. } = touched.form {
-            touched.units(|_| self.tally.0[pc].tiles += 16);
+            touched.units(|_| self.counted.tally.0[pc].tiles += 16);
             return;
         }
         let addresses = touched.addresses();
@@ -103,10 +95,10 @@ impl Counter {
         };
         for (first, end) in ranges {
             if want != Want::Write {
-                self.read.add(*first, *end);
+                self.counted.read.add(*first, *end);
             }
             if want != Want::Read {
-                self.written.add(*first, *end);
+                self.counted.written.add(*first, *end);
             }
         }
         let mut sectors = 0;
@@ -120,7 +112,7 @@ impl Counter {
             parts(ranges, SECTOR, |_, count| sectors += count);
             self.overflow();
         }
-        self.tally.0[pc].global[way as usize].add(&Global {
+        self.counted.tally.0[pc].global[way as usize].add(&Global {
             requests: 1,
             bytes: asked,
             sectors,
@@ -147,13 +139,18 @@ impl Counter {
         // A copy that reads less fills the rest with zeros.
         let bytes = touched.bytes * touched.count;
         let cost = wavefronts(offsets, mask, bytes, touched.kind == Kind::Atomic);
-        let way = Way::from(touched.kind);
-        self.tally.0[pc].shared[way as usize].add(&Shared {
+        let cost = Shared {
             requests: 1,
             bytes: u64::from(bytes * mask.count_ones()),
             wavefronts: cost.needed,
             ideal: cost.ideal,
-        });
+        };
+        self.shared_cost(pc, touched.kind.into(), &cost);
+    }
+
+    fn shared_cost(&mut self, pc: usize, way: Way, cost: &Shared) {
+        self.counted.tally.0[pc].shared[way as usize].add(cost);
+        self.counted.blocks.wavefronts(cost.wavefronts);
     }
 
     /// Bulk copies, and matrices of `wmma`.
@@ -172,11 +169,12 @@ impl Counter {
                     any |= self.global_ranges(pc, part.way, &part.ranges, asked);
                 }
                 _ => {
-                    let shared = &mut self.tally.0[pc].shared[part.way as usize];
-                    shared.add(&match mover {
+                    let way = part.way;
+                    let cost = match mover {
                         Mover::Fragment { .. } => part.cost_of_matrix(),
                         _ => part.cost_of_copy(),
-                    });
+                    };
+                    self.shared_cost(pc, way, &cost);
                 }
             }
         }
@@ -188,7 +186,9 @@ impl Counter {
 
 impl Observer for Counter {
     fn block_begins(&mut self, block: &Block) {
-        self.chains.block_begins(block.index, self.session.blocks);
+        self.counted
+            .chains
+            .block_begins(block.index, self.session.blocks);
     }
 
     fn before(&mut self, issue: &Issue<'_>) {
@@ -197,10 +197,12 @@ impl Observer for Counter {
             return;
         }
         let pc = issue.pc() as usize;
-        let counts: &mut Counts = &mut self.tally.0[pc];
+        let counts: &mut Counts = &mut self.counted.tally.0[pc];
         counts.warps += 1;
-        counts.lanes += u64::from(issue.mask().count_ones());
-        self.chains.issue(&self.session.program, issue);
+        let lanes = issue.mask().count_ones();
+        counts.lanes += u64::from(lanes);
+        self.counted.blocks.instruction(facts.work, lanes);
+        self.counted.chains.issue(&self.session.program, issue);
         if facts.touches[0].is_some() {
             issue.touches().for_each(|touched| self.touch(pc, &touched));
         }
@@ -212,22 +214,23 @@ impl Observer for Counter {
     fn held_back(&mut self, _: &Block, pc: u32) {
         // It takes its turn all the same.
         if self.session.program.facts[pc as usize].class != Class::Implied {
-            self.tally.0[pc as usize].warps += 1;
+            self.counted.tally.0[pc as usize].warps += 1;
+            self.counted.blocks.instruction(Work::None, 0);
         }
     }
 
     fn passed(&mut self, issue: &Issue<'_>) {
-        self.chains.passed(issue);
+        self.counted.chains.passed(issue);
     }
 
     fn block_ends(&mut self, block: &Block) {
-        self.chains.block_ends();
+        self.counted.chains.block_ends();
+        self.counted.blocks.ends(block.index, self.session.blocks);
         let stream = std::mem::take(&mut self.stream);
         self.session.block(block.index, stream);
     }
 
     fn finish(self: Box<Self>) {
-        self.session
-            .merge(&self.tally, &self.read, &self.written, &self.chains);
+        self.session.merge(&self.counted);
     }
 }

@@ -1,5 +1,6 @@
 //! The record of a launch, and that of a range of launches: a line of JSON each.
 
+pub use super::blocks::Share;
 use super::cache;
 pub use super::chain::Chain;
 use super::lines;
@@ -44,6 +45,9 @@ pub struct Record {
     /// How long blocks take where nothing is in their way.
     #[serde(default)]
     pub chain: Chain,
+    /// What the grid's blocks do, in their order; empty where they are very many.
+    #[serde(default)]
+    pub blocks: Vec<Share>,
     pub source_lines: Vec<SourceLine>,
     pub ptx_lines: Vec<PtxLine>,
 }
@@ -237,6 +241,7 @@ impl Record {
             l2: L2::new(cache.bytes, &cache.tally, cache.complete),
             shared: SharedMemory::default(),
             chain: totals.chains.chain(),
+            blocks: totals.blocks.shares(),
             source_lines: lines::by_source(tally, program),
             ptx_lines: lines::by_ptx(tally, program),
         };

@@ -1,5 +1,6 @@
 //! The counting of one launch: what its host threads share.
 
+use super::blocks::Blocks;
 use super::cache;
 use super::chain::Chains;
 use super::footprint::Footprint;
@@ -31,13 +32,24 @@ pub struct Session {
     truncated: AtomicBool,
 }
 
-/// Sums over all host threads.
+/// What host threads have counted, one of them or all together.
 #[derive(Default)]
 pub struct Totals {
     pub tally: Tally,
     pub read: Footprint,
     pub written: Footprint,
     pub chains: Chains,
+    pub blocks: Blocks,
+}
+
+impl Totals {
+    /// Nothing counted yet.
+    pub fn new(program: &Program) -> Totals {
+        Totals {
+            tally: Tally::new(program),
+            ..Totals::default()
+        }
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -59,10 +71,7 @@ impl Session {
             blocks,
             most_runs: replay.most_runs(),
             replay: Mutex::new(replay),
-            totals: Mutex::new(Totals {
-                tally: Tally::new(&launch.program),
-                ..Totals::default()
-            }),
+            totals: Mutex::new(Totals::new(&launch.program)),
             truncated: AtomicBool::new(false),
         }
     }
@@ -78,12 +87,13 @@ impl Session {
     }
 
     /// Adds what a host thread has counted.
-    pub fn merge(&self, tally: &Tally, read: &Footprint, written: &Footprint, chains: &Chains) {
+    pub fn merge(&self, counted: &Totals) {
         let mut totals = lock(&self.totals);
-        totals.tally.add(tally);
-        totals.read.merge(read);
-        totals.written.merge(written);
-        totals.chains.merge(chains);
+        totals.tally.add(&counted.tally);
+        totals.read.merge(&counted.read);
+        totals.written.merge(&counted.written);
+        totals.chains.merge(&counted.chains);
+        totals.blocks.merge(&counted.blocks);
     }
 }
 
