@@ -2,8 +2,9 @@
 //
 //   out = Σ_j softmax_j(q·k_j · scale) v_j,  lse = ln Σ_j exp(q·k_j · scale)
 //
-// Source: Dao, "FlashAttention-2", arXiv 2307.08691, algorithm 1; spans that many rows share are read
-// once for all of them as in Juravsky et al., "Hydragen", arXiv 2402.05099, section 3.
+// Source: Dao, "FlashAttention-2", arXiv 2307.08691, algorithm 1, with the rescaling of FlashAttention-4
+// (attention_softmax.cuh); spans that many rows share are read once for all of them as in Juravsky et al.,
+// "Hydragen", arXiv 2402.05099, section 3.
 //
 // Shapes    queries: rows of q_stride elements a token, [num_heads, D] of them used; keys, values: rows
 //           of kv_stride, [num_kv_heads, D] used; out: [tokens, num_heads, D]; lse: [tokens, num_heads],
@@ -14,8 +15,8 @@
 //           M · 16, and streams the tiles of 64 keys of its runs past them. Tiles that all of them see
 //           have a loop of their own, without masks and ends. A warp whose rows see nothing of a tile
 //           only helps to load it.
-// Registers Queries as fragments, scores of a tile, the output of a piece; folded pieces as well where
-//           M = 1, in shared memory otherwise.
+// Registers Queries as fragments, scores of a tile, the output of a piece, which a tile rescales only if a row has a
+//           score far above those before; folded pieces as well where M = 1, in shared memory otherwise.
 // Shared    Two stages of a key and a value tile: while one is multiplied, the next is on its way. The
 //           queries pass through the second stage at the start, the output through both at the end.
 // Global    Queries and output once; keys and values once for a block, so about once from HBM: the

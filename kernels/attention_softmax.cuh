@@ -23,8 +23,8 @@ constexpr float kSlack = 8.0f;
 
 // The softmax state of a thread's rows: M · 16 rows a warp, of which it meets 2 · M. Exponentials are relative to
 // 2^base: not to the largest so far, as in FlashAttention-2, but to the largest when one last lay far above the base
-// (Dao et al., "FlashAttention-4": "conditional rescaling"), so that tiles seldom change what is there. A row's scores
-// alone decide it.
+// (Zadouri et al., "FlashAttention-4: Algorithm and Kernel Pipelining Co-Design for Asymmetric Hardware Scaling",
+// conditional softmax rescaling), so that tiles seldom change what is there. A row's scores alone decide it.
 template <int D, int M>
 struct Softmax {
     float base[M][2], sum[M][2], values[M][D / 8][4];

@@ -23,7 +23,7 @@ __device__ bool is_last() {
 }
 
 // total += Σ over the rows of partials[blocks, dim], by packs of N elements, of which rows are whole numbers: all but
-// this block have ended, and instructions are what it takes.
+// this block have ended, and instructions are what it takes. Inlined, it would have every block prepare for it.
 template <int N>
 __device__ __noinline__ void add_rows(const float* partials, float* total, int blocks, int dim) {
     for (int at = threadIdx.x * N; at < dim; at += blockDim.x * N) {

@@ -51,6 +51,8 @@ class Row:
     fastest: bool = False
     # A peer whose machine code alone can be had.
     needs_gpu: bool = False
+    # A peer whose blocks wait for those behind them: on the virtual GPU these run first, as turns of waiting are no work.
+    from_behind: bool = False
 
 
 LIGER, FLA, TRITON, CUTE, SGLANG, INF_CL = (
@@ -69,6 +71,8 @@ ROWS = [
     Row("linear", "linear", ["6linearI"], TRITON, "linear", fastest=True),
     Row("linear", "linear", ["6linearI"], CUTE, "cute", fastest=True),
     Row("linear", "linear", ["6linearI"], "cuBLAS", "cublas", needs_gpu=True),
+    Row("linear, int8 weights", "linear_int8", ["linear_quantised"], "Marlin", "marlin_int8", from_behind=True),
+    Row("linear, int4 weights", "linear_int4", ["linear_quantised"], "Marlin", "marlin_int4", from_behind=True),
     Row("linear cross-entropy, with gradients", "linear_cross_entropy", CROSS_ENTROPY, LIGER, "linear_cross_entropy"),
     Row("policy loss, with gradients", "linear_cross_entropy + grpo", [*CROSS_ENTROPY, "4grpo"], LIGER, "policy"),
     Row("InfoNCE, with gradients", "info_nce", ["info_nce_target", "8info_nceI", "info_nce_finish", "info_nce_gradient",
@@ -87,10 +91,11 @@ ALWAYS_F32 = ["grpo", "info_nce"]
 COUNTS = ["memory_bytes", "sectors", "wavefronts", "warp_instructions"]
 
 
-def environment(profile):
+def environment(profile, from_behind):
     # Triton caches what it compiles; the virtual GPU writes a record a launch.
     paths = [str(PEERS / "simt"), os.environ.get("LD_LIBRARY_PATH", "")]
-    return {**os.environ, "SIMT_PROFILE": str(profile), "SIMT_ARCH": "sm_80", "LD_LIBRARY_PATH": ":".join(paths),
+    order = {"SIMT_ORDER": "falling", "SIMT_THREADS": "1"} if from_behind else {}
+    return {**os.environ, **order, "SIMT_PROFILE": str(profile), "SIMT_ARCH": "sm_80", "LD_LIBRARY_PATH": ":".join(paths),
             "PYTHONPATH": str(PEERS / "sglang"), "TRITON_CACHE_DIR": str(PEERS / "triton")}
 
 
@@ -114,11 +119,11 @@ def perfect(profile):
             out.write(json.dumps({**record, **done}) + "\n")
 
 
-def on_simt(command):
+def on_simt(command, from_behind=False):
     """The launches of a command: counts and predictions, in their order."""
     with tempfile.TemporaryDirectory() as folder:
         profile = Path(folder) / "profile.jsonl"
-        done = subprocess.run(command, env=environment(profile), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        done = subprocess.run(command, env=environment(profile, from_behind), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             sys.exit(f"compare: `{' '.join(command)}` failed:\n{done.stderr[-2000:]}")
         perfect(profile)
@@ -211,7 +216,7 @@ def counted(pairs, chip):
     """On the virtual GPU."""
     def of_peer(_, row, workload):
         command = [PYTHON, str(HERE / "peers.py"), "simt", row.peer, json.dumps(workload["axes"])]
-        return [launch for launch in on_simt(command)[0] if row.theirs in launch["kernel"]]
+        return [launch for launch in on_simt(command, row.from_behind)[0] if row.theirs in launch["kernel"]]
 
     times = [(f"{name} on {chip}", lambda launch, what=what: predicted(launch, chip, what))
              for name, what in (("us", "work"), ("us with launching", "seconds"))]

@@ -204,6 +204,19 @@ def sglang():
     return decode_attention
 
 
+def marlin(bits, m, n, k):
+    import marlin
+    marlin.product(bits, m, n, k)
+
+
+def marlin_int4(m, n, k):
+    marlin(4, m, n, k)
+
+
+def marlin_int8(m, n, k):
+    marlin(8, m, n, k)
+
+
 def flashinfer(heads, trunk, sequences, new):
     import flash_infer
     assert new == 1 and trunk % flash_infer.PAGE == 0
