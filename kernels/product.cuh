@@ -182,7 +182,11 @@ __device__ void multiply_tiles(char* shared, const typename P::FromA& a, const t
         const int run = min(left, alike);
         for (int i = 0; i < run; ++i) {
             await_copies<P::kStages - 2>();
-            __syncthreads();  // this step is there for all, and all have left the stage before it
+            // This step is there for all, and all have left the stage before it.
+            if constexpr (P::kThreads == kWarp)
+                __syncwarp();
+            else
+                __syncthreads();
             fetch_next(shared + free);
             P::multiply(shared + stage, sums);
             free = stage;

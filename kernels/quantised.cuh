@@ -165,11 +165,13 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
         return stage + A::kBytes + at.tile * B::kBytes + B::offset(at.column, depth / Weights::kChunk);
     }
 
-    __device__ static Scale scale(const char* stage, int group, int column) {
+    // The scales of N columns from `column` on, which lie in one chunk.
+    template <int N>
+    __device__ static Pack<Scale, N> scales(const char* stage, int group, int column) {
         constexpr int kPack = Scales::kPack;
         const Place at(column);
         const char* chunk = stage + kScalesAt + at.tile * Scales::kBytes + Scales::offset(group, at.column / kPack);
-        return reinterpret_cast<const Scale*>(chunk)[at.column % kPack];
+        return load<N>(reinterpret_cast<const Scale*>(chunk) + at.column % kPack);
     }
 
     __device__ static void multiply(const char* stage, Sums& sums) {
@@ -182,15 +184,19 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
                 multiply_by_mma(stage, k, part, rows);
             else
                 multiply_by_fma(stage, k, part, rows);
+            // Columns of an accumulator of mma are neighbours by twos.
+            constexpr int kSide = sizeof(TA) == 2 ? 2 : 1;
 #pragma unroll
-            for (int j = 0; j < Base::kJ; ++j) {
-                const Scale factor = scale(stage, k / kGroup, Base::column(j));
+            for (int j = 0; j < Base::kJ; j += kSide) {
+                const auto factors = scales<kSide>(stage, k / kGroup, Base::column(j));
 #pragma unroll
-                for (int i = 0; i < Base::kI; ++i) {
-                    sums[i][j] = fmaf(scale_of(factor), part[i][j], sums[i][j]);
-                    if constexpr (Weights::kShifted)
-                        sums[i][j] = fmaf(shift_of(factor), rows[i], sums[i][j]);
-                }
+                for (int e = 0; e < kSide; ++e)
+#pragma unroll
+                    for (int i = 0; i < Base::kI; ++i) {
+                        float& sum = sums[i][j + e];
+                        sum = fmaf(scale_of(factors.at[e]), part[i][j + e], sum);
+                        if constexpr (Weights::kShifted) sum = fmaf(shift_of(factors.at[e]), rows[i], sum);
+                    }
             }
         }
     }

@@ -24,7 +24,9 @@ fi
 fetch() {
     package=$1 name=$2
     shift 2
-    test -f "$peers/$name/version" && return
+    there=$peers/$name/version
+    for ((i = 2; i <= $#; i += 2)); do test -e "$peers/$name/${!i}" || there=; done
+    test -f "$there" && return
     echo "peers: fetching $package"
     folder=$(mktemp -d)
     pip download --no-deps --dest "$folder" "$package"
@@ -39,7 +41,8 @@ fetch() {
     basename "$wheel" | cut -d- -f2 > "$peers/$name/version"
     rm -r "$folder"
 }
-fetch sglang sglang sglang/kernels/ops/attention sglang/kernels/ops/attention
+fetch sglang sglang sglang/kernels/ops/attention sglang/kernels/ops/attention \
+    sglang/kernels/jit/csrc/gemm/marlin marlin
 # The headers of CUDA's standard library that CUTLASS 4.2 is made for, and those that FlashInfer brings along.
 fetch nvidia-cuda-cccl-cu12==12.9.27 cccl nvidia/cuda_cccl/include include
 fetch nvidia-cutlass==4.2.0.0 cutlass cutlass_library/source/include include \

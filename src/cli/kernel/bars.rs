@@ -74,18 +74,23 @@ const PRODUCTS: [&str; 8] = [
 const EXCESS: f64 = 1.02;
 
 /// The share of tensor-core instructions in the main loops of others, for sm_80, counted as ours are
-/// (`benches/peers/kernels/main_loops.py`): what a kernel's name begins with, how it goes on, and the share.
+/// (`benches/peers/kernels/main_loops.py`): what a kernel's name holds, how it ends, and the share.
 ///
 /// FlashAttention-2 2.5.7 for causal rows of any length, as compiled in xformers 0.0.27, by the elements of a head, its
 /// kernel that splits keys where there is one for warps of 32 rows beside;
 /// CuTe's tutorial product in tiles of 16 x 64, 64 x 64, 128 x 64 and 128 x 128 (`benches/peers/kernels/products.py`,
-/// `simt/tests/ptx/cute_sm80_gemm.cu`) for tiles whose warps have parts of the same size.
-const TENSOR: [(&str, &str, f64); 11] = [
+/// `simt/tests/ptx/cute_sm80_gemm.cu`) for tiles whose warps have parts of the same size; Marlin for a row and for 64
+/// of them by weights in int8 and int4 (`benches/peers/kernels/marlin.py`).
+const TENSOR: [(&str, &str, f64); 15] = [
     ("attention_backward", "_64", 320.0 / 1303.0),
     ("attention_backward", "", 320.0 / 983.0),
     ("attention_few", "_64", 256.0 / 1299.0),
     ("attention", "_64", 256.0 / 1118.0),
     ("attention", "", 256.0 / 884.0),
+    ("_int8", "_skinny", 32.0 / 1211.0),
+    ("_int4", "_skinny", 32.0 / 1211.0),
+    ("_int8", "", 256.0 / 2235.0),
+    ("_int4", "", 256.0 / 2235.0),
     ("", "_skinny", 8.0 / 74.0),
     ("", "_any", 32.0 / 120.0),
     ("", "_medium", 32.0 / 120.0),
@@ -145,9 +150,8 @@ pub fn misses(op: &str, workload: &str, kernel: &Counted, alone: bool) -> Vec<Mi
 
 /// That of a kernel as others write it.
 fn tensor_share(instance: &str) -> Option<f64> {
-    let alike = |(begin, end, _): &&(&str, &str, f64)| {
-        instance.starts_with(begin) && instance.ends_with(end)
-    };
+    let alike =
+        |(begin, end, _): &&(&str, &str, f64)| instance.contains(begin) && instance.ends_with(end);
     TENSOR.iter().find(alike).map(|(_, _, share)| *share)
 }
 
