@@ -74,8 +74,10 @@ attention(Heads h, const Item* items, const Run* runs, const bf16* queries, int 
     // Where this lane reads the keys of a stage: from where it does in the first, if there are registers to keep it.
     const LaneRows<D, Major::kDepth> first_keys(Tile<D>{stage(0)});
     const auto key_rows = [&](int of) {
-        if constexpr (D < 128) return first_keys + of * kStageBytes;
-        return LaneRows<D, Major::kDepth>(Tile<D>{stage(of)});
+        if constexpr (D < 128)
+            return first_keys + of * kStageBytes;
+        else
+            return LaneRows<D, Major::kDepth>(Tile<D>{stage(of)});
     };
     const auto attend = [&](int stage_of, int here, bool hides, const int (&visible)[M][2]) {
         float scores[M][kKeys / 8][4] = {};

@@ -58,6 +58,7 @@ struct Visit {
     int seen, causal;
 };
 
+// row / group, exactly.
 __device__ inline int token_of(const Heads& h, int row) {
     return __umulhi(2u * row, h.group_inverse);
 }

@@ -65,6 +65,7 @@ template <int D, int ROWS>
 __global__ void __launch_bounds__(kThreads)
 attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, const bf16* qkv, const bf16* dout,
                         const float2* stats, int rows, bf16* dqkv, float* partial) {
+    constexpr unsigned kTileBytes = ROWS * D * sizeof(bf16);
     extern __shared__ __align__(128) bf16 shared[];
     const Tile<D> keys{shared}, values{shared + kKeys * D};
     bf16* const stages = shared + 2 * kKeys * D;
@@ -79,7 +80,7 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
     const float log2_scale = h.scale * kLog2E;
     const auto fetch_visit = [&](int stage, const Visit& visit) {
         for_chunks<ROWS, kThreads, D>([&](int row, int c) {
-            // row_at for both: what rows of neighbouring tokens are apart, and what lies between tokens beside them.
+            // As row_at, of both at once: rows of a token lie side by side, and between tokens something more.
             const unsigned token = token_of(h, visit.first + row);
             const unsigned at = (visit.first + row + kv_head * h.group) * D + c * 8;
             const bf16* query = qkv + (token * (stride - h.group * D) + at);
@@ -106,9 +107,9 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
     // Rows past a visit's end are zeros, and so are their stats: they add nothing.
     const auto add_visit = [&](const Visit& visit, int now, bool hides) {
         float p[1][ROWS / 8][4] = {}, ds[1][ROWS / 8][4] = {};
-        const FlippedRows<D, Major::kDepth> queries(tile(now, 0));
-        k.times(p, queries);
-        v.times(ds, queries + 2 * ROWS * D);
+        const FlippedRows<D, Major::kDepth> right(tile(now, 0));
+        k.times(p, right);
+        v.times(ds, right + kTileBytes);
         if (hides) {
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
@@ -132,9 +133,9 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
                 ds[0][n][i] = p[0][n][i] * (ds[0][n][i] - delta);
             }
         }
-        const FlippedRows<D, Major::kOuter> rows(tile(now, 0));
-        multiply<1, ROWS>(dv, p, rows + 2 * ROWS * D);
-        multiply<1, ROWS>(dk, ds, rows);
+        const FlippedRows<D, Major::kOuter> outer(tile(now, 0));
+        multiply<1, ROWS>(dv, p, outer + kTileBytes);
+        multiply<1, ROWS>(dk, ds, outer);
     };
     for (int index = 0, now = 0; index < item.visits; ++index, now ^= 1) {
         // Visits whose rows see all of the keys, with another behind: nothing is hidden.

@@ -75,21 +75,28 @@ __device__ inline void mma(float (&c)[4], const unsigned (&a)[4], unsigned b0, u
     mma(c[0], c[1], c[2], c[3], a, b0, b1);
 }
 
-// Where a lane's matrix rows for ldmatrix lie: of every 16 rows of a tile and every two chunks, by rows first
-// (kOuter) or by chunks first (kDepth). One register for each chunk pair that the swizzle moves differently; the rest
-// is an offset in the instruction, which the compiler finds only where it cannot see how the addresses came about.
+// Where a lane's row for ldmatrix lies in the first 16 rows of a tile and its `pair`-th two chunks: matrices go by rows
+// first (kOuter), or by chunks first (kDepth).
+template <Major MAJOR, int D>
+__device__ unsigned lane_address(Tile<D> tile, int pair) {
+    const int lane = threadIdx.x % kWarp;
+    const int row = MAJOR == Major::kOuter ? lane % 16 : lane / 16 * 8 + lane % 8;
+    const int half = MAJOR == Major::kOuter ? lane / 16 : lane / 8 % 2;
+    return shared_address(tile.chunk(row, 2 * pair + half));
+}
+
+// The same for every 16 rows and every two chunks. One register for each chunk pair that the swizzle moves differently;
+// the rest is an offset in the instruction, which the compiler finds only where it cannot see how the addresses came
+// about.
 template <int D, Major MAJOR>
 struct LaneRows {
     static constexpr int kPairs = Tile<D>::kSpread / 2;
     unsigned at[kPairs];
 
     __device__ explicit LaneRows(Tile<D> tile) {
-        const int lane = threadIdx.x % kWarp;
-        const bool by_rows = MAJOR == Major::kOuter;
-        const int row = by_rows ? lane % 16 : lane / 16 * 8 + lane % 8, half = by_rows ? lane / 16 : lane / 8 % 2;
 #pragma unroll
         for (int i = 0; i < kPairs; ++i) {
-            at[i] = shared_address(tile.chunk(row, 2 * i + half));
+            at[i] = lane_address<MAJOR>(tile, i);
             asm("" : "+r"(at[i]));
         }
     }
@@ -113,11 +120,7 @@ struct FlippedRows {
     static constexpr int kPairs = LaneRows<D, MAJOR>::kPairs;
     unsigned at, further = 0;
 
-    __device__ explicit FlippedRows(Tile<D> tile) {
-        const int lane = threadIdx.x % kWarp;
-        const bool by_rows = MAJOR == Major::kOuter;
-        const int row = by_rows ? lane % 16 : lane / 16 * 8 + lane % 8, half = by_rows ? lane / 16 : lane / 8 % 2;
-        at = shared_address(tile.chunk(row, half));
+    __device__ explicit FlippedRows(Tile<D> tile) : at(lane_address<MAJOR>(tile, 0)) {
         asm volatile("" : "+r"(at));
     }
     __device__ FlippedRows operator+(unsigned bytes) const {

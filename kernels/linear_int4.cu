@@ -22,12 +22,14 @@
 // Order     As in linear_int8.
 //
 // instance: linear_int4_bf16_medium = linear_quantised<Medium<Int4, __nv_bfloat16, true>, __nv_bfloat16>
+// instance: linear_int4_bf16_narrow = linear_quantised<Narrow<Int4>, __nv_bfloat16>
 // instance: linear_int4_bf16_skinny = linear_quantised<Skinny<Int4>, __nv_bfloat16>
 // instance: linear_int4_bf16_any = linear_quantised<Medium<Int4, __nv_bfloat16, false>, __nv_bfloat16>
 // instance: linear_swiglu_int4_bf16_medium = linear_quantised<GatedMedium<Int4, __nv_bfloat16, true>, __nv_bfloat16>
 // instance: linear_swiglu_int4_bf16_skinny = linear_quantised<GatedSkinny<Int4>, __nv_bfloat16>
 // instance: linear_swiglu_int4_bf16_any = linear_quantised<GatedMedium<Int4, __nv_bfloat16, false>, __nv_bfloat16>
 // instance: logits_int4_bf16_medium = linear_quantised<Medium<Int4, __nv_bfloat16, true>, float>
+// instance: logits_int4_bf16_narrow = linear_quantised<Narrow<Int4>, float>
 // instance: logits_int4_bf16_skinny = linear_quantised<Skinny<Int4>, float>
 // instance: logits_int4_bf16_any = linear_quantised<Medium<Int4, __nv_bfloat16, false>, float>
 // instance: linear_int4_f32_medium = linear_quantised<Medium<Int4, float, true>, float>

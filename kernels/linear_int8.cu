@@ -13,7 +13,8 @@
 //           the stages or of the f32 tile of y. The instances named `any` take x of every row length;
 //           the others want its rows at multiples of 16 bytes. quantise_int8: a warp for each group of
 //           a row, grid ceil(n · groups / 8), block 256.
-// Tiling    skinny 16 × 16 by one warp, steps of 64 along k, 8 stages: for decoding, bound by the
+// Tiling    narrow 16 × 8 and skinny 16 × 16 by one warp, steps of 64 along k, 8 stages: for decoding of
+//           few rows, where what a warp does for its columns takes longest, and of up to 64, bound by the
 //           weights. medium 64 × 64 by 4 warps of 32 × 32, steps of 64, 3 stages.
 // Registers Sums and one group's sums; weights become bf16 (or f32) as they leave shared memory.
 // Shared    x, q and scales of each step by cp.async, swizzled (tile.cuh).
@@ -23,12 +24,14 @@
 //           the same bits whatever m is and from each instance.
 //
 // instance: linear_int8_bf16_medium = linear_quantised<Medium<Int8, __nv_bfloat16, true>, __nv_bfloat16>
+// instance: linear_int8_bf16_narrow = linear_quantised<Narrow<Int8>, __nv_bfloat16>
 // instance: linear_int8_bf16_skinny = linear_quantised<Skinny<Int8>, __nv_bfloat16>
 // instance: linear_int8_bf16_any = linear_quantised<Medium<Int8, __nv_bfloat16, false>, __nv_bfloat16>
 // instance: linear_swiglu_int8_bf16_medium = linear_quantised<GatedMedium<Int8, __nv_bfloat16, true>, __nv_bfloat16>
 // instance: linear_swiglu_int8_bf16_skinny = linear_quantised<GatedSkinny<Int8>, __nv_bfloat16>
 // instance: linear_swiglu_int8_bf16_any = linear_quantised<GatedMedium<Int8, __nv_bfloat16, false>, __nv_bfloat16>
 // instance: logits_int8_bf16_medium = linear_quantised<Medium<Int8, __nv_bfloat16, true>, float>
+// instance: logits_int8_bf16_narrow = linear_quantised<Narrow<Int8>, float>
 // instance: logits_int8_bf16_skinny = linear_quantised<Skinny<Int8>, float>
 // instance: logits_int8_bf16_any = linear_quantised<Medium<Int8, __nv_bfloat16, false>, float>
 // instance: linear_int8_f32_medium = linear_quantised<Medium<Int8, float, true>, float>

@@ -9,6 +9,8 @@ template <class Weights, typename T, bool wide>
 using Medium = QuantisedProduct<Weights, T, 64, 64, 64, 2, 2, 3, wide>;
 template <class Weights>
 using Skinny = QuantisedProduct<Weights, __nv_bfloat16, 16, 16, 64, 1, 1, 8, true>;
+template <class Weights>
+using Narrow = QuantisedProduct<Weights, __nv_bfloat16, 16, 8, 64, 1, 1, 8, true>;
 template <class Weights, typename T, bool wide>
 using GatedMedium = GatedColumns<QuantisedProduct<Weights, T, 64, 64, 64, 2, 2, 3, wide, true>>;
 template <class Weights>

@@ -24,8 +24,15 @@ fi
 fetch() {
     package=$1 name=$2
     shift 2
-    there=$peers/$name/version
-    for ((i = 2; i <= $#; i += 2)); do test -e "$peers/$name/${!i}" || there=; done
+    there=$peers/$name/version second=false
+    for path in "$@"; do
+        if $second; then
+            test -e "$peers/$name/$path" || there=
+            second=false
+        else
+            second=true
+        fi
+    done
     test -f "$there" && return
     echo "peers: fetching $package"
     folder=$(mktemp -d)

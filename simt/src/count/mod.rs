@@ -1,8 +1,9 @@
 //! Counters: what a launch executes and moves, as a record of JSON for each and for each range of launches that the
 //! program delimits (`SIMT_PROFILE`), and a trace of launches and copies (`SIMT_TRACE`).
 //!
-//! What is counted does not depend on the number of host threads: counts are sums, touched bytes a
-//! union, and the cache model replays the accesses of blocks in their order (`replay`).
+//! What is counted does not depend on the number of host threads, but for which block of a launch finds itself the last
+//! to end: counts are sums, touched bytes a union, and the cache model replays the accesses of blocks in their order
+//! (`replay`).
 
 mod banks;
 mod blocks;

@@ -81,12 +81,14 @@ const EXCESS: f64 = 1.02;
 /// CuTe's tutorial product in tiles of 16 x 64, 64 x 64, 128 x 64 and 128 x 128 (`benches/peers/kernels/products.py`,
 /// `simt/tests/ptx/cute_sm80_gemm.cu`) for tiles whose warps have parts of the same size; Marlin for a row and for 64
 /// of them by weights in int8 and int4 (`benches/peers/kernels/marlin.py`).
-const TENSOR: [(&str, &str, f64); 15] = [
+const TENSOR: [(&str, &str, f64); 17] = [
     ("attention_backward", "_64", 320.0 / 1303.0),
     ("attention_backward", "", 320.0 / 983.0),
     ("attention_few", "_64", 256.0 / 1299.0),
     ("attention", "_64", 256.0 / 1118.0),
     ("attention", "", 256.0 / 884.0),
+    ("_int8", "_narrow", 32.0 / 1211.0),
+    ("_int4", "_narrow", 32.0 / 1211.0),
     ("_int8", "_skinny", 32.0 / 1211.0),
     ("_int4", "_skinny", 32.0 / 1211.0),
     ("_int8", "", 256.0 / 2235.0),

@@ -207,10 +207,8 @@ impl<T: Real> Cuda<T> {
                 self.multiply_nt(kind, by(2, "_by_bf16"), 2, &product(rows.address(0)), bias)
             }
             Rows::Quantised(rows) => {
-                let (form, tiling) = (
-                    rows.form,
-                    Tiling::quantised(size_of::<T>(), Self::wide(&[k]), m),
-                );
+                let (form, gated) = (rows.form, matches!(kind, Kind::Gated));
+                let tiling = Tiling::quantised(size_of::<T>(), Self::wide(&[k]), m, gated);
                 let name = format!("{}_{}_{}_{}", kind.name(), form.name, T::NAME, tiling.name);
                 let kernel = self.context.kernel(&name)?.input(x).input(&rows.bytes);
                 let kernel = kernel.input(&rows.scales).value(bias).value(y);

@@ -46,7 +46,15 @@ impl<Q: Quantised> Contract for LinearQuantised<Q> {
     const OP: &'static str = Q::OP;
 
     fn shape(draw: Draw, random: &mut PhiloxStream) -> LinearShape {
-        LinearContract::shape(draw, random)
+        match draw {
+            // More rows than narrow tiles have, and no more than skinny ones.
+            Draw::Large => LinearShape {
+                m: 17 + random.below(47),
+                n: 60 + random.below(10),
+                k: 8 * (1 + random.below(18)),
+            },
+            _ => LinearContract::shape(draw, random),
+        }
     }
 
     fn limits(s: &LinearShape) -> std::result::Result<(), String> {
