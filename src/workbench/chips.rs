@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 const ISSUE: f64 = 4.0;
 /// Shared-memory wavefronts that a multiprocessor serves a cycle: 128 bytes.
 const WAVEFRONTS: f64 = 1.0;
+
 /// What a time is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
