@@ -66,14 +66,14 @@ struct Softmax {
 #pragma unroll
                     for (int n = 0; n < kKeys / 8; n += 2 * apart) largest[n] = fmaxf(largest[n], largest[n + apart]);
                 top[m][half] = largest[0];
-                above |= __fmaf_rn(top[m][half], log2_scale, -base[m][half]) > kSlack;
+                above |= lies_above(top[m][half], log2_scale, base[m][half]);
             }
         if (__any_sync(0xffffffffu, above)) rescale(top, log2_scale, hides);
 #pragma unroll
         for (int m = 0; m < M; ++m)
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-                const float used = hides && base[m][half] == kNone ? 0.0f : base[m][half];
+                const float used = used_base(m, half, hides);
 #pragma unroll
                 for (int n = 0; n < kKeys / 8; ++n)
 #pragma unroll
@@ -84,6 +84,15 @@ struct Softmax {
             }
     }
 
+    __device__ static bool lies_above(float score, float log2_scale, float base) {
+        return __fmaf_rn(score, log2_scale, -base) > kSlack;
+    }
+
+    // What to take away: nothing from a row that has seen none of its keys, whose scores are all kNone.
+    __device__ float used_base(int m, int half, bool hides) const {
+        return hides && base[m][half] == kNone ? 0.0f : base[m][half];
+    }
+
     // Makes what is there relative to the largest of a tile's scores, in rows where it lies far above the base; `top` is
     // the largest that this thread has met.
     __device__ void rescale(const float (&top)[M][2], float log2_scale, bool hides) {
@@ -92,9 +101,8 @@ struct Softmax {
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
                 const float largest = quad_max(top[m][half]), before = base[m][half];
-                if (__fmaf_rn(largest, log2_scale, -before) > kSlack) base[m][half] = __fmul_rn(largest, log2_scale);
-                const float used = hides && base[m][half] == kNone ? 0.0f : base[m][half];
-                const float factor = exp2_of(__fsub_rn(before, used));
+                if (lies_above(largest, log2_scale, before)) base[m][half] = __fmul_rn(largest, log2_scale);
+                const float factor = exp2_of(__fsub_rn(before, used_base(m, half, hides)));
                 sum[m][half] = __fmul_rn(sum[m][half], factor);
 #pragma unroll
                 for (int n = 0; n < D / 8; ++n) {

@@ -114,8 +114,8 @@ pub fn predict(chip: &Chip, of: &Work) -> Prediction {
     let times = chip
         .busy(amounts)
         .map(|(limit, seconds)| (limit, seconds / share));
-    let slowest = times.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    let slowest = slowest.filter(|(_, seconds)| *seconds > memory.1);
+    let slowest = times.into_iter().chain([memory]);
+    let slowest = slowest.max_by(|a, b| a.1.total_cmp(&b.1));
     let (busiest, work) = slowest.unwrap_or(memory);
     let rounds = (blocks / (chip.multiprocessors * of.resident.max(1.0))).ceil();
     let latency = of

@@ -19,15 +19,13 @@ HOSTS = re.compile(r"\bcuda[A-Z]\w+\(|cudaError_t|std::(string|vector|cout|ostri
 HEADERS = ["cp_async", "math", "pos_enc", "utils", "vec_dtypes", "layout", "page", "fastdiv"]
 HEADERS += [f"attention/{name}" for name in ("decode", "cascade", "state", "variants", "variant_helper",
                                              "default_decode_params")]
-STD = "namespace std { using namespace cuda::std; }\n"
 # What NVRTC lacks of the host's headers, and what the kernels need of it.
 STUBS = {
-    "type_traits": f"#include <cuda/std/type_traits>\n#include <cuda/std/utility>\n{STD}",
-    "cstdint": "#include <cuda/std/cstdint>\n" + "".join(
-        f"using cuda::std::{kind}_t;\n" for kind in ("uint8", "uint16", "uint32", "uint64", "int8", "int32", "int64", "uintptr")),
-    "tuple": f"#include <cuda/std/tuple>\n{STD}",
-    "cmath": f"#include <cuda/std/cmath>\n{STD}",
-    "algorithm": f"#include <cuda/std/__algorithm/max.h>\n#include <cuda/std/__algorithm/min.h>\n{STD}",
+    "type_traits": f"#include <cuda/std/type_traits>\n#include <cuda/std/utility>\n{nvrtc.STD}",
+    "cstdint": nvrtc.integers("uint8", "uint16", "uint32", "uint64", "int8", "int32", "int64", "uintptr"),
+    "tuple": f"#include <cuda/std/tuple>\n{nvrtc.STD}",
+    "cmath": f"#include <cuda/std/cmath>\n{nvrtc.STD}",
+    "algorithm": f"#include <cuda/std/__algorithm/max.h>\n#include <cuda/std/__algorithm/min.h>\n{nvrtc.STD}",
     "cuda.h": "#define CUDA_VERSION 12090\n",
     "flashinfer/exception.h": "#pragma once\n#define FLASHINFER_ERROR(message)\n#define FLASHINFER_CHECK(...)\n",
     **dict.fromkeys(["cuda_device_runtime_api.h", "iostream", "vector", "string", "atomic", "sstream"], ""),
@@ -55,13 +53,10 @@ def program(group, size):
     folder = nvrtc.PEERS / "flashinfer"
     cut = {f"flashinfer/{name}.cuh": without_host_code((folder / f"include/flashinfer/{name}.cuh").read_text())
            for name in HEADERS}
-    for name, text in {**STUBS, **cut}.items():
-        path = folder / "cut" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    written = nvrtc.written(folder / "cut", {**STUBS, **cut})
     source = (nvrtc.HERE / "flash_infer.cu").read_text()
     source = f"#define GROUP {group}\n#define SIZE {size}\n#define PAGE {PAGE}\n{source}"
-    return nvrtc.Program(source, [folder / "cut", folder / "cccl"])
+    return nvrtc.Program(source, [written, folder / "cccl"])
 
 
 def decode(q, k, v, pages, lengths):

@@ -11,14 +11,16 @@ GROUP = 32
 STAGES = 4
 # What an A100 lends a block: the host code asks for all of it.
 SHARED = 163 * 1024
-# Depth and columns of a tile and threads, the first that fits, for up to 64 rows and for 16.
+# Depth and columns of a tile and threads, the first that fits, for up to 16 rows and for more.
 FEW = [(128, 128, 256), (64, 128, 128), (128, 64, 128)]
 MANY = [(64, 256, 256), (64, 128, 128), (128, 64, 128)]
-STD = "#pragma once\n#include <cuda/std/cstdint>\n#include <cuda/std/type_traits>\nnamespace std { using namespace cuda::std; }\n"
-INTEGERS = "".join(f"using cuda::std::{kind}_t;\n" for kind in ("uint8", "uint16", "uint32", "uint64", "int32", "int64"))
+INTEGERS = nvrtc.integers("uint8", "uint16", "uint32", "uint64", "int32", "int64")
 # What the kernel needs of its host's headers.
 STUBS = {
-    "sgl_kernel/utils.cuh": f"""{STD}{INTEGERS}
+    "sgl_kernel/utils.cuh": f"""#pragma once
+        {INTEGERS}
+        #include <cuda/std/type_traits>
+        {nvrtc.STD}
         #include <cuda_bf16.h>
         #include <cuda_fp16.h>
         #include <cuda_fp8.h>
@@ -57,10 +59,6 @@ def tile_of(m, n, k):
 
 def program(bits, m, depth, columns, threads):
     folder = nvrtc.PEERS / "sglang/marlin"
-    for name, text in STUBS.items():
-        path = folder / "cut" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
     kernel = (folder / "marlin_template.h").read_text()
     # A kernel of ours with a name calls it.
     declared = "__global__ void Marlin(\n    const int4* __restrict__ A,               // fp16"
@@ -78,7 +76,7 @@ def program(bits, m, depth, columns, threads):
                                                locks, false, true, {SHARED});
         }}
         """
-    return nvrtc.Program(source, [folder / "cut", folder])
+    return nvrtc.Program(source, [nvrtc.written(folder / "cut", STUBS), folder])
 
 
 def packed(q, bits):

@@ -14,6 +14,24 @@ cuda = ctypes.CDLL("libcuda.so.1")
 MOST_SHARED = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 
 
+# The standard library's names where NVRTC has CUDA's alone.
+STD = "namespace std { using namespace cuda::std; }\n"
+
+
+def integers(*kinds):
+    """The header of whole numbers, with these outside of any namespace."""
+    return "#include <cuda/std/cstdint>\n" + "".join(f"using cuda::std::{kind}_t;\n" for kind in kinds)
+
+
+def written(folder, files):
+    """The folder, with these files below it: name and text."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
 def text_of(program, size_of, read):
     size = ctypes.c_size_t()
     size_of(program, ctypes.byref(size))

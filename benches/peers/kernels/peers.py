@@ -9,6 +9,7 @@ names the file for the counts) torch's matrix products and sums over parts count
 `peer-0`, `peer-1` and so on, for a profiler.
 """
 
+import functools
 import json
 import sys
 import types
@@ -204,17 +205,12 @@ def sglang():
     return decode_attention
 
 
-def marlin(bits, m, n, k):
+def marlin(bits, **sizes):
     import marlin
-    marlin.product(bits, m, n, k)
+    marlin.product(bits, **sizes)
 
 
-def marlin_int4(m, n, k):
-    marlin(4, m, n, k)
-
-
-def marlin_int8(m, n, k):
-    marlin(8, m, n, k)
+marlin_int4, marlin_int8 = (functools.partial(marlin, bits) for bits in (4, 8))
 
 
 def flashinfer(heads, trunk, sequences, new):

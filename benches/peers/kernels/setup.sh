@@ -22,18 +22,9 @@ fi
 # Unpacks a package's wheel without installing it: package, name in .cache/peers, and pairs of a path in the wheel and
 # one below that name.
 fetch() {
-    package=$1 name=$2
+    asked=$* package=$1 name=$2
     shift 2
-    there=$peers/$name/version second=false
-    for path in "$@"; do
-        if $second; then
-            test -e "$peers/$name/$path" || there=
-            second=false
-        else
-            second=true
-        fi
-    done
-    test -f "$there" && return
+    test "$(cat "$peers/$name/asked" 2> /dev/null)" = "$asked" && return
     echo "peers: fetching $package"
     folder=$(mktemp -d)
     pip download --no-deps --dest "$folder" "$package"
@@ -46,6 +37,7 @@ fetch() {
         shift 2
     done
     basename "$wheel" | cut -d- -f2 > "$peers/$name/version"
+    echo "$asked" > "$peers/$name/asked"
     rm -r "$folder"
 }
 fetch sglang sglang sglang/kernels/ops/attention sglang/kernels/ops/attention \
