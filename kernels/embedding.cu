@@ -61,8 +61,8 @@ __global__ void embedding_quantised(const unsigned char* table, const typename W
         const float steps = whole(bytes, e, Weights::kZero);
         return from_f32<T>(fmaf(steps, scale_of(scale), shift_of(scale)));
     };
-    const char* chunk = reinterpret_cast<const char*>(table) + at / Weights::kChunk * 16;
-    const unsigned four = Weights::four(chunk, at / 4 * 4);
+    const char* chunk = reinterpret_cast<const char*>(table) + at / kChunk<Weights> * 16;
+    const unsigned four = four_weights<Weights>(chunk, at / 4 * 4);
     if (whole_packs) {
         Pack<T, 4> values;
 #pragma unroll

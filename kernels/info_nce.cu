@@ -219,7 +219,7 @@ __global__ void __launch_bounds__(kFinishWarps * kWarp)
 
 // The strip's rows are the queries [first, first + rows).
 template <class P>
-__global__ void __launch_bounds__(P::kThreads)
+__global__ void __launch_bounds__(P::kThreads, 1)
     info_nce_gradient(const float* q, const float* d, const unsigned* target, const int* mask_offsets,
                       const unsigned* masked, const float* lse, const float* coefficient, float* g,
                       int first, int rows, int items, int hidden, float inverse_temperature) {

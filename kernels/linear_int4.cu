@@ -13,8 +13,8 @@
 //           pairs of bf16, scale and shift, scale_columns = n rounded up to a multiple of 4.
 // Launch    As linear_int8's and quantise_int8's.
 // Tiling    As linear_int8's.
-// Registers Sums, one group's sums and those of x; half bytes become bf16 (or f32) as they leave shared
-//           memory, two by one instruction of bits and one of arithmetic.
+// Registers Sums, those of one group by 16 rows and of x, and that group of the weights: half bytes become
+//           bf16 (or f32) as they leave shared memory, two by one instruction of bits and one of arithmetic.
 // Shared    x, q and scales of each step by cp.async, swizzled (tile.cuh).
 // Global    0.625 bytes a weight, read ceil(m / kM) times, mostly from L2.
 // Flops     2 · m · n · k, and m · n · k / 8 for scales and shifts. Sums of x by mma with ones: for each
@@ -26,6 +26,7 @@
 // instance: linear_int4_bf16_skinny = linear_quantised<Skinny<Int4>, __nv_bfloat16>
 // instance: linear_int4_bf16_any = linear_quantised<Medium<Int4, __nv_bfloat16, false>, __nv_bfloat16>
 // instance: linear_swiglu_int4_bf16_medium = linear_quantised<GatedMedium<Int4, __nv_bfloat16, true>, __nv_bfloat16>
+// instance: linear_swiglu_int4_bf16_narrow = linear_quantised<GatedNarrow<Int4>, __nv_bfloat16>
 // instance: linear_swiglu_int4_bf16_skinny = linear_quantised<GatedSkinny<Int4>, __nv_bfloat16>
 // instance: linear_swiglu_int4_bf16_any = linear_quantised<GatedMedium<Int4, __nv_bfloat16, false>, __nv_bfloat16>
 // instance: logits_int4_bf16_medium = linear_quantised<Medium<Int4, __nv_bfloat16, true>, float>

@@ -6,22 +6,27 @@
 #include "quantised.cuh"
 
 template <class Weights, typename T, bool wide>
-using Medium = QuantisedProduct<Weights, T, 64, 64, 64, 2, 2, 3, wide>;
+using Medium = QuantisedProduct<Weights, T, 64, 64, 64, 1, 4, 3, wide>;
 template <class Weights>
 using Skinny = QuantisedProduct<Weights, __nv_bfloat16, 16, 16, 64, 1, 1, 8, true>;
 template <class Weights>
-using Narrow = QuantisedProduct<Weights, __nv_bfloat16, 16, 8, 64, 1, 1, 8, true>;
+using Narrow = QuantisedProduct<Weights, __nv_bfloat16, 8, 8, 64, 1, 1, 8, true>;
 template <class Weights, typename T, bool wide>
-using GatedMedium = GatedColumns<QuantisedProduct<Weights, T, 64, 64, 64, 2, 2, 3, wide, true>>;
+using GatedMedium = GatedColumns<QuantisedProduct<Weights, T, 64, 64, 64, 1, 4, 3, wide, true>>;
+template <class Weights>
+using GatedNarrow = GatedColumns<QuantisedProduct<Weights, __nv_bfloat16, 8, 16, 64, 1, 1, 8, true, true>>;
 template <class Weights>
 using GatedSkinny = GatedColumns<QuantisedProduct<Weights, __nv_bfloat16, 16, 16, 64, 1, 1, 8, true, true>>;
 
 // As of linear.cu: gated, n is that of w, of which y has half as many columns.
 
 //
-// Two or three blocks of a multiprocessor, as its shared memory holds: by default the compiler spills.
+// Two or three blocks of a multiprocessor, as its registers hold: by default the compiler spills.
+template <class P>
+constexpr int kBlocks = P::kGated || P::Weights::kShifted || sizeof(typename P::A::Element) == 4 ? 2 : 3;
+
 template <class P, typename O>
-__global__ void __launch_bounds__(P::kThreads, P::kGated || sizeof(typename P::A::Element) == 4 ? 2 : 3)
+__global__ void __launch_bounds__(P::kThreads, kBlocks<P>)
     linear_quantised(const typename P::A::Element* x, const unsigned char* q,
                      const typename P::Scale* scales, const float* bias, O* y, int m, int n, int k,
                      int scale_columns, int accumulate) {

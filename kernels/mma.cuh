@@ -45,6 +45,12 @@ __device__ void await_copies() {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(kPending) : "memory");
 }
 
+__device__ inline unsigned load_shared(unsigned at) {
+    unsigned word;
+    asm volatile("ld.shared.b32 %0, [%1];\n" : "=r"(word) : "r"(at));
+    return word;
+}
+
 // Four 8 × 8 matrices of 16-bit elements. Lane 8 · i + r gives the address of row r of matrix i, and
 // register i receives elements [group][2t, 2t + 1] of matrix i; with kTransposed, elements
 // [2t, 2t + 1][group].

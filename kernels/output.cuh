@@ -57,6 +57,12 @@ __device__ void write_pack(const float* sums, const Pack<float, kPack>& bias, bo
     }
 }
 
+// Whether a thread finds its places in the result only when it is there. A third of the registers are free during the
+// product then, which is another block's on a multiprocessor. Large tiles leave no room for one, and blocks of a warp
+// have enough of them: there ptxas would make what the product wants anew instead.
+template <class P>
+constexpr bool kPlacesAnew = P::kThreads > kWarp && sizeof(typename P::Sums) <= 96 * sizeof(float);
+
 // The tile in shared memory, rows kStride floats apart, into C.
 template <class P, int kPack, int kStride, typename O>
 __device__ void write_tile(const float* tile, const float* bias, O* y, int row, int column, int m,
@@ -64,11 +70,12 @@ __device__ void write_tile(const float* tile, const float* bias, O* y, int row, 
     constexpr int kPacks = P::kN / kPack;
     // Whether a thread meets the same columns in every row, and so their bias once.
     constexpr bool kSame = P::kThreads % kPacks == 0;
+    const int thread = kPlacesAnew<P> ? anew(threadIdx.x) : threadIdx.x;
     Pack<float, kPack> more = {};
-    const int own = column + threadIdx.x % kPacks * kPack;
+    const int own = column + thread % kPacks * kPack;
     if (kSame && bias && own < n) more = load_f32<kPack>(bias + own);
 #pragma unroll 4
-    for (int at = threadIdx.x; at < P::kM * kPacks; at += P::kThreads) {
+    for (int at = thread; at < P::kM * kPacks; at += P::kThreads) {
         const int r = at / kPacks, c = at % kPacks * kPack;
         if (row + r >= m || column + c >= n) continue;
         if (!kSame && bias) more = load_f32<kPack>(bias + column + c);

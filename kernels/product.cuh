@@ -148,8 +148,8 @@ __device__ void multiply_tiles(char* shared, const typename P::FromA& a, const t
                 alike = tiles * steps;  // nothing is fetched any more
                 return;
             }
-            read_a = typename P::ReadA(a, row, start);
-            read_b = typename P::ReadB(b, column + fetched * P::kN, start);
+            read_a = typename P::ReadA(a, anew(row), start);
+            read_b = typename P::ReadB(b, anew(column) + fetched * P::kN, start);
         }
         alike = whole - fetched_step;
         if (alike <= 0) {

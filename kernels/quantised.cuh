@@ -8,68 +8,73 @@
 constexpr int kGroup = 32;
 constexpr unsigned kOnes = 0x3f803f80u;  // a pair of bf16
 
+// a & b ^ c, as one instruction where the compiler makes two of two constants.
+__device__ inline unsigned and_xor(unsigned a, unsigned b, unsigned c) {
+    unsigned d;
+    asm("lop3.b32 %0, %1, %2, %3, 0x6a;" : "=r"(d) : "r"(a), "r"(b), "r"(c));
+    return d;
+}
+
+// a + b, pairs of bf16.
+__device__ inline unsigned added(unsigned a, unsigned b) {
+    unsigned sum;
+    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(sum) : "r"(a), "r"(kOnes), "r"(b));
+    return sum;
+}
+
+// A row lies in chunks of 16 bytes, each four words. Word t has weights 8i + 2t and 8i + 2t + 1 of its chunk in the
+// bits from i · kBits on of its halves: so all that mma wants of lane t of a quad is one word, pair by pair.
+
+// Weights of a byte each: scale · (byte − 128).
+struct Int8 {
+    using Scale = float;
+    static constexpr bool kShifted = false;
+    static constexpr int kBits = 8;
+    static constexpr unsigned kMask = 0x00ff00ffu;
+    // What is added to each.
+    static constexpr float kZero = 128.0f;
+
+    // The pair at the bottom of the halves. bf16 holds seven bits behind its first: 128 + the lower seven of a byte, less
+    // 128 where the eighth is set, and 256 where it is not.
+    __device__ static unsigned to_bf16(unsigned two) {
+        return added(and_xor(two, 0x007f007fu, 0x43004300u), and_xor(two, 0x00800080u, 0xc380c380u));
+    }
+};
+
+// Weights of a half byte each: scale · half byte + shift.
+struct Int4 {
+    using Scale = __nv_bfloat162;  // scale and shift
+    static constexpr bool kShifted = true;
+    static constexpr int kBits = 4;
+    static constexpr unsigned kMask = 0x000f000fu;
+    static constexpr float kZero = 0.0f;
+
+    // 128 + half byte, less 128.
+    __device__ static unsigned to_bf16(unsigned two) { return added(and_xor(two, kMask, 0x43004300u), 0xc300c300u); }
+};
+
+// Weights of a chunk.
+template <class Weights>
+constexpr int kChunk = 128 / Weights::kBits;
+
+// Pair i of a word, in its halves.
+template <class Weights>
+__device__ unsigned pair(unsigned word, int i) {
+    return word >> i * Weights::kBits & Weights::kMask;
+}
+
+// The four weights from `depth` on, in their chunk, as bytes of weight + kZero.
+template <class Weights>
+__device__ unsigned four_weights(const char* chunk, int depth) {
+    const auto words = load<2>(reinterpret_cast<const unsigned*>(chunk) + depth % 8 / 2);
+    const int i = depth % kChunk<Weights> / 8;
+    return __byte_perm(pair<Weights>(words.at[0], i), pair<Weights>(words.at[1], i), 0x6420);
+}
+
 // Byte `at` of `bytes` less `zero`, in f32: 2²³ + byte − (2²³ + zero), exactly.
 __device__ inline float whole(unsigned bytes, int at, float zero) {
     return __uint_as_float(__byte_perm(bytes, 0x4b000000u, 0x7540 + at)) - (8388608.0f + zero);
 }
-
-// Weights in their order, a byte each: scale · (byte − 128).
-struct Int8 {
-    using Scale = float;
-    static constexpr bool kShifted = false;
-    // Weights of a chunk of 16 bytes, and what is added to each.
-    static constexpr int kChunk = 16;
-    static constexpr float kZero = 128.0f;
-
-    // Of the 16 weights from `depth` on, in their chunk, those that mma's b0 and b1 of a lane hold: 2t
-    // and 2t + 1, and those 8 further, t the lane's place in its quad.
-    __device__ static void pairs(unsigned (&to)[2], const char* chunk, int) {
-        const char* at = chunk + threadIdx.x % 4 * 2;
-#pragma unroll
-        for (int h = 0; h < 2; ++h) {
-            const unsigned two = *reinterpret_cast<const unsigned short*>(at + 8 * h);
-            // Whole numbers below 128 fill only the upper half of f32.
-            to[h] = __byte_perm(__float_as_uint(whole(two, 0, kZero)),
-                                __float_as_uint(whole(two, 1, kZero)), 0x7632);
-        }
-    }
-
-    // The four weights from `depth` on, in their chunk, as bytes of weight + kZero.
-    __device__ static unsigned four(const char* chunk, int depth) {
-        return *reinterpret_cast<const unsigned*>(chunk + depth % kChunk);
-    }
-};
-
-// Weights of a half byte each: scale · half byte + shift. A group is four words: of word t the half bytes i
-// and i + 4 are weights 8i + 2t and 8i + 2t + 1, so that a lane's weights of mma are one word, pair by
-// pair.
-struct Int4 {
-    using Scale = __nv_bfloat162;  // scale and shift
-    static constexpr bool kShifted = true;
-    static constexpr int kChunk = 32;
-    static constexpr float kZero = 0.0f;
-
-    __device__ static void pairs(unsigned (&to)[2], const char* chunk, int depth) {
-        const unsigned word = reinterpret_cast<const unsigned*>(chunk)[threadIdx.x % 4];
-#pragma unroll
-        for (int h = 0; h < 2; ++h) {
-            // 128 + half byte in bf16, less 128.
-            const unsigned two = half_bytes(word, depth % kChunk / 8 + h) | 0x43004300u;
-            asm("fma.rn.bf16x2 %0, %1, %2, %3;"
-                : "=r"(to[h])
-                : "r"(two), "r"(kOnes), "r"(0xc300c300u));
-        }
-    }
-
-    __device__ static unsigned four(const char* chunk, int depth) {
-        const auto words = load<2>(reinterpret_cast<const unsigned*>(chunk + depth % 8 * 2));
-        const int i = depth % kChunk / 8;
-        return __byte_perm(half_bytes(words.at[0], i), half_bytes(words.at[1], i), 0x6420);
-    }
-
-    // Half bytes i and i + 4 of a word, at the bottom of its halves.
-    __device__ static unsigned half_bytes(unsigned word, int i) { return word >> 4 * i & 0x000f000fu; }
-};
 
 __device__ inline float scale_of(float scale) { return scale; }
 __device__ inline float scale_of(__nv_bfloat162 scale) { return to_f32(scale.x); }
@@ -77,7 +82,7 @@ __device__ inline float shift_of(float) { return 0.0f; }
 __device__ inline float shift_of(__nv_bfloat162 scale) { return to_f32(scale.y); }
 
 template <class Weights>
-constexpr int kGroupBytes = kGroup / Weights::kChunk * 16;
+constexpr int kGroupBytes = kGroup / kChunk<Weights> * 16;
 
 // A quantised matrix: rows of whole groups' bytes, and [groups][columns of scales], so that neighbouring
 // rows' scales are neighbours.
@@ -162,7 +167,7 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
     // The chunk of a column's weight at `depth`.
     __device__ static const char* chunk(const char* stage, int column, int depth) {
         const Place at(column);
-        return stage + A::kBytes + at.tile * B::kBytes + B::offset(at.column, depth / Weights::kChunk);
+        return stage + A::kBytes + at.tile * B::kBytes + B::offset(at.column, depth / kChunk<Weights>);
     }
 
     // The scales of N columns from `column` on, which lie in one chunk.
@@ -176,61 +181,74 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
 
     __device__ static void multiply(const char* stage, Sums& sums) {
 #pragma unroll
-        for (int k = 0; k < kDepth_; k += kGroup) {
-            Sums part;
-            float rows[Base::kI] = {};  // sums of A's group
-            Base::clear(part);
+        for (int k = 0; k < kDepth_; k += kGroup)
             if constexpr (sizeof(TA) == 2)
-                multiply_by_mma(stage, k, part, rows);
+                multiply_by_mma(stage, k, sums);
             else
-                multiply_by_fma(stage, k, part, rows);
-            // Columns of an accumulator of mma are neighbours by twos.
-            constexpr int kSide = sizeof(TA) == 2 ? 2 : 1;
-#pragma unroll
-            for (int j = 0; j < Base::kJ; j += kSide) {
-                const auto factors = scales<kSide>(stage, k / kGroup, Base::column(j));
-#pragma unroll
-                for (int e = 0; e < kSide; ++e)
-#pragma unroll
-                    for (int i = 0; i < Base::kI; ++i) {
-                        float& sum = sums[i][j + e];
-                        sum = fmaf(scale_of(factors.at[e]), part[i][j + e], sum);
-                        if constexpr (Weights::kShifted) sum = fmaf(shift_of(factors.at[e]), rows[i], sum);
-                    }
-            }
-        }
+                multiply_by_fma(stage, k, sums);
     }
 
-    __device__ static void multiply_by_mma(const char* stage, int from, Sums& part,
-                                           float (&row_sums)[Base::kI]) {
-        const unsigned rows_at = shared_address(stage) + Base::first_rows();
+    // Adds a group's sum, of its products and of its row of A, to that of the groups before it.
+    __device__ static void add(float& sum, float products, float row, Scale factor) {
+        sum = fmaf(scale_of(factor), products, sum);
+        if constexpr (Weights::kShifted) sum = fmaf(shift_of(factor), row, sum);
+    }
+
+    // The group of B at `k` by 16 rows of A after the other.
+    __device__ static void multiply_by_mma(const char* stage, int k, Sums& sums) {
+        constexpr int kSteps = kGroup / 16, kColumns = Base::kWarpN / 8;
         const int lane = threadIdx.x % kWarp;
-        const int n = threadIdx.x / kWarp % kWarpsN * Base::kWarpN + lane / 4;
+        // The first of this lane's words.
+        const Place first(threadIdx.x / kWarp % kWarpsN * Base::kWarpN + lane / 4);
+        const unsigned words_at = shared_address(stage) + A::kBytes + B::offset(first.column, 0) + lane % 4 * 4;
+        unsigned pairs[kSteps][kColumns][2];
+        Pack<Scale, 2> factors[kColumns];
 #pragma unroll
-        for (int k = from; k < from + kGroup; k += 16) {
-            unsigned pairs[Base::kWarpN / 8][2];
+        for (int j = 0; j < kColumns; ++j) {
+            factors[j] = scales<2>(stage, k / kGroup, Base::column(2 * j));
 #pragma unroll
-            for (int j = 0; j < Base::kWarpN / 8; ++j)
-                Weights::pairs(pairs[j], chunk(stage, n + 8 * j, k), k);
+            for (int step = 0; step < kSteps; ++step) {
+                const int depth = k + 16 * step;
+                const Place at(8 * j);
+                const unsigned word =
+                    load_shared(at.tile * B::kBytes + B::moved(words_at, at.column, depth / kChunk<Weights>));
 #pragma unroll
-            for (int i = 0; i < Base::kWarpM / 16; ++i) {
+                for (int h = 0; h < 2; ++h)
+                    pairs[step][j][h] = Weights::to_bf16(word >> (depth % kChunk<Weights> / 8 + h) * Weights::kBits);
+            }
+        }
+        // Of eight rows, mma takes each twice.
+        constexpr bool kEight = Base::kI == 1;
+        const unsigned rows_at = shared_address(stage) + (kEight ? A::offset(lane % 8, lane / 16) : Base::first_rows());
+#pragma unroll
+        for (int i = 0; i < Base::kI; i += 2) {
+            float part[2][Base::kJ] = {}, row_sums[2] = {};
+#pragma unroll
+            for (int step = 0; step < kSteps; ++step) {
                 unsigned rows[4];
-                load_matrices<false>(rows, A::moved(rows_at, 16 * i, k / 8));
+                load_matrices<false>(rows, A::moved(rows_at, 8 * i, (k + 16 * step) / 8));
                 if constexpr (Weights::kShifted) {
                     // By a column of ones, of which a lane gets two alike.
-                    float first = row_sums[2 * i], second = row_sums[2 * i + 1];
-                    mma(row_sums[2 * i], first, row_sums[2 * i + 1], second, rows, kOnes, kOnes);
+                    float first = row_sums[0], second = row_sums[1];
+                    mma(row_sums[0], first, row_sums[1], second, rows, kOnes, kOnes);
                 }
 #pragma unroll
-                for (int j = 0; j < Base::kWarpN / 8; ++j)
-                    mma(part[2 * i][2 * j], part[2 * i][2 * j + 1], part[2 * i + 1][2 * j],
-                        part[2 * i + 1][2 * j + 1], rows, pairs[j][0], pairs[j][1]);
+                for (int j = 0; j < kColumns; ++j)
+                    mma(part[0][2 * j], part[0][2 * j + 1], part[1][2 * j], part[1][2 * j + 1], rows,
+                        pairs[step][j][0], pairs[step][j][1]);
             }
+#pragma unroll
+            for (int r = 0; r < (kEight ? 1 : 2); ++r)
+#pragma unroll
+                for (int j = 0; j < Base::kJ; ++j)
+                    add(sums[i + r][j], part[r][j], row_sums[r], factors[j / 2].at[j % 2]);
         }
     }
 
-    __device__ static void multiply_by_fma(const char* stage, int from, Sums& part,
-                                           float (&row_sums)[Base::kI]) {
+    __device__ static void multiply_by_fma(const char* stage, int from, Sums& sums) {
+        Sums part;
+        float row_sums[Base::kI] = {};
+        Base::clear(part);
 #pragma unroll 1
         for (int k = from; k < from + kGroup; k += 4) {
             float rows[Base::kI][4];
@@ -243,7 +261,7 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
             }
 #pragma unroll
             for (int j = 0; j < Base::kJ; ++j)
-                columns[j] = Weights::four(chunk(stage, Base::column(j), k), k);
+                columns[j] = four_weights<Weights>(chunk(stage, Base::column(j), k), k);
 #pragma unroll
             for (int e = 0; e < 4; ++e)
 #pragma unroll
@@ -253,6 +271,12 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
                     for (int i = 0; i < Base::kI; ++i)
                         part[i][j] = fmaf(rows[i][e], weight, part[i][j]);
                 }
+        }
+#pragma unroll
+        for (int j = 0; j < Base::kJ; ++j) {
+            const auto factor = scales<1>(stage, from / kGroup, Base::column(j)).at[0];
+#pragma unroll
+            for (int i = 0; i < Base::kI; ++i) add(sums[i][j], part[i][j], row_sums[i], factor);
         }
     }
 };

@@ -44,11 +44,12 @@ struct Tile {
         }
     }
 
-    // offset(row + rows, chunk + chunks) from `at` = offset(row, chunk), for rows that are a multiple
-    // of kPeriod and chunks that have no bit in common with chunk. `at` may be an address, if the tile
-    // starts at a multiple of 128 bytes.
+    // offset(row + rows, chunk + chunks) from `at` = offset(row, chunk), for rows that are a multiple of 8 and, modulo
+    // kPeriod, have no bit in common with row, and chunks that have none in common with chunk. `at` may be an address, if
+    // the tile starts at a multiple of 128 bytes.
     __device__ static unsigned moved(unsigned at, int rows, int chunks) {
-        return (at ^ (chunks % 8 * 16)) + rows * kRowBytes + chunks / 8 * 128;
+        const int line = kChunks < 8 ? rows * kChunks / 8 % 8 : 0;
+        return (at ^ ((chunks % 8 ^ line) * 16)) + rows * kRowBytes + chunks / 8 * 128;
     }
 
     // Four elements of one outer index, from a multiple of 4 along the depth.
@@ -74,12 +75,18 @@ __device__ inline int kept(int x) {
     return x;
 }
 
+// The same number: what is made of it is made here, and takes no registers before.
+__device__ inline int anew(int x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+
 // A thread's part in fetching an operand's tiles, from the one at (outer, depth) on and then step after step along the
 // depth; what lies outside of the matrix is zero. With kWide, rows start at multiples of 16 bytes and the copies are
 // asynchronous; else elements come one by one and are there at the next barrier.
 //
-// From step to step a thread keeps where its first chunk lies and a bit for each of its chunks that is there, so that
-// a step computes no bounds. Only where the depth ends, bits are taken away.
+// From step to step a thread keeps where its first chunks lie, one for each row of a swizzle's period that it has, and a
+// bit for each of its chunks that is there, so that a step computes no bounds. Only where the depth ends, bits are taken away.
 //
 // In shared memory kRun rows of the tile lie together, and the next kRun behind as many of another.
 template <class Tile, int kThreads, bool kWide, int kRun = Tile::kRows>
@@ -88,6 +95,8 @@ class Reader {
     static constexpr bool kDeep = Tile::kAlong == Major::kDepth;
     // Rows between two chunks of a thread, and its chunks.
     static constexpr int kStep = kThreads / Tile::kChunks, kPasses = ceil_div(Tile::kRows, kStep);
+    // Passes after which the swizzle repeats, and places are those before at a distance.
+    static constexpr int kSlots = kStep % Tile::kPeriod == 0 ? 1 : Tile::kPeriod / kStep;
     static_assert(kThreads % Tile::kChunks == 0 && kPasses <= 32 &&
                   (Tile::kRows % kStep == 0 || kStep % Tile::kRows == 0));
     static_assert(kRun == Tile::kRows || (kRun % kStep == 0 && kRun % Tile::kPeriod == 0));
@@ -96,7 +105,8 @@ class Reader {
     int outer, depth;
     const T* at;
     unsigned there;
-    int slot, stride;
+    // Of a slot's passes, less their distance from the first row: what is left is known to the compiler.
+    int slots[kSlots], stride;
 
     __device__ static int chunk() { return threadIdx.x % Tile::kChunks; }
     __device__ static int first() { return threadIdx.x / Tile::kChunks; }
@@ -117,7 +127,9 @@ public:
     __device__ Reader(const Matrix<T>& from, int outer, int depth) : from(from), outer(outer), depth(depth) {
         at = from.data + static_cast<size_t>(row()) * from.columns + column();
         there = kDeep ? within(from.rows - row()) : column() < from.columns ? ~0u : 0;
-        slot = kept(Tile::offset(first(), chunk()));
+#pragma unroll
+        for (int pass = 0; pass < kSlots; ++pass)
+            slots[pass] = kept(Tile::offset(first() + pass * kStep, chunk()) - pass * kStep * Tile::kRowBytes);
         stride = kept(from.columns);
     }
 
@@ -147,11 +159,7 @@ private:
         const T* row = at;
 #pragma unroll
         for (int pass = 0; pass < kPasses; ++pass) {
-            const int to = place(pass * kStep);
-            if constexpr (kStep % Tile::kPeriod == 0)
-                copy_async(Tile::moved(stage + slot, to, 0) + kAt, row, there, pass);
-            else
-                copy_async(stage + Tile::offset(first() + to, chunk()) + kAt, row, there, pass);
+            copy_async(stage + slots[pass % kSlots] + place(pass * kStep) * Tile::kRowBytes + kAt, row, there, pass);
             row += static_cast<long long>(kStep) * stride;
         }
         if (kDeep)

@@ -29,7 +29,8 @@ const WARPGROUP: Tiling = tiling("warpgroup", 64, 64, 64, 4, 160);
 /// For decoding.
 const SKINNY: Tiling = tiling("skinny", 16, 16, 64, 8, 32);
 /// For a row or few by quantised weights, whose columns take a warp more instructions: fewer of them for each.
-const NARROW: Tiling = tiling("narrow", 16, 8, 64, 8, 32);
+const NARROW: Tiling = tiling("narrow", 8, 8, 64, 8, 32);
+const GATED_NARROW: Tiling = tiling("narrow", 8, 16, 64, 8, 32);
 /// For rows that do not start at multiples of 16 bytes.
 const ANY: Tiling = tiling("any", 64, 64, 64, 3, 128);
 
@@ -136,7 +137,8 @@ impl Tiling {
     /// The instances of bf16 activations with quantised weights, or of f32 ones: no large tile.
     pub fn quantised(size: usize, wide: bool, m: usize, gated: bool) -> Tiling {
         match (size, wide) {
-            (2, true) if m <= NARROW.m && !gated => NARROW,
+            (2, true) if m <= NARROW.m && gated => GATED_NARROW,
+            (2, true) if m <= NARROW.m => NARROW,
             (2, true) if m <= SKINNY_ROWS => SKINNY,
             (_, true) => MEDIUM,
             (_, false) => ANY,
