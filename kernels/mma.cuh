@@ -77,3 +77,13 @@ __device__ inline void mma(float& c0, float& c1, float& c2, float& c3, const uns
         : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
+
+// The same, but c = a · b: sums that begin.
+__device__ inline void mma_first(float& c0, float& c1, float& c2, float& c3, const unsigned (&a)[4], unsigned b0,
+                                 unsigned b1) {
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
+        "{%8, %9}, {%10, %10, %10, %10};\n"
+        : "=f"(c0), "=f"(c1), "=f"(c2), "=f"(c3)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+}

@@ -43,7 +43,7 @@ struct Int8 {
 
 // Weights of a half byte each: scale · half byte + shift.
 struct Int4 {
-    using Scale = __nv_bfloat162;  // scale and shift
+    using Scale = unsigned;  // of two bf16: the scale, and above it the shift
     static constexpr bool kShifted = true;
     static constexpr int kBits = 4;
     static constexpr unsigned kMask = 0x000f000fu;
@@ -77,9 +77,9 @@ __device__ inline float whole(unsigned bytes, int at, float zero) {
 }
 
 __device__ inline float scale_of(float scale) { return scale; }
-__device__ inline float scale_of(__nv_bfloat162 scale) { return to_f32(scale.x); }
+__device__ inline float scale_of(unsigned scale) { return __uint_as_float(scale << 16); }
 __device__ inline float shift_of(float) { return 0.0f; }
-__device__ inline float shift_of(__nv_bfloat162 scale) { return to_f32(scale.y); }
+__device__ inline float shift_of(unsigned scale) { return __uint_as_float(scale & 0xffff0000u); }
 
 template <class Weights>
 constexpr int kGroupBytes = kGroup / kChunk<Weights> * 16;
@@ -206,15 +206,14 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
 #pragma unroll
         for (int j = 0; j < kColumns; ++j) {
             factors[j] = scales<2>(stage, k / kGroup, Base::column(2 * j));
+            const Place at(8 * j);
 #pragma unroll
-            for (int step = 0; step < kSteps; ++step) {
-                const int depth = k + 16 * step;
-                const Place at(8 * j);
+            for (int part = 0; part < kGroup; part += kChunk<Weights>) {
                 const unsigned word =
-                    load_shared(at.tile * B::kBytes + B::moved(words_at, at.column, depth / kChunk<Weights>));
+                    load_shared(at.tile * B::kBytes + B::moved(words_at, at.column, (k + part) / kChunk<Weights>));
 #pragma unroll
-                for (int h = 0; h < 2; ++h)
-                    pairs[step][j][h] = Weights::to_bf16(word >> (depth % kChunk<Weights> / 8 + h) * Weights::kBits);
+                for (int i = 0; i < kChunk<Weights> / 8; ++i)
+                    pairs[part / 16 + i / 2][j][i % 2] = Weights::to_bf16(word >> i * Weights::kBits);
             }
         }
         // Of eight rows, mma takes each twice.
@@ -222,26 +221,31 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
         const unsigned rows_at = shared_address(stage) + (kEight ? A::offset(lane % 8, lane / 16) : Base::first_rows());
 #pragma unroll
         for (int i = 0; i < Base::kI; i += 2) {
-            float part[2][Base::kJ] = {}, row_sums[2] = {};
+            float part[2][Base::kJ], row_sums[4];
+            const auto multiply = [](int step, float& c0, float& c1, float& c2, float& c3, const unsigned (&a)[4],
+                                     unsigned b0, unsigned b1) {
+                if (step == 0)
+                    mma_first(c0, c1, c2, c3, a, b0, b1);
+                else
+                    mma(c0, c1, c2, c3, a, b0, b1);
+            };
 #pragma unroll
             for (int step = 0; step < kSteps; ++step) {
                 unsigned rows[4];
                 load_matrices<false>(rows, A::moved(rows_at, 8 * i, (k + 16 * step) / 8));
-                if constexpr (Weights::kShifted) {
-                    // By a column of ones, of which a lane gets two alike.
-                    float first = row_sums[0], second = row_sums[1];
-                    mma(row_sums[0], first, row_sums[1], second, rows, kOnes, kOnes);
-                }
+                // By columns of ones, of which a lane gets two alike.
+                if constexpr (Weights::kShifted)
+                    multiply(step, row_sums[0], row_sums[1], row_sums[2], row_sums[3], rows, kOnes, kOnes);
 #pragma unroll
                 for (int j = 0; j < kColumns; ++j)
-                    mma(part[0][2 * j], part[0][2 * j + 1], part[1][2 * j], part[1][2 * j + 1], rows,
-                        pairs[step][j][0], pairs[step][j][1]);
+                    multiply(step, part[0][2 * j], part[0][2 * j + 1], part[1][2 * j], part[1][2 * j + 1], rows,
+                             pairs[step][j][0], pairs[step][j][1]);
             }
 #pragma unroll
             for (int r = 0; r < (kEight ? 1 : 2); ++r)
 #pragma unroll
                 for (int j = 0; j < Base::kJ; ++j)
-                    add(sums[i + r][j], part[r][j], row_sums[r], factors[j / 2].at[j % 2]);
+                    add(sums[i + r][j], part[r][j], Weights::kShifted ? row_sums[2 * r] : 0.0f, factors[j / 2].at[j % 2]);
         }
     }
 
