@@ -3,8 +3,8 @@
 // (Its backward, dtable[ids[t]] += dout[t] in the order of t, is a pooling: pool.cu.)
 //
 // Shapes    table: [vocab, hidden] of type S; out: [tokens, hidden] of type T; ids: [tokens]. In int8
-//           and int4: rows padded to groups of 32, and scales [groups, scale_columns], as quantised.cuh
-//           has them.
+//           and int4: rows padded to groups of 32, as quantised.cuh has them, and scales, those of two groups
+//           and of two rows so far apart as by_group and by_row say.
 // Launch    grid: (tokens, ceil(packs / block)) with packs = hidden / N, N elements of the wider type in
 //           16 bytes (int8 and int4: 4), or 1 where hidden is no multiple; block: any.
 // Tiling    A thread copies one pack; neighbouring threads neighbouring packs of a row.
@@ -48,7 +48,7 @@ __global__ void embedding(const S* table, const unsigned* ids, T* out, int hidde
 
 template <class Weights, typename T>
 __global__ void embedding_quantised(const unsigned char* table, const typename Weights::Scale* scales,
-                                    const unsigned* ids, T* out, int hidden, int scale_columns) {
+                                    const unsigned* ids, T* out, int hidden, int by_group, int by_row) {
     const bool whole_packs = hidden % 4 == 0;
     const int pack = blockIdx.y * blockDim.x + threadIdx.x;
     const int at = whole_packs ? 4 * pack : pack;
@@ -56,7 +56,7 @@ __global__ void embedding_quantised(const unsigned char* table, const typename W
     const size_t id = ids[blockIdx.x];
     table += id * ceil_div(hidden, kGroup) * kGroupBytes<Weights>;
     out += static_cast<size_t>(blockIdx.x) * hidden + at;
-    const auto scale = scales[static_cast<size_t>(at / kGroup) * scale_columns + id];
+    const auto scale = scales[static_cast<size_t>(at / kGroup) * by_group + id * by_row];
     const auto value = [&](unsigned bytes, int e) {
         const float steps = whole(bytes, e, Weights::kZero);
         return from_f32<T>(fmaf(steps, scale_of(scale), shift_of(scale)));

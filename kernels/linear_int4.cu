@@ -10,7 +10,8 @@
 //
 // Shapes    x of type T, bf16 or f32; y of type O, T or f32; bias f32 [n]; q [n][ceil(k / 32)][16] u8,
 //           half bytes in the order that mma wants (quantised.cuh); scales [ceil(k / 32)][scale_columns]
-//           pairs of bf16, scale and shift, scale_columns = n rounded up to a multiple of 4.
+//           pairs of bf16, scale and shift, scale_columns = n rounded up to a multiple of 4; by_row as
+//           quantise_int8's.
 // Launch    As linear_int8's and quantise_int8's.
 // Tiling    As linear_int8's.
 // Registers Sums, those of one group by 16 rows and of x, and that group of the weights: half bytes become
@@ -45,8 +46,8 @@
 __device__ inline float lower(float a, float b) { return a < b || a != a ? a : b; }
 
 template <typename T>
-__global__ void quantise_int4(const T* w, unsigned char* q, __nv_bfloat162* scales, int n, int k,
-                              int scale_columns) {
+__global__ void quantise_int4(const T* w, unsigned char* q, __nv_bfloat162* scales, __nv_bfloat162* by_row, int n,
+                              int k, int scale_columns) {
     const GroupOfRow at(w, n, k);
     if (!at.exists) return;
     const float none = __int_as_float(0x7f800000);  // infinity
@@ -65,6 +66,7 @@ __global__ void quantise_int4(const T* w, unsigned char* q, __nv_bfloat162* scal
     const size_t group = static_cast<size_t>(at.row) * ceil_div(k, kGroup) + at.group;
     if (at.lane < 8 && at.lane % 2 == 0)
         reinterpret_cast<unsigned*>(q)[group * 4 + at.lane / 2] = word;
-    if (at.lane == 0)
-        scales[static_cast<size_t>(at.group) * scale_columns + at.row] = {scale, shift};
+    if (at.lane != 0) return;
+    scales[static_cast<size_t>(at.group) * scale_columns + at.row] = {scale, shift};
+    if (by_row != nullptr) by_row[group] = {scale, shift};
 }

@@ -8,7 +8,8 @@
 //
 // Shapes    x of type T, bf16 or f32; y of type O, T or f32; bias f32 [n]; q [n][ceil(k / 32) · 32] u8
 //           of weight + 128, in the order that mma wants (quantised.cuh); scale [ceil(k / 32)][scale_columns]
-//           f32, scale_columns = n rounded up to a multiple of 4.
+//           f32, scale_columns = n rounded up to a multiple of 4; by_row: null, or the same scales
+//           [n][ceil(k / 32)], for lookups (embedding.cu).
 // Launch    linear_int8: grid ceil(m / kM) · ceil(n / kN), block P::kThreads, dynamic shared memory of
 //           the stages or of the f32 tile of y. The instances named `any` take x of every row length;
 //           the others want its rows at multiples of 16 bytes. quantise_int8: a warp for each group of
@@ -49,7 +50,7 @@
 __device__ inline float larger(float a, float b) { return a > b || a != a ? a : b; }
 
 template <typename T>
-__global__ void quantise_int8(const T* w, unsigned char* q, float* scales, int n, int k,
+__global__ void quantise_int8(const T* w, unsigned char* q, float* scales, float* by_row, int n, int k,
                               int scale_columns) {
     const GroupOfRow at(w, n, k);
     if (!at.exists) return;
@@ -63,5 +64,7 @@ __global__ void quantise_int8(const T* w, unsigned char* q, float* scales, int n
     // Lane 16c + 8i + 2t + e has byte i of half e of word t of chunk c.
     const int to = at.lane / 16 * 16 + at.lane % 8 / 2 * 4 + at.lane % 2 * 2 + at.lane / 8 % 2;
     q[group * kGroup + to] = static_cast<unsigned char>(whole + 128.0f);
-    if (at.lane == 0) scales[static_cast<size_t>(at.group) * scale_columns + at.row] = scale;
+    if (at.lane != 0) return;
+    scales[static_cast<size_t>(at.group) * scale_columns + at.row] = scale;
+    if (by_row != nullptr) by_row[group] = scale;
 }

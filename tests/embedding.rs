@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use lrem::device::Real;
 use lrem::ops::embedding::{Embedding, reference};
-use lrem::ops::linear::{Linear, Weight, WeightFormat};
+use lrem::ops::linear::{Linear, LinearShape, Weight, WeightFormat};
 use lrem::ops::philox::PhiloxStream;
 use proptest::prelude::*;
 
@@ -51,6 +51,35 @@ proptest! {
             let int4 = look_up(Weight::Packed(&packed[3]));
             assert_close_reals(device, "out", &int4, &want, |i| (1.0 / 15.0 + 3.0 / 256.0) * largest(i));
             (bits(&int8), bits(&int4))
+        });
+    }
+
+    /// What is laid out for lookups is the same weight, to lookups and to products, and remains so.
+    #[test]
+    fn a_table_is_any_weight(
+        tokens in 0usize..30, vocab in 1usize..70, hidden in 1usize..200, format in 0usize..4, seed: u64,
+    ) {
+        let format = WeightFormat::ALL[format];
+        let [w, other] = [0, 1].map(|i| normals(seed, i, vocab * hidden));
+        let (ids, x) = (ids(tokens, vocab, seed), normals(seed, 2, tokens * hidden));
+        on_each_device!(|device| {
+            let weight = device.pack(&w, vocab, hidden, format).unwrap();
+            let table = device.pack_table(&w, vocab, hidden, format).unwrap();
+            let mut again = device.pack_table(&other, vocab, hidden, format).unwrap();
+            device.repack(&floats(device, &w), &mut again).unwrap();
+            let [want, table, again] = [&weight, &table, &again].map(|w| {
+                let w = Weight::Packed(w);
+                let mut rows = poisoned_reals(device, tokens * hidden);
+                device.embedding(vocab, hidden, w, &ids, &mut rows).unwrap();
+                let (shape, x) = (LinearShape { m: tokens, n: vocab, k: hidden }, reals(device, &x));
+                let mut products = poisoned_reals(device, tokens * vocab);
+                device.linear(shape, &x, w, None, &mut products, false).unwrap();
+                let rows = read_reals(device, "rows", &rows, tokens * hidden);
+                let products = read_reals(device, "products", &products, tokens * vocab);
+                (bits(&rows), bits(&products))
+            });
+            assert_eq!(table, want);
+            assert_eq!(again, want);
         });
     }
 

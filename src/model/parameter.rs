@@ -49,8 +49,11 @@ impl<D: Device> Parameter<D> {
     ) -> Result<Self> {
         Ok(match format.filter(|_| slot.matrix) {
             Some(format) => {
-                let format = slot.packed_in(format);
-                Parameter::Packed(device.pack(values, slot.rows(), slot.columns, format)?)
+                let (n, k, format) = (slot.rows(), slot.columns, slot.packed_in(format));
+                Parameter::Packed(match slot.is_table() {
+                    true => device.pack_table(values, n, k, format)?,
+                    false => device.pack(values, n, k, format)?,
+                })
             }
             None => Parameter::Master(Master::new(device.upload(values)?)),
         })

@@ -51,6 +51,11 @@ impl Slot {
         self.parts.iter().all(|(name, _)| name.starts_with(LATENT))
     }
 
+    /// Whether rows of the tensor are looked up.
+    pub fn is_table(&self) -> bool {
+        self.parts.iter().all(|(name, _)| name == BY_TOKEN[0])
+    }
+
     /// What the tensor is kept in where the others of a model are packed in `format`. Rows of tokens lose too much
     /// in int4: one by one they are a model's input, and its output.
     pub fn packed_in(&self, format: WeightFormat) -> WeightFormat {

@@ -1,10 +1,25 @@
 //! Embedding lookup: `out[t] = table[ids[t]]`.
 
-use super::linear::{Linear, Weight};
+use super::linear::{Linear, Weight, WeightFormat};
 use crate::device::{DeviceError, Result, at_least};
 
 /// The embedding op. Moves `tokens · hidden` floats; no flops.
 pub trait Embedding: Linear {
+    /// As [`Linear::pack`] of a weight whose rows are looked up, and perhaps multiplied as well (a tied head): laid out
+    /// for both. Lookups in any other have the same bits, and may take longer.
+    ///
+    /// # Errors
+    /// As [`Linear::pack`].
+    fn pack_table(
+        &self,
+        w: &[f32],
+        vocab: usize,
+        hidden: usize,
+        format: WeightFormat,
+    ) -> Result<Self::Packed> {
+        self.pack(w, vocab, hidden, format)
+    }
+
     /// Copies row `ids[t]` of `table` `[vocab, hidden]` to `out[t]` `[tokens, hidden]`. A packed table
     /// (a tied head) is read back in f32.
     ///

@@ -1,11 +1,11 @@
 //! Launches of the embedding lookup, `kernels/embedding.cu`; its backward is a pooling.
 
 use super::memory::CudaBuffer;
-use super::weight::Rows;
+use super::weight::{CudaWeight, Rows};
 use super::{Cuda, Packs};
 use crate::device::{Buffer, Memory, Real, Result};
 use crate::ops::embedding::*;
-use crate::ops::linear::{LinearShape, Weight};
+use crate::ops::linear::{LinearShape, Weight, WeightFormat};
 use crate::ops::pool::PoolPlan;
 use half::bf16;
 
@@ -13,6 +13,16 @@ use half::bf16;
 const QUANTISED_PACK: usize = 4;
 
 impl<T: Real> Embedding for Cuda<T> {
+    fn pack_table(
+        &self,
+        w: &[f32],
+        vocab: usize,
+        hidden: usize,
+        format: WeightFormat,
+    ) -> Result<CudaWeight> {
+        self.packed_weight(w, vocab, hidden, format, true)
+    }
+
     fn embedding(
         &self,
         vocab: usize,
@@ -33,9 +43,10 @@ impl<T: Real> Embedding for Cuda<T> {
                     let packs = Packs::split(hidden / if whole { QUANTISED_PACK } else { 1 });
                     let (tokens, ids) = (ids.len(), self.upload(ids)?);
                     let kernel = self.kernel(&format!("embedding_{}", rows.form.name))?;
-                    let kernel = kernel.input(&rows.bytes);
-                    let kernel = kernel.input(&rows.scales).input(&ids).output(out);
-                    let kernel = kernel.int(hidden)?.int(rows.scale_columns)?;
+                    let (scales, by_group, by_row) = rows.scales_of_rows(hidden);
+                    let kernel = kernel.input(&rows.bytes).value(scales);
+                    let kernel = kernel.input(&ids).output(out);
+                    let kernel = kernel.int(hidden)?.int(by_group)?.int(by_row)?;
                     // SAFETY: a block reads a row of the table, which has `vocab`, and writes its
                     // row of `out`.
                     unsafe { kernel.launch([tokens, packs.blocks, 1], packs.threads) }

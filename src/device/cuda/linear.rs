@@ -6,7 +6,7 @@ use super::memory::CudaBuffer;
 use super::product::{Kind, Product};
 use super::tiling::Tiling;
 use super::weight::{CudaWeight, Rows};
-use crate::device::{Buffer, Memory, Real, Result, at_least};
+use crate::device::{Buffer, Memory, Real, Result};
 use crate::ops::linear::*;
 use crate::ops::swiglu::SwiGlu;
 use cudarc::driver::sys::CUdeviceptr;
@@ -25,10 +25,7 @@ impl<T: Real> Linear for Cuda<T> {
     }
 
     fn pack(&self, w: &[f32], n: usize, k: usize, format: WeightFormat) -> Result<CudaWeight> {
-        at_least("pack", "weight", w.len(), n * k)?;
-        let mut weight = self.empty_weight(n, k, format)?;
-        self.fill_weight(&self.upload(&w[..n * k])?, &mut weight)?;
-        Ok(weight)
+        self.packed_weight(w, n, k, format, false)
     }
 
     fn repack(&self, w: &CudaBuffer<f32>, packed: &mut CudaWeight) -> Result<()> {
@@ -38,7 +35,7 @@ impl<T: Real> Linear for Cuda<T> {
     fn training_copy(&self, n: usize, k: usize) -> Result<Option<CudaWeight>> {
         match self.training_format() {
             WeightFormat::F32 => Ok(None),
-            format => self.empty_weight(n, k, format).map(Some),
+            format => self.empty_weight(n, k, format, false).map(Some),
         }
     }
 

@@ -31,6 +31,19 @@ pub(super) struct QuantisedRows {
     pub bytes: CudaBuffer<u8>,
     pub scales: CudaBuffer<u32>,
     pub scale_columns: usize,
+    /// Of a table the same scales by row, `[n][groups]`: a lookup of a row reads those of all its groups.
+    scales_by_row: Option<CudaBuffer<u32>>,
+}
+
+impl QuantisedRows {
+    /// The scales as a lookup of rows `[_, k]` reads them: where they are, and how far apart those of two groups and
+    /// those of two rows.
+    pub fn scales_of_rows(&self, k: usize) -> (CUdeviceptr, usize, usize) {
+        match &self.scales_by_row {
+            Some(scales) => (scales.address(0), 1, k.div_ceil(GROUP)),
+            None => (self.scales.address(0), self.scale_columns, 1),
+        }
+    }
 }
 
 /// A format of groups with a scale each.
@@ -167,32 +180,56 @@ impl<T: Real> Cuda<T> {
         }
     }
 
-    /// Room for a weight in `format`.
+    /// Room for a weight in `format`, of which rows are looked up if it is a table.
     pub(super) fn empty_weight(
         &self,
         n: usize,
         k: usize,
         format: WeightFormat,
+        table: bool,
     ) -> Result<CudaWeight> {
         let data = match format {
             WeightFormat::F32 => Rows::F32(self.scratch(n * k)?),
             WeightFormat::Bf16 => Rows::Bf16(self.scratch(n * k)?),
-            WeightFormat::Int8 => Rows::Quantised(self.empty_rows(INT8, n, k)?),
-            WeightFormat::Int4 => Rows::Quantised(self.empty_rows(INT4, n, k)?),
+            WeightFormat::Int8 => Rows::Quantised(self.empty_rows(INT8, n, k, table)?),
+            WeightFormat::Int4 => Rows::Quantised(self.empty_rows(INT4, n, k, table)?),
         };
         Ok(CudaWeight { n, k, data })
     }
 
-    fn empty_rows(&self, form: Quantisation, n: usize, k: usize) -> Result<QuantisedRows> {
-        let padded = k.next_multiple_of(GROUP);
+    fn empty_rows(
+        &self,
+        form: Quantisation,
+        n: usize,
+        k: usize,
+        table: bool,
+    ) -> Result<QuantisedRows> {
+        let groups = k.div_ceil(GROUP);
         // Rows of scales are fetched in pieces of 16 bytes.
         let scale_columns = n.next_multiple_of(16 / size_of::<u32>());
+        let scales_by_row = table.then(|| self.scratch(n * groups)).transpose()?;
         Ok(QuantisedRows {
             form,
-            bytes: self.scratch(form.bytes(n * padded))?,
-            scales: self.zeros(padded / GROUP * scale_columns)?,
+            bytes: self.scratch(form.bytes(n * groups * GROUP))?,
+            scales: self.zeros(groups * scale_columns)?,
             scale_columns,
+            scales_by_row,
         })
+    }
+
+    /// A weight `[n, k]` with these values, of which rows are looked up if it is a table.
+    pub(super) fn packed_weight(
+        &self,
+        w: &[f32],
+        n: usize,
+        k: usize,
+        format: WeightFormat,
+        table: bool,
+    ) -> Result<CudaWeight> {
+        at_least("pack", "weight", w.len(), n * k)?;
+        let mut weight = self.empty_weight(n, k, format, table)?;
+        self.fill_weight(&self.upload(&w[..n * k])?, &mut weight)?;
+        Ok(weight)
     }
 
     /// Writes `w` `[n, k]` into a weight in the weight's format.
@@ -206,8 +243,13 @@ impl<T: Real> Cuda<T> {
                 let name = format!("quantise_{}", rows.form.name);
                 let kernel = self.context.kernel(&name)?.input(w);
                 let kernel = kernel.output(&mut rows.bytes).output(&mut rows.scales);
-                let kernel = kernel.int(n)?.int(k)?.int(rows.scale_columns)?;
-                // SAFETY: a warp a group of a row; bytes and scales have room for all groups of all rows.
+                let by_row = rows.scales_by_row.as_ref().map_or(0, |s| s.address(0));
+                let kernel = kernel
+                    .value(by_row)
+                    .int(n)?
+                    .int(k)?
+                    .int(rows.scale_columns)?;
+                // SAFETY: a warp a group of a row; bytes and all scales have room for all groups of all rows.
                 unsafe { kernel.launch([(n * k.div_ceil(GROUP)).div_ceil(8), 1, 1], 256) }
             }
         }

@@ -91,7 +91,7 @@ impl Contract for EmbeddingContract {
         let ids = ids(s, seed);
         let want = reference::embedding(hidden, &wide(&table), &ids);
         let master = probe.floats("table", &table)?;
-        let pack = |format| device.pack(&table, vocab, hidden, format);
+        let pack = |format| device.pack_table(&table, vocab, hidden, format);
         let (single, half) = (pack(WeightFormat::F32)?, pack(WeightFormat::Bf16)?);
         let costs = Self::costs(s, seed, size_of::<D::Real>());
         for (name, table, kernel) in [
