@@ -57,18 +57,16 @@ __global__ void embedding_quantised(const unsigned char* table, const typename W
     table += id * ceil_div(hidden, kGroup) * kGroupBytes<Weights>;
     out += static_cast<size_t>(blockIdx.x) * hidden + at;
     const auto scale = scales[static_cast<size_t>(at / kGroup) * by_group + id * by_row];
-    const auto value = [&](unsigned bytes, int e) {
-        const float steps = whole(bytes, e, Weights::kZero);
-        return from_f32<T>(fmaf(steps, scale_of(scale), shift_of(scale)));
+    const auto words = words_of(table + at / kChunk<Weights> * 16, at);
+    const auto value = [&](int e) {
+        return from_f32<T>(fmaf(weight_of<Weights>(words, at, e), scale_of(scale), shift_of(scale)));
     };
-    const char* chunk = reinterpret_cast<const char*>(table) + at / kChunk<Weights> * 16;
-    const unsigned four = four_weights<Weights>(chunk, at / 4 * 4);
     if (whole_packs) {
         Pack<T, 4> values;
 #pragma unroll
-        for (int e = 0; e < 4; ++e) values.at[e] = value(four, e);
+        for (int e = 0; e < 4; ++e) values.at[e] = value(e);
         store<4>(out, values);
     } else {
-        *out = value(four >> 8 * (at % 4), 0);
+        *out = value(at % 4);
     }
 }

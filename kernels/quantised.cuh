@@ -25,14 +25,19 @@ __device__ inline unsigned added(unsigned a, unsigned b) {
 // A row lies in chunks of 16 bytes, each four words. Word t has weights 8i + 2t and 8i + 2t + 1 of its chunk in the
 // bits from i · kBits on of its halves: so all that mma wants of lane t of a quad is one word, pair by pair.
 
+// Byte `at` of a word less `zero`, in f32: 2²³ + byte − (2²³ + zero), exactly.
+__device__ inline float byte_of(unsigned word, int at, float zero) {
+    return __uint_as_float(__byte_perm(word, 0x4b000000u, 0x7540 + at)) - (8388608.0f + zero);
+}
+
 // Weights of a byte each: scale · (byte − 128).
 struct Int8 {
     using Scale = float;
     static constexpr bool kShifted = false;
     static constexpr int kBits = 8;
-    static constexpr unsigned kMask = 0x00ff00ffu;
-    // What is added to each.
-    static constexpr float kZero = 128.0f;
+
+    // Weight e of pair i of a word.
+    __device__ static float whole(unsigned word, int i, int e) { return byte_of(word, i + 2 * e, 128.0f); }
 
     // The pair at the bottom of the halves. bf16 holds seven bits behind its first: 128 + the lower seven of a byte, less
     // 128 where the eighth is set, and 256 where it is not.
@@ -47,7 +52,10 @@ struct Int4 {
     static constexpr bool kShifted = true;
     static constexpr int kBits = 4;
     static constexpr unsigned kMask = 0x000f000fu;
-    static constexpr float kZero = 0.0f;
+
+    __device__ static float whole(unsigned word, int i, int e) {
+        return byte_of(word >> i * kBits & kMask, 2 * e, 0.0f);
+    }
 
     // 128 + half byte, less 128.
     __device__ static unsigned to_bf16(unsigned two) { return added(and_xor(two, kMask, 0x43004300u), 0xc300c300u); }
@@ -57,23 +65,13 @@ struct Int4 {
 template <class Weights>
 constexpr int kChunk = 128 / Weights::kBits;
 
-// Pair i of a word, in its halves.
-template <class Weights>
-__device__ unsigned pair(unsigned word, int i) {
-    return word >> i * Weights::kBits & Weights::kMask;
+// The words of the four weights from `depth` on, in their chunk, and weight e of the four as a whole number.
+__device__ inline Pack<unsigned, 2> words_of(const void* chunk, int depth) {
+    return load<2>(static_cast<const unsigned*>(chunk) + depth % 8 / 4 * 2);
 }
-
-// The four weights from `depth` on, in their chunk, as bytes of weight + kZero.
 template <class Weights>
-__device__ unsigned four_weights(const char* chunk, int depth) {
-    const auto words = load<2>(reinterpret_cast<const unsigned*>(chunk) + depth % 8 / 2);
-    const int i = depth % kChunk<Weights> / 8;
-    return __byte_perm(pair<Weights>(words.at[0], i), pair<Weights>(words.at[1], i), 0x6420);
-}
-
-// Byte `at` of `bytes` less `zero`, in f32: 2²³ + byte − (2²³ + zero), exactly.
-__device__ inline float whole(unsigned bytes, int at, float zero) {
-    return __uint_as_float(__byte_perm(bytes, 0x4b000000u, 0x7540 + at)) - (8388608.0f + zero);
+__device__ float weight_of(const Pack<unsigned, 2>& words, int depth, int e) {
+    return Weights::whole(words.at[e / 2], depth % kChunk<Weights> / 8, e % 2);
 }
 
 __device__ inline float scale_of(float scale) { return scale; }
@@ -256,7 +254,7 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
 #pragma unroll 1
         for (int k = from; k < from + kGroup; k += 4) {
             float rows[Base::kI][4];
-            unsigned columns[Base::kJ];
+            Pack<unsigned, 2> words[Base::kJ];
 #pragma unroll
             for (int i = 0; i < Base::kI; ++i) {
                 A::read4(rows[i], stage, Base::row(i), k);
@@ -264,16 +262,14 @@ struct QuantisedProduct : Product<TA, unsigned char, kM_, kN_, kDepth_, kWarpsM,
                 for (int e = 0; e < 4; ++e) row_sums[i] += rows[i][e];
             }
 #pragma unroll
-            for (int j = 0; j < Base::kJ; ++j)
-                columns[j] = four_weights<Weights>(chunk(stage, Base::column(j), k), k);
+            for (int j = 0; j < Base::kJ; ++j) words[j] = words_of(chunk(stage, Base::column(j), k), k);
 #pragma unroll
             for (int e = 0; e < 4; ++e)
 #pragma unroll
                 for (int j = 0; j < Base::kJ; ++j) {
-                    const float weight = whole(columns[j], e, Weights::kZero);
+                    const float weight = weight_of<Weights>(words[j], k, e);
 #pragma unroll
-                    for (int i = 0; i < Base::kI; ++i)
-                        part[i][j] = fmaf(rows[i][e], weight, part[i][j]);
+                    for (int i = 0; i < Base::kI; ++i) part[i][j] = fmaf(rows[i][e], weight, part[i][j]);
                 }
         }
 #pragma unroll

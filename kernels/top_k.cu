@@ -13,8 +13,9 @@
 //           stages, capacity keys, kM thresholds and counts. top_k_merge: grid queries, block 128,
 //           capacity keys. capacity: a power of two, at least k + kN and 2 · k. For more hits than a
 //           block sorts, another round takes only keys below the last one.
-// Tiling    many 64 × 64 by 4 warps of 32 × 32; few 8 × 128 by 4 warps of 8 × 32; steps of 32 (int8
-//           and int4: 64), 3 stages; `any`: many, for rows that do not start at multiples of 16 bytes.
+// Tiling    many 64 × 64 by 4 warps of 32 × 32 (int8 and int4: 64 × 16, to widen a weight once); few 8 × 128
+//           by 4 warps of 8 × 32; steps of 32 (int8 and int4: 64), 3 stages; `any`: many, for rows that do
+//           not start at multiples of 16 bytes.
 // Registers The sums.
 // Shared    Operands (tile.cuh); one query's keys while they are sorted (bitonic).
 // Global    Items ceil(queries / kM) times, the first time from HBM; queries once for each slice. A
@@ -47,7 +48,7 @@ using Many = Product<float, T, 64, 64, 32, 2, 2, 3, wide, Major::kDepth, Major::
 template <typename T>
 using Few = Product<float, T, 8, 128, 32, 1, 4, 3, true, Major::kDepth, Major::kDepth>;
 template <class Weights, bool wide>
-using QuantisedMany = QuantisedProduct<Weights, float, 64, 64, 64, 2, 2, 3, wide>;
+using QuantisedMany = QuantisedProduct<Weights, float, 64, 64, 64, 1, 4, 3, wide>;
 template <class Weights>
 using QuantisedFew = QuantisedProduct<Weights, float, 8, 128, 64, 1, 4, 3, true>;
 
