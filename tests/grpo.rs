@@ -123,6 +123,40 @@ proptest! {
         });
     }
 
+    /// More thoughts than a block has, and more tokens than it holds: what is computed of a thought is its own, wherever
+    /// it begins.
+    #[test]
+    fn many_and_long_thoughts(
+        o in options(),
+        lengths in prop::collection::vec(prop_oneof![30 => 1u32..40, 1 => 1500u32..2500], 30..80),
+        from in 0usize..30,
+        seed: u64,
+    ) {
+        let drawn = Drawn::new(&lengths, 0.02, seed);
+        prop_assume!(!drawn.on_an_edge(&o));
+        let batch = drawn.batch((0, 0));
+        let want = reference::grpo_backward(&o, &batch, &wide(&drawn.nll));
+        let start = drawn.offsets[from];
+        let offsets: Vec<u32> = drawn.offsets[from..].iter().map(|t| t - start).collect();
+        let start = start as usize;
+        let rest = GrpoBatch {
+            offsets: &offsets,
+            advantages: &drawn.advantages[from..],
+            old: &drawn.old[start..],
+            reference: &drawn.reference[start..],
+            total: batch.total,
+        };
+        on_every_device!(|device| {
+            let all = device.grpo(&o, &batch, &floats(device, &drawn.nll)).unwrap();
+            assert_close("coefficient", &all.coefficients, &want, |i| {
+                2e-7 * want[i].abs() + 2e-7 * f64::from(o.kl) + 1e-9
+            });
+            let rest = device.grpo(&o, &rest, &floats(device, &drawn.nll[start..])).unwrap();
+            assert_eq!(bits(&rest.coefficients), bits(&all.coefficients[start..]));
+            all
+        });
+    }
+
     /// The parts of a batch add up to it.
     #[test]
     fn parts_add_up(o in options(), lengths in prop::collection::vec(1u32..9, 2..7), seed: u64) {

@@ -6,6 +6,9 @@ use crate::device::{Buffer, Memory, Real, Result, at_least};
 use crate::ops::grpo::*;
 use bytemuck::{Pod, Zeroable};
 
+/// Thoughts of a block, a warp each, as in the kernel.
+const THOUGHTS: usize = 16;
+
 /// The options as the kernel sees them; the ratio by its number there.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -51,6 +54,7 @@ impl<T: Real> Grpo for Cuda<T> {
         let kernel = kernel.value(reference.as_ref().map_or(0, |r| r.address(0)));
         let kernel = kernel.input(&offsets).input(&advantages).input(&weights);
         let kernel = kernel.output(&mut coefficients).output(&mut terms);
+        let kernel = kernel.int(thoughts)?;
         let kernel = kernel.value(Options {
             low: f64::from(options.clip.0),
             high: f64::from(options.clip.1),
@@ -61,8 +65,8 @@ impl<T: Real> Grpo for Cuda<T> {
                 Ratio::Token => 2,
             },
         });
-        // SAFETY: a block stays in its thought's tokens, which `check` found to be within the lists.
-        unsafe { kernel.launch([thoughts, 1, 1], 128) }?;
+        // SAFETY: a block stays in its thoughts' tokens, which `check` found to be within the lists.
+        unsafe { kernel.launch([thoughts.div_ceil(THOUGHTS), 1, 1], 32 * THOUGHTS) }?;
         let terms = self.download(&terms, thoughts)?;
         let kl: f64 = terms.iter().map(|t| t.kl).sum();
         let loss: f64 = terms.iter().map(|t| t.loss).sum();

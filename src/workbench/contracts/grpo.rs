@@ -49,8 +49,8 @@ impl Contract for GrpoContract {
         };
         let lengths = match draw {
             Draw::Counted => lengths(64, 64),
-            // One that a block does not hold.
-            Draw::Model => [lengths(7, 40), vec![150]].concat(),
+            // More thoughts than a block has, and more tokens than the last holds.
+            Draw::Model => [lengths(37, 40), vec![2100]].concat(),
             Draw::Smallest => vec![1],
             _ => lengths(8, 30),
         };
