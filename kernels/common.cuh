@@ -5,6 +5,8 @@
 
 constexpr int kWarp = 32;
 
+__host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
+
 // N consecutive elements, moved by one instruction of up to 16 bytes. The address must be aligned to
 // their size together.
 template <typename T, int N>

@@ -3,7 +3,7 @@
 // (Its backward, dtable[ids[t]] += dout[t] in the order of t, is a pooling: pool.cu.)
 //
 // Shapes    table: [vocab, hidden] of type S; out: [tokens, hidden] of type T; ids: [tokens]. In int8
-//           and int4: rows padded to groups of 32, as quantised.cuh has them, and scales, those of two groups
+//           and int4: rows padded to groups of 32, as weight_formats.cuh has them, and scales, those of two groups
 //           and of two rows so far apart as by_group and by_row say.
 // Launch    grid: (tokens, ceil(packs / block)) with packs = hidden / N, N elements of the wider type in
 //           16 bytes (int8 and int4: 4), or 1 where hidden is no multiple; block: any.
@@ -22,7 +22,7 @@
 // instance: embedding_int4_f32 = embedding_quantised<Int4, float>
 // instance: embedding_int4_bf16 = embedding_quantised<Int4, __nv_bfloat16>
 
-#include "quantised.cuh"
+#include "weight_formats.cuh"
 
 template <int N, typename S, typename T>
 __device__ void copy_pack(const S* from, T* to) {

@@ -9,7 +9,7 @@
 //                 the nearest of 0 to 15. As in Q4_1 of GGML, whose weights it keeps.
 //
 // Shapes    x of type T, bf16 or f32; y of type O, T or f32; bias f32 [n]; q [n][ceil(k / 32)][16] u8,
-//           half bytes in the order that mma wants (quantised.cuh); scales [ceil(k / 32)][scale_columns]
+//           half bytes in the order that mma wants (weight_formats.cuh); scales [ceil(k / 32)][scale_columns]
 //           pairs of bf16, scale and shift, scale_columns = n rounded up to a multiple of 4; by_row as
 //           quantise_int8's.
 // Launch    As linear_int8's and quantise_int8's.

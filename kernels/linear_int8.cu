@@ -7,7 +7,7 @@
 //                 q = w / scale to the nearest
 //
 // Shapes    x of type T, bf16 or f32; y of type O, T or f32; bias f32 [n]; q [n][ceil(k / 32) · 32] u8
-//           of weight + 128, in the order that mma wants (quantised.cuh); scale [ceil(k / 32)][scale_columns]
+//           of weight + 128, in the order that mma wants (weight_formats.cuh); scale [ceil(k / 32)][scale_columns]
 //           f32, scale_columns = n rounded up to a multiple of 4; by_row: null, or the same scales
 //           [n][ceil(k / 32)], for lookups (embedding.cu).
 // Launch    linear_int8: grid ceil(m / kM) · ceil(n / kN), block P::kThreads, dynamic shared memory of

@@ -18,13 +18,11 @@ using GatedNarrow = GatedColumns<QuantisedProduct<Weights, __nv_bfloat16, 8, 16,
 template <class Weights>
 using GatedSkinny = GatedColumns<QuantisedProduct<Weights, __nv_bfloat16, 16, 16, 64, 1, 1, 8, true, true>>;
 
-// As of linear.cu: gated, n is that of w, of which y has half as many columns.
-
-//
 // Two or three blocks of a multiprocessor, as its registers hold: by default the compiler spills.
 template <class P>
 constexpr int kBlocks = P::kGated || P::Weights::kShifted || sizeof(typename P::A::Element) == 4 ? 2 : 3;
 
+// As of linear.cu: gated, n is that of w, of which y has half as many columns.
 template <class P, typename O>
 __global__ void __launch_bounds__(P::kThreads, kBlocks<P>)
     linear_quantised(const typename P::A::Element* x, const unsigned char* q,

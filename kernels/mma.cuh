@@ -78,9 +78,10 @@ __device__ inline void mma(float& c0, float& c1, float& c2, float& c3, const uns
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// The same, but c = a · b: sums that begin.
-__device__ inline void mma_first(float& c0, float& c1, float& c2, float& c3, const unsigned (&a)[4], unsigned b0,
-                                 unsigned b1) {
+// The same where sums have begun; where they begin, c = a · b.
+__device__ inline void mma(bool begin, float& c0, float& c1, float& c2, float& c3, const unsigned (&a)[4], unsigned b0,
+                           unsigned b1) {
+    if (!begin) return mma(c0, c1, c2, c3, a, b0, b1);
     asm volatile(
         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
         "{%8, %9}, {%10, %10, %10, %10};\n"

@@ -18,8 +18,6 @@ struct Matrix {
     int rows, columns;
 };
 
-__host__ __device__ constexpr int ceil_div(int a, int b) { return (a + b - 1) / b; }
-
 template <typename T, int kOuter, int kDepth, Major kMajor>
 struct Tile {
     using Element = T;
