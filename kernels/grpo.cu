@@ -99,7 +99,7 @@ __global__ void __launch_bounds__(kThoughts * kWarp)
     const int block = blockIdx.x * kThoughts;
     const int first = offsets[block], end = offsets[min(block + kThoughts, thoughts)];
     const bool stages = end - first <= kTokens;
-    // From the start of a sector on.
+    // From the start of a line of 128 bytes on.
     const int at = first / kWarp * kWarp + static_cast<int>(threadIdx.x);
     if (stages) {
         for (int t = at; t < end; t += blockDim.x) {

@@ -30,6 +30,7 @@ const WARPGROUP: Tiling = tiling("warpgroup", 64, 64, 64, 4, 160);
 const SKINNY: Tiling = tiling("skinny", 16, 16, 64, 8, 32);
 /// For a row or few by quantised weights, whose columns take a warp more instructions: fewer of them for each.
 const NARROW: Tiling = tiling("narrow", 8, 8, 64, 8, 32);
+/// The same of eight gates and their ups.
 const GATED_NARROW: Tiling = tiling("narrow", 8, 16, 64, 8, 32);
 /// For rows that do not start at multiples of 16 bytes.
 const ANY: Tiling = tiling("any", 64, 64, 64, 3, 128);
