@@ -1,6 +1,7 @@
 //! A tiny model in a tiny shop, and runs over them.
 
 use crate::tiny;
+use lrem::device::Device;
 use lrem::device::cpu::{Cpu, Multiply};
 use lrem::recipe::{Precision, Recipe};
 use lrem::train::{TrainError, Training};
@@ -54,11 +55,22 @@ pub fn recipe(shop: &Path, more: &str) -> Recipe {
 
 /// Trains in f32 products, or in the recipe's where the processor has them.
 pub fn run(recipe: &Recipe, out: &Path, resume: bool, stop: bool) -> Result<PathBuf, TrainError> {
+    let device = Cpu::new(match recipe.train.precision {
+        Precision::F32 => Multiply::F32,
+        Precision::Bf16 => Multiply::Bf16,
+    });
+    run_on(Arc::new(device), recipe, out, resume, stop)
+}
+
+pub fn run_on<D: Device>(
+    device: Arc<D>,
+    recipe: &Recipe,
+    out: &Path,
+    resume: bool,
+    stop: bool,
+) -> Result<PathBuf, TrainError> {
     let training = Training {
-        device: Arc::new(Cpu::new(match recipe.train.precision {
-            Precision::F32 => Multiply::F32,
-            Precision::Bf16 => Multiply::Bf16,
-        })),
+        device,
         recipe,
         folder: out,
         resume,
