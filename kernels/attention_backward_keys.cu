@@ -168,7 +168,9 @@ attention_backward_keys(Heads h, const KeyItem* items, const Visit* visits, cons
         for (int n = 0; n < D / 8; ++n)
 #pragma unroll
             for (int half = 0; half < 2; ++half) {
-                const int at = (warp_key + 8 * half + lane / 4) * D + 8 * n + lane % 4 * 2;
+                const int key = warp_key + 8 * half + lane / 4;
+                if (key >= item.keys) continue;
+                const int at = key * D + 8 * n + lane % 4 * 2;
                 *reinterpret_cast<float2*>(to + at) = make_float2(dk[0][n][2 * half], dk[0][n][2 * half + 1]);
                 *reinterpret_cast<float2*>(to + kKeys * D + at) = make_float2(dv[0][n][2 * half], dv[0][n][2 * half + 1]);
             }
