@@ -43,8 +43,8 @@ struct Tile {
     }
 
     // offset(row + rows, chunk + chunks) from `at` = offset(row, chunk), for rows that are a multiple of 8 and, modulo
-    // kPeriod, have no bit in common with row, and chunks that have none in common with chunk. `at` may be an address, if
-    // the tile starts at a multiple of 128 bytes.
+    // kPeriod, have no bit in common with row, and chunks that have none in common with chunk. `at` may be an address,
+    // if the tile starts at a multiple of 128 bytes.
     __device__ static unsigned moved(unsigned at, int rows, int chunks) {
         const int line = kChunks < 8 ? rows * kChunks / 8 % 8 : 0;
         return (at ^ ((chunks % 8 ^ line) * 16)) + rows * kRowBytes + chunks / 8 * 128;
@@ -83,8 +83,9 @@ __device__ inline int anew(int x) {
 // depth; what lies outside of the matrix is zero. With kWide, rows start at multiples of 16 bytes and the copies are
 // asynchronous; else elements come one by one and are there at the next barrier.
 //
-// From step to step a thread keeps where its first chunks lie, one for each row of a swizzle's period that it has, and a
-// bit for each of its chunks that is there, so that a step computes no bounds. Only where the depth ends, bits are taken away.
+// From step to step a thread keeps where its first chunks lie, one for each row of a swizzle's period that it has, and
+// a bit for each of its chunks that is there, so that a step computes no bounds. Only where the depth ends, bits are
+// taken away.
 //
 // In shared memory kRun rows of the tile lie together, and the next kRun behind as many of another.
 template <class Tile, int kThreads, bool kWide, int kRun = Tile::kRows>
